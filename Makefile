@@ -1,0 +1,45 @@
+# Two commands need nothing but Python 3.11-3.13: `make demo` and `make test`. Both make .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format benchmark clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# A second call finds the stamp newer than both files and installs nothing. An interrupted install leaves no stamp.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
+	  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## the sample collection through everything there is
+	$(BIN)/python train.py experiment=sample output_dir=outputs/demo/train
+	$(BIN)/python evaluate.py experiment=sample output_dir=outputs/demo/evaluate
+
+check: $(INSTALLED) ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## the checks and the tests
+	$(BIN)/pytest
+
+test-slow: $(INSTALLED) ## what is long by nature: kills, large collections
+	$(BIN)/pytest -m slow --timeout=3000
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(INSTALLED) ## speed and memory; the figures are in docs/benchmarks.md
+	$(BIN)/python benchmarks/collection.py
+
+clean: ## remove the environment and all outputs
+	rm -rf $(VENV) outputs

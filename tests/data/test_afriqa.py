@@ -1,0 +1,76 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xdr.data.afriqa import AfriQa
+from xdr.data.problems import Problems
+from xdr.errors import DataError
+from xdr.text.records import Judgement, Query
+
+Write = Callable[[str, str | bytes], Path]
+
+GOLD = {
+    "answer_pivot": {"answer_start": [0], "text": ["London"]},
+    "context": "London is a city.",
+    "id": "3",
+    "question_lang": "A ina yake?",
+    "question_translated": "Where is it?",
+    "title": None,
+    "answer_lang": "Landan",
+}
+
+
+@pytest.fixture
+def folder(write: Write) -> Path:
+    lines = [GOLD, {**GOLD, "id": "4", "context": None}, {**GOLD, "id": "5"}]
+    write("gold_passages/hau/gold_span_passages.afriqa.hau.en.dev.json", "\n".join(map(json.dumps, lines)) + "\n\n")
+    write("gold_passages/hau/gold_span_passages.afriqa.hau.en.train.json", json.dumps(GOLD))
+    write("gold_passages/fon/gold_span_passages.afriqa.fon.fr.dev.json", json.dumps(GOLD))
+    question = {"id": 0, "question": "?", "translated_question": "?", "answers": "['L']", "lang": "hau", "split": "dev"}
+    return write("queries/hau/queries.afriqa.hau.en.dev.json", json.dumps(question)).parents[2]
+
+
+def test_gold_passages_are_a_collection_with_judged_questions(folder: Path) -> None:
+    benchmark = AfriQa(str(folder), ("hausa",), "original")
+    problems = Problems()
+    (passage,) = benchmark.passages(problems)
+    assert (passage.title, passage.text, passage.language) == ("", "London is a city.", "en")
+    assert problems.report() == ["1 gold passages without text"]
+    queries = list(benchmark.queries("dev", Problems()))
+    assert queries == [Query(f"ha-dev-{i}", "A ina yake?", "ha", ("London",)) for i in (3, 5)]
+    assert list(benchmark.judgements("train", Problems())) == [Judgement("ha-train-3", passage.passage_id, 1)]
+
+
+def test_translated_questions_are_in_the_passages_language(folder: Path) -> None:
+    queries = list(AfriQa(str(folder), ("ha", "fon"), "translated").queries("dev", Problems()))
+    assert {(query.text, query.language) for query in queries} == {("Where is it?", "en"), ("Where is it?", "fr")}
+
+
+def test_questions_without_gold_passages_can_be_read_too(folder: Path) -> None:
+    questions = list(AfriQa(str(folder), ("ha",), "original").all_questions("dev", Problems()))
+    assert questions == [Query("ha-dev-0", "?", "ha", ("L",))]
+
+
+def test_what_cannot_be_is_refused(folder: Path) -> None:
+    with pytest.raises(DataError, match="AfriQA has no 'te'"):
+        AfriQa(str(folder), ("te",), "original")
+    with pytest.raises(DataError, match="there is no folder for 'zu'"):
+        list(AfriQa(str(folder), ("zu",), "original").passages(Problems()))
+    with pytest.raises(DataError, match="gold_passages"):
+        AfriQa(str(folder / "queries"), ("ha",), "original")
+    with pytest.raises(DataError, match=r"data\.questions"):
+        AfriQa(str(folder), ("ha",), "both")
+
+
+def test_the_real_files_are_read_whole(real_data: Callable[[str], Path]) -> None:
+    languages = ("bem", "fon", "ha", "ig", "rw", "tw", "yo", "zu")
+    benchmark = AfriQa(str(real_data("afriqa") / "data"), languages, "original")
+    problems = Problems()
+    train, dev = list(benchmark.examples("train", problems)), list(benchmark.examples("dev", problems))
+    assert (len(train), len(dev)) == (2_092, 1_855)
+    assert problems.omitted == {"gold passages without text": 152}
+    passages = list(benchmark.passages(Problems()))
+    assert len({passage.passage_id for passage in passages}) == len(passages) > 3_000
+    assert len(list(benchmark.all_questions("train", Problems()))) > 3_000

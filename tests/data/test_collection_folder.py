@@ -1,0 +1,85 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from xdr.data.collection_folder import CollectionFolder
+from xdr.data.problems import Problems
+from xdr.errors import DataError
+from xdr.text.records import GeneratedQueries, Judgement, Passage, Query
+
+
+def lines(*records: object) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "corpus.jsonl").write_text(
+        lines({"docid": "p1", "title": None, "text": "one"}, {"docid": 2, "title": "T", "text": "two", "lang": "fi"})
+    )
+    (tmp_path / "queries.jsonl").write_text(
+        lines(
+            {"query_id": "q1", "query": "?", "lang": "ru"},
+            {"query_id": "q2", "query": "??", "lang": "ko", "answers": ["a"], "split": "test"},
+        )
+    )
+    (tmp_path / "qrels.tsv").write_text("q1 0 p1 1\nq2\t0\t2\t2\n")
+    (tmp_path / "generated.jsonl").write_text(lines({"docid": "p1", "generated_queries": {"ar": ["س؟"], "te": []}}))
+    return tmp_path
+
+
+def test_a_folder_is_read_as_documented(folder: Path) -> None:
+    collection = CollectionFolder(str(folder))
+    assert list(collection.passages(Problems())) == [Passage("p1", "", "one"), Passage("2", "T", "two", "fi")]
+    assert list(collection.queries("dev", Problems())) == [Query("q1", "?", "ru")]
+    assert list(collection.queries("test", Problems())) == [Query("q2", "??", "ko", ("a",))]
+    assert list(collection.judgements("test", Problems())) == [Judgement("q2", "2", 2)]
+    assert list(collection.examples("train", Problems())) == []
+    assert list(collection.generated_queries(Problems())) == [GeneratedQueries("p1", {"ar": ("س؟",), "te": ()})]
+
+
+def test_gzipped_files_are_found(folder: Path) -> None:
+    plain = folder / "corpus.jsonl"
+    (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    with pytest.raises(DataError, match="which one is meant"):
+        CollectionFolder(str(folder))
+    plain.unlink()
+    assert len(list(CollectionFolder(str(folder)).passages(Problems()))) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("queries.jsonl", lines({"query_id": "q1", "query": "?", "lang": "ru", "split": "valid"}), "a split is one of"),
+        (
+            "queries.jsonl",
+            lines({"query_id": "q1", "query": "?", "lang": "ru"}) * 2,
+            "line 2, field 'query_id': the id 'q1'",
+        ),
+        ("qrels.tsv", "q9 0 p1 1\n", "the query 'q9' is not in queries.jsonl"),
+        ("qrels.tsv", "q1 0 p1\n", "line 1: four fields are wanted, and 3 came"),
+        ("qrels.tsv", "q1 0 p1 yes\n", "field 'relevance': a whole number is wanted, and 'yes' came"),
+        ("generated.jsonl", lines({"docid": "p1", "generated_queries": {"xx": []}}), r"field 'generated_queries\.xx'"),
+        ("generated.jsonl", lines({"docid": "p1", "generated_queries": {"sw": [], "swa": []}}), "comes twice"),
+        ("generated.jsonl", lines({"docid": "p1", "generated_queries": ["?"]}), "an object is wanted"),
+    ],
+)
+def test_what_is_wrong_is_said(folder: Path, file: str, content: str, says: str) -> None:
+    (folder / file).write_text(content)
+    collection = CollectionFolder(str(folder))
+    with pytest.raises(DataError, match=says) as error:
+        [
+            *collection.queries("dev", Problems()),
+            *collection.judgements("dev", Problems()),
+            *collection.generated_queries(Problems()),
+        ]
+    assert file in str(error.value)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.path must be a folder"):
+        CollectionFolder(str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"corpus\.jsonl: there is no such file"):
+        CollectionFolder(str(tmp_path))

@@ -1,0 +1,113 @@
+import multiprocessing
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xdr.data import id_index, passage_store
+from xdr.data.id_index import hash_ids
+from xdr.data.passage_store import BATCH_ROWS, PassageStore, convert_passages
+from xdr.errors import ArtefactError, DataError
+from xdr.text.records import Passage
+
+
+def passages(number: int) -> list[Passage]:
+    return [Passage(f"id-{i}", f"title {i}" if i % 3 else "", f"text {i} é 日", "en" if i % 2 else "fi") for i in range(number)]
+
+
+def test_what_goes_in_comes_out_by_row_by_id_and_in_order(tmp_path: Path) -> None:
+    original = passages(2 * BATCH_ROWS + 17)
+    store = convert_passages(original, tmp_path / "store", {"test": 1})
+    assert len(store) == len(original)
+    assert list(store) == original
+    assert list(store.slice(BATCH_ROWS - 2, BATCH_ROWS + 2)) == original[BATCH_ROWS - 2 : BATCH_ROWS + 2]
+    rows = [0, BATCH_ROWS - 1, BATCH_ROWS, len(original) - 1]
+    assert [store[row] for row in rows] == [original[row] for row in rows]
+    assert store.rows([original[row].passage_id for row in rows] + ["nowhere"]) == [*rows, None]
+    assert store.passage("id-5") == original[5]
+    with pytest.raises(IndexError):
+        store[len(original)]
+
+
+def test_sorting_in_parts_finds_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_index, "_SORTED_AT_ONCE", 100)
+    original = passages(1000)
+    store = convert_passages(original, tmp_path / "store", {})
+    assert store.rows([passage.passage_id for passage in original]) == list(range(1000))
+    hashes = np.load(tmp_path / "store" / "id_hashes.npy")
+    assert (np.diff(hashes.astype(object)) > 0).all()
+
+
+def test_ids_of_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def two_hashes(ids: list[str]) -> np.ndarray:
+        return hash_ids(ids) % np.uint64(2)
+
+    monkeypatch.setattr(id_index, "hash_ids", two_hashes)
+    monkeypatch.setattr(passage_store, "hash_ids", two_hashes)
+    original = passages(50)
+    store = convert_passages(original, tmp_path / "store", {})
+    assert store.rows([passage.passage_id for passage in original] + ["other"]) == [*range(50), None]
+
+
+def test_the_fingerprint_is_of_the_content_alone(tmp_path: Path) -> None:
+    prints = [convert_passages(p, tmp_path / str(i), {"i": i}).fingerprint for i, p in enumerate([passages(9), passages(9)])]
+    assert prints[0] == prints[1]
+    changed = [*passages(8), Passage("id-8", "", "text 8 é 日!", "fi")]
+    moved = [Passage("id-0", "t", "ext 0", "fi"), *passages(9)[1:]]
+    for number, other in enumerate((passages(8), changed, moved, passages(9)[::-1])):
+        assert convert_passages(other, tmp_path / f"other{number}", {}).fingerprint != prints[0]
+
+
+def test_an_id_that_comes_twice_leaves_no_store(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the id 'id-3' is that of passages 4 and 6,001"):
+        convert_passages([*passages(6000), passages(4)[3]], tmp_path / "store", {})
+    with pytest.raises(DataError, match="at least one passage"):
+        convert_passages([], tmp_path / "store", {})
+    assert not [file for file in tmp_path.iterdir() if not file.name.endswith(".lock")]
+
+
+def test_a_reader_that_fails_half_way_leaves_no_store(tmp_path: Path) -> None:
+    def failing():
+        yield from passages(10_000)
+        raise DataError("line 10001")
+
+    with pytest.raises(DataError, match="line 10001"):
+        convert_passages(failing(), tmp_path / "store", {})
+    assert not [file for file in tmp_path.iterdir() if not file.name.endswith(".lock")]
+
+
+@pytest.mark.parametrize("file", ["passages.arrow", "id_hashes.npy", "id_rows.npy"])
+def test_a_truncated_or_missing_file_is_refused(tmp_path: Path, file: str) -> None:
+    convert_passages(passages(100), tmp_path / "store", {})
+    path = tmp_path / "store" / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtefactError, match="not whole"):
+        PassageStore(tmp_path / "store")
+    path.unlink()
+    with pytest.raises(ArtefactError, match="not whole"):
+        PassageStore(tmp_path / "store")
+
+
+def test_a_store_made_from_something_else_is_refused(tmp_path: Path) -> None:
+    convert_passages(passages(3), tmp_path / "store", {"file": "a"})
+    with pytest.raises(ArtefactError, match="was made from"):
+        convert_passages(passages(3), tmp_path / "store", {"file": "b"})
+
+
+def test_missing_ids_are_named(tmp_path: Path) -> None:
+    store = convert_passages(passages(3), tmp_path / "store", {})
+    with pytest.raises(DataError, match=r"run\.trec: 2 passage ids are not in the collection: x, y"):
+        store.require_rows(["id-1", "x", "y"], "run.trec")
+
+
+def _convert(folder: Path) -> str:
+    return convert_passages(passages(3000), folder, {}).fingerprint
+
+
+def test_processes_that_want_one_store_share_it(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert len(set(pool.map(_convert, [tmp_path / "store"] * 4))) == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".store.lock", "store"]
+    store = pickle.loads(pickle.dumps(PassageStore(tmp_path / "store")))  # noqa: S301  as worker processes get it
+    assert store[7] == passages(8)[7]

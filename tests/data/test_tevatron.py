@@ -1,0 +1,92 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xdr.data.problems import Problems
+from xdr.data.tevatron import TevatronFiles, language_in_row, read_corpus, read_training_examples
+from xdr.errors import DataError
+from xdr.text.records import Judgement, Passage, Query, TrainingExample
+
+Write = Callable[[str, str | bytes], Path]
+
+LINE = {
+    "query_id": 7,
+    "query": "Missä Saimaa on?",
+    "lang": " fi",
+    "answers": ["Finland"],
+    "positive_passages": [{"docid": "1", "title": None, "text": "Saimaa is in Finland."}],
+    "negative_passages": [{"docid": "2", "title": "Volga", "text": "The Volga is in Russia."}],
+}
+
+
+def test_a_line_becomes_an_example(write: Write) -> None:
+    (example,) = read_training_examples(write("t.jsonl", json.dumps(LINE)), Problems(), language_in_row)
+    assert example == TrainingExample(
+        Query("7", "Missä Saimaa on?", "fi", ("Finland",)),
+        (Passage("1", "", "Saimaa is in Finland."),),
+        (Passage("2", "Volga", "The Volga is in Russia."),),
+    )
+
+
+def test_answers_may_be_a_python_literal_and_may_be_missing(write: Write) -> None:
+    literal, unescaped = "['a', \"b's\"]", "['People's Party', 'b']"
+    lines = [
+        {**LINE, "answers": literal},
+        {**LINE, "answers": unescaped},
+        {k: v for k, v in LINE.items() if k != "answers"},
+    ]
+    examples = read_training_examples(write("t.jsonl", "\n".join(map(json.dumps, lines))), Problems(), language_in_row)
+    assert [example.query.answers for example in examples] == [("a", "b's"), ("People's Party", "b"), ()]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"query": None}, "field 'query': a text is wanted that is not empty, and null came"),
+        ({"query": " "}, "field 'query'"),
+        ({"query": 3}, "field 'query': a text is wanted, and 3 came"),
+        ({"query_id": 1.5}, "field 'query_id': an id is a text or a whole number, and 1.5 came"),
+        ({"query_id": "a b"}, "field 'query_id': an id holds no blanks"),
+        ({"lang": "xx"}, "field 'lang': 'xx' is not a language"),
+        ({"answers": "Finland"}, "field 'answers': a list of texts is wanted, and 'Finland' came"),
+        ({"answers": ["a", 3]}, "field 'answers'"),
+        ({"positive_passages": []}, "field 'positive_passages': a query to train on has at least one"),
+        ({"positive_passages": {"docid": 1}}, "field 'positive_passages': a list of objects"),
+        ({"negative_passages": [{"docid": "1", "text": ""}]}, r"field 'negative_passages\[0\]\.text'"),
+        ({"negative_passages": ["x"]}, "field 'negative_passages': .* one item is not, and 'x' came"),
+        ({"query": "\ud800"}, "half a surrogate pair"),
+        ({"query": "a\0b"}, "NUL"),
+    ],
+)
+def test_a_wrong_field_is_named_with_file_line_and_what_came(write: Write, change: dict, says: str) -> None:
+    path = write("t.jsonl", json.dumps(LINE) + "\n" + json.dumps({**LINE, **change}))
+    with pytest.raises(DataError, match=says) as error:
+        list(read_training_examples(path, Problems(), language_in_row))
+    assert "t.jsonl, line 2" in str(error.value)
+
+
+def test_a_missing_field_is_named_with_the_nearest_one(write: Write) -> None:
+    line = json.dumps({"doc_id": "1", "title": "", "text": "x"})
+    with pytest.raises(DataError, match="field 'docid': the field is not there.*did you mean 'doc_id'"):
+        list(read_corpus(write("c.jsonl", line), Problems()))
+
+
+@pytest.mark.parametrize(("line", "says"), [("{", "not JSON"), ("[1]", "a JSON object is wanted"), ("[" * 5000, "nested")])
+def test_a_line_that_is_no_object_is_named(write: Write, line: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        list(read_corpus(write("c.jsonl", line), Problems()))
+
+
+def test_an_empty_file_is_an_error_in_either_mode(write: Write) -> None:
+    for strict in (True, False):
+        with pytest.raises(DataError, match="there is no record in it"):
+            list(read_corpus(write("c.jsonl", "\n\n"), Problems(strict)))
+
+
+def test_the_passages_beside_a_question_are_its_judgements(write: Write) -> None:
+    path = write("dev.jsonl", json.dumps(LINE))
+    benchmark = TevatronFiles(corpus="unused", queries_by_split={"dev": str(path)}, language="fi")
+    assert list(benchmark.judgements("dev", Problems())) == [Judgement("7", "1", 1), Judgement("7", "2", 0)]
+    assert list(benchmark.queries("train", Problems())) == []

@@ -1,0 +1,95 @@
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from xdr.data.problems import Problems
+from xdr.data.xquad_r import XquadR
+from xdr.errors import DataError
+from xdr.text.records import Judgement, Query
+
+Write = Callable[[str, str | bytes], Path]
+
+
+def paragraph(context: str, breaks: list, question: str, start: int) -> dict:
+    answers = [{"text": context[start : start + 3], "answer_start": start}]
+    qas = [{"id": "q1", "question": question, "answers": answers}]
+    return {"context": context, "sentences": [context[a:b] for a, b in breaks], "sentence_breaks": breaks, "qas": qas}
+
+
+def squad(*paragraphs: dict) -> str:
+    return json.dumps({"version": "1", "data": [{"paragraphs": list(paragraphs)}]})
+
+
+@pytest.fixture
+def folder(write: Write) -> Path:
+    write("en.json", squad(paragraph("One is.\nTwo are.", [[0, 7], [8, 16]], "Which?", 8)))
+    return write("de.json.gz", gzip.compress(squad(paragraph("Eins ist.", [[0, 9]], "Welche?", 0)).encode())).parent
+
+
+def test_sentences_carry_their_paragraph_and_questions_find_them(folder: Path) -> None:
+    benchmark = XquadR(str(folder), ("en", "de"), "sentence", "multilingual")
+    assert {passage.passage_id: (passage.text, passage.language) for passage in benchmark.passages(Problems())} == {
+        "en_0_0": ("One is.One is.Two are.", "en"),
+        "en_0_1": ("Two are.One is.Two are.", "en"),
+        "de_0_0": ("Eins ist.Eins ist.", "de"),
+    }
+    assert list(benchmark.queries("dev", Problems())) == [
+        Query("en:q1", "Which?", "en", ("Two",)),
+        Query("de:q1", "Welche?", "de", ("Ein",)),
+    ]
+    gold = {("en:q1", "en_0_1"), ("en:q1", "de_0_0"), ("de:q1", "en_0_1"), ("de:q1", "de_0_0")}
+    assert {(j.query_id, j.passage_id) for j in benchmark.judgements("dev", Problems())} == gold
+    (example,) = XquadR(str(folder), ("de",), "sentence", "monolingual").examples("dev", Problems())
+    assert example.positives[0].passage_id == "de_0_0"
+
+
+def test_paragraphs_are_the_other_unit_and_judging_may_stay_in_a_language(folder: Path) -> None:
+    benchmark = XquadR(str(folder), ("en", "de"), "paragraph", "monolingual")
+    assert [passage.text for passage in benchmark.passages(Problems())] == ["One is.Two are.", "Eins ist."]
+    assert list(benchmark.judgements("dev", Problems())) == [
+        Judgement("en:q1", "en_0", 1),
+        Judgement("de:q1", "de_0", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (paragraph("One is.", [[0, 7]], "?", 7), "no sentence holds the answer's start, 7"),
+        (paragraph("One is.", [[0, 8]], "?", 0), "within the 7 characters"),
+        (paragraph("One is.", [], "?", 0), "within the 7 characters"),
+        ({"context": "x", "sentence_breaks": "a", "qas": []}, "a list of pairs"),
+        ({"sentence_breaks": [], "qas": []}, "field 'data\\[0\\]\\.paragraphs\\[0\\]\\.context'"),
+    ],
+)
+def test_what_does_not_fit_is_named(write: Write, bad: dict, says: str) -> None:
+    folder = write("en.json", squad(bad)).parent
+    with pytest.raises(DataError, match=says):
+        list(XquadR(str(folder), ("en",), "sentence", "monolingual").queries("dev", Problems()))
+
+
+def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    for change, says in (
+        ({"languages": ("fi",)}, "has no 'fi'"),
+        ({"unit": "word"}, "data.unit"),
+        ({"judge": "x"}, "data.judge"),
+    ):
+        with pytest.raises(DataError, match=says):
+            XquadR(**{"path": str(tmp_path), "languages": ("en",), "unit": "sentence", "judge": "monolingual", **change})
+
+
+def test_the_real_files_have_the_published_counts(real_data: Callable[[str], Path]) -> None:
+    folder = str(real_data("xquad-r"))
+    expected = {"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244, "ru": 1219, "th": 852}
+    expected |= {"tr": 1167, "vi": 1209, "zh": 1196}
+    for language, num_sentences in expected.items():
+        benchmark = XquadR(folder, (language,), "sentence", "monolingual")
+        passages = list(benchmark.passages(Problems()))
+        queries = list(benchmark.queries("dev", Problems()))
+        assert (len(passages), len(queries)) == (num_sentences, 1190)
+        assert len({passage.passage_id for passage in passages}) == num_sentences
+    both = XquadR(folder, ("en", "ar"), "sentence", "multilingual")
+    assert len(list(both.judgements("dev", Problems()))) == 4 * 1190

@@ -1,0 +1,53 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xdr.errors import ArtefactError
+from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(RuntimeError), replacing_file(tmp_path / "a.txt") as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_failed_folder_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), creating_folder(tmp_path / "folder") as partial:
+        (partial / "a").write_text("half")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_first_of_two_writers_of_a_folder_stays(tmp_path: Path) -> None:
+    with creating_folder(tmp_path / "folder") as slow:
+        (slow / "a").write_text("slow")
+        with creating_folder(tmp_path / "folder") as quick:
+            (quick / "a").write_text("quick")
+    assert [(file.name, (file / "a").read_text()) for file in tmp_path.iterdir()] == [("folder", "quick")]
+
+
+def test_leftovers_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    (tmp_path / f".a.{host}-{dead.pid}-00.partial").mkdir()
+    (tmp_path / f".b.{host}-{dead.pid}-00.partial").write_text("")
+    alive = tmp_path / f".c.{host}-{os.getpid()}-00.partial"
+    alive.write_text("")
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [alive]
+
+
+def test_json_survives_a_round_trip_and_a_damaged_file_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"x": [1, "ф"]})
+    assert read_json(tmp_path / "a.json") == {"x": [1, "ф"]}
+    (tmp_path / "a.json").write_text('{"x": ')
+    with pytest.raises(ArtefactError, match=r"a\.json is damaged"):
+        read_json(tmp_path / "a.json")

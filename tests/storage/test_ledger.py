@@ -1,0 +1,116 @@
+import multiprocessing
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from xdr.errors import ArtefactError
+from xdr.storage.ledger import ShardLedger
+
+MADE_BY = {"checkpoint": "abc", "max_length": 128}
+
+
+def make(folder: Path, num_shards: int = 3) -> ShardLedger:
+    ledger = ShardLedger.create(folder, "embeddings", num_shards, MADE_BY)
+    for shard in ledger.missing():
+        with ledger.writing(shard) as partial:
+            (partial / "vectors.bin").write_bytes(bytes([shard]) * 1000)
+    return ledger
+
+
+def test_a_complete_ledger_gives_its_shards_back(tmp_path: Path) -> None:
+    make(tmp_path)
+    ledger = ShardLedger.open(tmp_path, "embeddings")
+    ledger.require_complete()
+    assert [(ledger.shard(i) / "vectors.bin").read_bytes()[:2] for i in range(3)] == [b"\0\0", b"\1\1", b"\2\2"]
+
+
+def test_a_shard_that_failed_is_missing_and_named(tmp_path: Path) -> None:
+    ledger = make(tmp_path, 2)
+    ledger = ShardLedger.create(tmp_path / "other", "embeddings", 2, MADE_BY)
+    with pytest.raises(RuntimeError), ledger.writing(1) as partial:
+        (partial / "vectors.bin").write_bytes(b"half")
+        raise RuntimeError
+    assert ledger.missing() == [0, 1]
+    with pytest.raises(ArtefactError, match="lacks 2 of 2 shards: shard-00000, shard-00001"):
+        ledger.require_complete()
+    with pytest.raises(ArtefactError, match="shard-00001 is missing"):
+        ledger.shard(1)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "entry"])
+def test_a_damaged_shard_is_refused_by_name(tmp_path: Path, damage: str) -> None:
+    ledger = make(tmp_path)
+    file = tmp_path / "shard-00001" / "vectors.bin"
+    if damage == "truncate":
+        file.write_bytes(b"\1" * 999)
+    elif damage == "flip":
+        file.write_bytes(b"\1" * 999 + b"\2")
+    elif damage == "remove":
+        file.unlink()
+    else:
+        (tmp_path / "shard-00001" / "shard.json").write_text('{"shard": 1')
+    with pytest.raises(ArtefactError, match="shard-00001"):
+        ledger.shard(1)
+    assert ledger.shard(0).is_dir()
+
+
+def test_a_foreign_shard_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "ours")
+    other = ShardLedger.create(tmp_path / "other", "embeddings", 3, {**MADE_BY, "checkpoint": "xyz"})
+    with other.writing(2) as partial:
+        (partial / "vectors.bin").write_bytes(b"foreign")
+    (tmp_path / "ours" / "shard-00002" / "vectors.bin").unlink()
+    (tmp_path / "ours" / "shard-00002" / "shard.json").unlink()
+    (tmp_path / "ours" / "shard-00002").rmdir()
+    (tmp_path / "other" / "shard-00002").rename(tmp_path / "ours" / "shard-00002")
+    with pytest.raises(ArtefactError, match="shard-00002 was made by something else"):
+        ShardLedger.open(tmp_path / "ours", "embeddings").shard(2)
+
+
+def test_what_differs_is_said_when_a_ledger_was_made_by_something_else(tmp_path: Path) -> None:
+    make(tmp_path)
+    with pytest.raises(ArtefactError, match="max_length was 128 and is now 256"):
+        ShardLedger.create(tmp_path, "embeddings", 3, {**MADE_BY, "max_length": 256})
+    with pytest.raises(ArtefactError, match="holds embeddings, not queries"):
+        ShardLedger.open(tmp_path, "queries")
+    with pytest.raises(ArtefactError, match="holds no embeddings"):
+        ShardLedger.open(tmp_path / "nowhere", "embeddings")
+
+
+def _work(folder: Path, pause: float) -> None:
+    ledger = ShardLedger.create(folder, "embeddings", 20, MADE_BY)
+    while missing := ledger.missing():
+        shard = random.choice(missing)
+        with ledger.writing(shard) as partial, (partial / "vectors.bin").open("wb") as file:
+            for _ in range(10):
+                file.write(bytes([shard]) * 100)
+                file.flush()
+                time.sleep(pause)
+
+
+def test_two_processes_that_are_killed_and_started_again_finish_one_ledger(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    for _ in range(3):
+        workers = [context.Process(target=_work, args=(tmp_path, 0.003)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        time.sleep(random.uniform(0.3, 0.6))
+        for worker in workers:
+            if worker.is_alive():
+                assert worker.pid
+                worker.kill()
+            worker.join()
+            assert worker.exitcode in (0, -signal.SIGKILL)
+    workers = [context.Process(target=_work, args=(tmp_path, 0.0)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    ledger = ShardLedger.create(tmp_path, "embeddings", 20, MADE_BY)
+    ledger.require_complete()
+    contents = [(ledger.shard(i) / "vectors.bin").read_bytes() for i in range(20)]
+    assert contents == [bytes([i]) * 1000 for i in range(20)]
+    assert not list(tmp_path.glob(".*.partial")), "leftovers of the killed are removed"

@@ -1,0 +1,131 @@
+"""The two commands as a user types them, in an empty folder."""
+
+import inspect
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from conf import entry, schema
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+
+
+def run(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / script), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def collection(folder: Path) -> Path:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "corpus.jsonl").write_text('{"docid": "1", "text": "a"}\n{"docid": "2", "text": ""}\n')
+    return folder / "mine"
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["experiment=sampel"], "there is no experiment 'sampel'; did you mean 'sample'?"),
+        (["data=colection"], "there is no data 'colection'; did you mean 'collection'?"),
+        (["output_dri=x"], "there is no setting 'output_dri'; did you mean 'output_dir'?"),
+        (["data=collection", "data.pth=x"], "there is no setting 'data.pth'; did you mean 'data.path'?"),
+        (["+colour=red"], "there is no setting 'colour'"),
+        (["+data.colour=red"], "there is no setting 'data.colour'"),
+        (["data.strict=maybe"], "'data.strict=maybe' does not fit: Value 'maybe' is not a valid bool"),
+        (["data=xquad_r", "data.path=.", "data.languages=3"], "'data.languages=3' does not fit"),
+        (["data=xquad_r", "data.path=.", "data.languages=[en,xx]"], "'xx' is not a language"),
+        (["data=collection"], "data.path has no value; give it on the command line: data.path=..."),
+        (["data=collection", "data.path=nowhere"], "nowhere: data.path must be a folder"),
+        (["data=collection", "data.path=mien"], "did you mean 'mine'?"),
+        (["output_dir=["], "'output_dir=[' cannot be read"),
+        (["-m", "experiment=sample,smaple"], "there is no experiment 'smaple'; did you mean 'sample'?"),
+        (["data._target_=os.system"], "_target_=os.system is not one of xdr's own"),
+    ],
+)
+def test_a_mistake_is_one_sentence_in_no_time(script: str, arguments: list[str], says: str, tmp_path: Path) -> None:
+    collection(tmp_path)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = run(script, *arguments, folder=tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert says in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_help_names_the_choices_and_answers_in_no_time(script: str, tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = run(script, "--help", folder=tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert result.returncode == 0
+    for word in ("experiment=NAME", "xor_tydi", "sample", "output_dir"):
+        assert word in result.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
+    assert not list(tmp_path.iterdir())
+
+
+def test_starting_loads_neither_torch_nor_transformers() -> None:
+    code = "import sys; import conf.entry, train, evaluate; print({'torch', 'transformers', 'lightning'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_a_bad_line_is_an_error_or_is_skipped_and_told(tmp_path: Path) -> None:
+    folder = collection(tmp_path)
+    (folder / "queries.jsonl").write_text('{"query_id": "q", "query": "?", "lang": "te"}\n')
+    arguments = ["data=collection", f"data.path={folder}", "output_dir=out"]
+    result = run("evaluate.py", *arguments, folder=tmp_path)
+    assert result.returncode == 2
+    assert "corpus.jsonl, line 2, field 'text': a text is wanted that is not empty" in result.stderr
+    assert not list((tmp_path / "out" / "artifacts" / "collections").glob("[!.]*"))
+    result = run("evaluate.py", *arguments, "data.strict=false", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "1 bad lines were skipped" in result.stdout
+    report = json.loads((tmp_path / "out" / "collection.json").read_text())
+    assert report["passages"] == 1
+    assert report["counts"][0]["language"] == "te"
+
+
+def test_the_sample_goes_through_both_commands(tmp_path: Path) -> None:
+    result = run("train.py", "experiment=sample", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "te  Telugu" in result.stdout
+    for _ in range(2):  # the second time the stored collection is opened
+        result = run("evaluate.py", "experiment=sample", folder=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert "144 passages" in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+
+
+def test_every_experiment_composes_and_binds() -> None:
+    assert EXPERIMENTS
+    schema.register()
+    for name in EXPERIMENTS:
+        for script in ("train", "evaluate"):
+            settings = entry.compose(script, [f"experiment={name}"])
+            data = OmegaConf.to_container(settings.data, resolve=True)
+            assert isinstance(data, dict)
+            signature = inspect.signature(hydra.utils.get_class(data["_target_"]))
+            signature.bind(**{key: value for key, value in data.items() if key not in ("_target_", "strict")})
+
+
+def test_every_experiment_says_what_it_reproduces_first() -> None:
+    for name in EXPERIMENTS:
+        lines = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text().splitlines()
+        assert lines[0] == "# @package _global_"
+        assert lines[1].startswith("# ")
+
+
+@pytest.mark.parametrize("benchmark", schema.BENCHMARKS)
+def test_every_benchmark_can_be_named(benchmark: type) -> None:
+    files = (ROOT / "conf" / "data").glob("*.yaml")
+    assert any(f"_target_: {benchmark.__module__}.{benchmark.__name__}\n" in file.read_text() for file in files)

@@ -1,0 +1,1 @@
+"""Files -> records. One file per benchmark or format."""

@@ -1,0 +1,96 @@
+"""From a passage id to its row: hashes in ascending order on disk, searched by halving."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SORTED_AT_ONCE = 1 << 22
+"""Hashes in memory while sorting: 4 million, about 100 MB with what sorting them needs."""
+
+
+class Twin(NamedTuple):
+    """Two rows of one id."""
+
+    passage_id: str
+    first_row: int
+    second_row: int
+
+
+def hash_ids(passage_ids: Sequence[str]) -> NDArray[np.uint64]:
+    blake2b = hashlib.blake2b
+    digests = b"".join([blake2b(passage_id.encode(), digest_size=8).digest() for passage_id in passage_ids])
+    return np.frombuffer(digests, dtype="<u8")
+
+
+class IdIndex:
+    """The files that `write_id_index` left in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._hashes = np.load(folder / "id_hashes.npy", mmap_mode="r")
+        self._rows = np.load(folder / "id_rows.npy", mmap_mode="r")
+
+    def find(self, passage_ids: Sequence[str], id_of_row: Callable[[int], str]) -> list[int | None]:
+        """The row of each id; `id_of_row` tells ids of equal hash apart, and an id that is not there from one that is."""
+        hashes = hash_ids(passage_ids)
+        return [
+            self._match(int(place), wanted, passage_id, id_of_row)
+            for place, wanted, passage_id in zip(np.searchsorted(self._hashes, hashes), hashes, passage_ids, strict=True)
+        ]
+
+    def _match(self, place: int, wanted: np.uint64, passage_id: str, id_of_row: Callable[[int], str]) -> int | None:
+        while place < len(self._hashes) and self._hashes[place] == wanted:
+            row = int(self._rows[place])
+            if id_of_row(row) == passage_id:
+                return row
+            place += 1
+        return None
+
+
+def write_id_index(folder: Path, hashes_file: Path, id_of_row: Callable[[int], str]) -> Twin | None:
+    """Sorts the hashes, which stand in `hashes_file` in the order of the rows, part by part of their range, so that
+    memory does not grow with their number. Returns the first id that two rows share, if one is."""
+    num_rows = hashes_file.stat().st_size // 8
+    num_parts = -(-num_rows // (_SORTED_AT_ONCE // 2))  # hashes are spread evenly: a part is about half full
+    twin = None
+    with (folder / "id_hashes.npy").open("wb") as sorted_hashes, (folder / "id_rows.npy").open("wb") as sorted_rows:
+        _write_header(sorted_hashes, np.dtype(np.uint64), num_rows)
+        _write_header(sorted_rows, np.dtype(np.uint32), num_rows)
+        for part in range(num_parts):
+            low, high = (part << 64) // num_parts, ((part + 1) << 64) // num_parts
+            hashes, rows = _between(hashes_file, low, high - 1)
+            order = np.argsort(hashes, kind="stable")
+            hashes, rows = hashes[order], rows[order]
+            twin = twin or _twin(hashes, rows, id_of_row)
+            hashes.tofile(sorted_hashes)
+            rows.tofile(sorted_rows)
+    return twin
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype, length: int) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _between(hashes_file: Path, low: int, high: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """The hashes from `low` to `high` and their rows, reading the file in pieces."""
+    all_hashes, all_rows, first_row = [], [], 0
+    with hashes_file.open("rb") as file:
+        while len(piece := np.fromfile(file, np.uint64, _SORTED_AT_ONCE)):
+            inside = np.flatnonzero((piece >= np.uint64(low)) & (piece <= np.uint64(high)))
+            all_hashes.append(piece[inside])
+            all_rows.append((inside + first_row).astype(np.uint32))
+            first_row += len(piece)
+    return np.concatenate(all_hashes), np.concatenate(all_rows)
+
+
+def _twin(hashes: NDArray[np.uint64], rows: NDArray[np.uint32], id_of_row: Callable[[int], str]) -> Twin | None:
+    """Equal hashes stand side by side; nearly always they mean equal ids."""
+    for place in np.flatnonzero(hashes[1:] == hashes[:-1]):
+        first, second = int(rows[place]), int(rows[place + 1])
+        if (passage_id := id_of_row(first)) == id_of_row(second):
+            return Twin(passage_id, first, second)
+    return None

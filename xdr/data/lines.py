@@ -1,0 +1,82 @@
+"""Lines of a text file, plain or gzipped, with their numbers. Memory is one line, whatever the file."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from xdr.data.problems import Problems
+from xdr.errors import DataError, did_you_mean
+
+LONGEST_LINE = 1 << 26
+"""64 MiB: a longer line is not a record but a file of another format."""
+
+_UTF8_BOM, _UTF16_BOMS, _GZIP = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff"), b"\x1f\x8b"
+
+
+def require_file(path: str | Path) -> Path:
+    """The path of an existing file; else an error that names a file of a similar name."""
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise DataError("a file is wanted and this is a folder", file=path)
+    if not path.exists():
+        folder = path.parent
+        near = did_you_mean(path.name, [entry.name for entry in folder.iterdir()]) if folder.is_dir() else ""
+        raise DataError("there is no such file", file=path, remedy=near)
+    return path
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Decompressing where the content says gzip, whatever the name says."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"the file cannot be opened: {error.strerror}", file=path) from error
+    start = file.read(3)
+    file.seek(0)
+    if start[:2] in _UTF16_BOMS:
+        file.close()
+        raise DataError("the file is UTF-16", file=path, remedy="Convert it to UTF-8")
+    if start[:2] == _GZIP:
+        file.close()
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if start == _UTF8_BOM:
+        file.seek(3)
+    return file
+
+
+def read_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
+    """(number, line without its ending) of every line that is not blank."""
+    number = 0
+    with open_binary(path) as file:
+        try:
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                    raise DataError("a line is longer than 64 MiB", file=path, line=number, remedy="Is it JSON *lines*?")
+                if number == 1:
+                    line = line.removeprefix(_UTF8_BOM)  # inside a gzip
+                try:
+                    text = line.decode("utf-8").rstrip("\r\n")
+                except UnicodeDecodeError as error:
+                    problems.skip(
+                        DataError(
+                            f"byte {error.start + 1} of the line is not UTF-8",
+                            file=path,
+                            line=number,
+                            remedy="Convert the file to UTF-8",
+                        )
+                    )
+                    continue
+                if text and not text.isspace():
+                    yield number, text
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                f"the gzip file is truncated or damaged ({error})",
+                file=path,
+                line=number + 1,
+                remedy="Fetch it again, and compare its checksum with the publisher's",
+            ) from error
+        except OSError as error:
+            raise DataError(f"reading failed: {error}", file=path, line=number + 1) from error

@@ -1,0 +1,52 @@
+"""The sample collection: 144 passages and their questions in eight languages, written for this project.
+
+It stands beside this file in XOR-TyDi's own formats. A question is about a fact of its passage; the facts of the dev
+questions are asked in no training question of any language.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from xdr.data.passage_tsv import read_passage_tsv
+from xdr.data.problems import Problems
+from xdr.data.xor_tydi import read_gold_paragraphs, read_questions
+from xdr.errors import DataError
+from xdr.text.records import Judgement, Passage, Query, TrainingExample
+
+FOLDER = Path(__file__).parent / "sample_collection"
+
+_QUESTIONS = {"train": "xor_train_retrieve_eng_span.jsonl", "dev": "xor_dev_retrieve_eng_span_v1_1.jsonl"}
+_GOLD = {"train": "gp_squad_train_data.json", "dev": "gp_squad_dev_data.json"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    def passage_sources(self) -> tuple[Path, ...]:
+        return (FOLDER / "passages.tsv",)
+
+    def passages(self, problems: Problems) -> Iterator[Passage]:
+        return read_passage_tsv(FOLDER / "passages.tsv", problems)
+
+    def queries(self, split: str, problems: Problems) -> Iterator[Query]:
+        if split in _QUESTIONS:
+            yield from read_questions(FOLDER / _QUESTIONS[split], problems)
+
+    def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
+        """The gold paragraphs, under the ids that the passages have in the collection."""
+        if split in _GOLD:
+            yield from read_gold_paragraphs(FOLDER / _GOLD[split], problems, self._passage_id)
+
+    def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
+        for example in self.examples(split, problems):
+            yield Judgement(example.query.query_id, example.positives[0].passage_id, 1)
+
+    @cached_property
+    def _ids(self) -> dict[tuple[str, str], str]:
+        return {(passage.title, passage.text): passage.passage_id for passage in self.passages(Problems())}
+
+    def _passage_id(self, title: str, text: str) -> str:
+        if (title, text) not in self._ids:
+            raise DataError(f"'{title}' is not in passages.tsv with this text", file=FOLDER)
+        return self._ids[title, text]

@@ -1,0 +1,86 @@
+"""Tevatron's JSON lines: xor-tydi, wikipedia-nq, and so MIRACL and Mr. TyDi.
+
+A line holds `query_id`, `query`, `lang` or not, `answers` or not, and `positive_passages` and `negative_passages` as lists of
+{docid, title, text}; a corpus line holds `docid`, `title`, `text`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xdr.data.problems import Problems, parse_each
+from xdr.data.rows import Row, json_rows
+from xdr.text.languages import find_language
+from xdr.text.records import Judgement, Passage, Query, TrainingExample
+
+LanguageOf = Callable[[Row], str]
+
+
+def read_training_examples(
+    source: str | Path, problems: Problems, language_of: LanguageOf, passage_language: str = "en"
+) -> Iterator[TrainingExample]:
+    def parse(row: Row) -> TrainingExample:
+        example = TrainingExample(
+            _query(row, language_of),
+            tuple(passage.passage(language=passage_language) for passage in row.objects("positive_passages")),
+            tuple(passage.passage(language=passage_language) for passage in row.objects("negative_passages")),
+        )
+        if not example.positives:
+            raise row.error("a query to train on has at least one passage here", "positive_passages", "Remove the query")
+        return example
+
+    yield from parse_each(json_rows(source, problems), parse, problems, str(source))
+
+
+def read_queries(source: str | Path, problems: Problems, language_of: LanguageOf) -> Iterator[Query]:
+    """The questions of a file whose passages, if it has any, are not wanted."""
+    yield from parse_each(json_rows(source, problems), lambda row: _query(row, language_of), problems, str(source))
+
+
+def read_corpus(source: str | Path, problems: Problems, language: str = "en") -> Iterator[Passage]:
+    yield from parse_each(json_rows(source, problems), lambda row: row.passage(language=language), problems, str(source))
+
+
+def language_in_row(row: Row) -> str:
+    return row.language("lang")
+
+
+def _query(row: Row, language_of: LanguageOf) -> Query:
+    return Query(row.identifier("query_id"), row.text("query"), language_of(row), row.texts("answers"))
+
+
+@dataclass(frozen=True)
+class TevatronFiles:
+    """A benchmark in Tevatron's format, one file a split (a path, or `hub:ORG/NAME:SPLIT`). `language` is that of the
+    questions, and `passage_language` that of the passages, where the lines do not say."""
+
+    corpus: str
+    queries_by_split: dict[str, str] = field(default_factory=dict)
+    language: str = "en"
+    passage_language: str = "en"
+
+    def passage_sources(self) -> tuple[Path, ...]:
+        return () if self.corpus.startswith("hub:") else (Path(self.corpus),)
+
+    def passages(self, problems: Problems) -> Iterator[Passage]:
+        return read_corpus(self.corpus, problems, find_language(self.passage_language).code)
+
+    def queries(self, split: str, problems: Problems) -> Iterator[Query]:
+        if source := self.queries_by_split.get(split):
+            yield from read_queries(source, problems, self._language_of)
+
+    def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
+        if source := self.queries_by_split.get(split):
+            yield from read_training_examples(source, problems, self._language_of, self.passage_language)
+
+    def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
+        """MIRACL's and Mr. TyDi's judgements are the passages beside each question."""
+        if not (source := self.queries_by_split.get(split)):
+            return
+        for row in json_rows(source, problems):
+            for name, relevance in (("positive_passages", 1), ("negative_passages", 0)):
+                for passage in row.objects(name):
+                    yield Judgement(row.identifier("query_id"), passage.identifier("docid"), relevance)
+
+    def _language_of(self, row: Row) -> str:
+        return row.language("lang", find_language(self.language).code)

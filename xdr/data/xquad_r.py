@@ -1,0 +1,130 @@
+"""XQuAD-R (LAReQA): the same questions and paragraphs in eleven languages; what is retrieved is a sentence.
+
+{lang}.json is SQuAD's layout with `sentences` and `sentence_breaks` [[start, end], ...] beside each paragraph. The gold
+sentence is the one in which the answer starts. Question ids are shared between languages; a query's id here is
+`lang:id`, and a passage's `lang_paragraph_sentence` as in the reference implementation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from xdr.data.lines import require_file
+from xdr.data.problems import Problems, parse_each
+from xdr.data.rows import Row, json_document
+from xdr.errors import DataError
+from xdr.text.languages import XQUAD_R, language_codes
+from xdr.text.records import Judgement, Passage, Query, TrainingExample
+
+UNITS = ("sentence", "paragraph")
+
+
+@dataclass(frozen=True, slots=True)
+class _Paragraph:
+    """A paragraph of one language: its candidates, and for each question the candidate that answers it."""
+
+    passages: tuple[Passage, ...]
+    questions: tuple[tuple[str, Query, int], ...]  # (id shared by the languages, query, index of the gold passage)
+
+
+@dataclass(frozen=True)
+class XquadR:
+    """`unit` is `sentence` (LAReQA's task: the sentence followed by its whole paragraph is encoded) or `paragraph`.
+    A question's relevant passages are those of its own language (`judge` = `monolingual`) or of all `languages`
+    (`multilingual`). One split, `dev`: the benchmark has no other."""
+
+    path: str
+    languages: tuple[str, ...]
+    unit: str
+    judge: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "languages", language_codes(self.languages))
+        for field, allowed in (("unit", UNITS), ("judge", ("monolingual", "multilingual"))):
+            if getattr(self, field) not in allowed:
+                raise DataError(f"data.{field} is one of {', '.join(allowed)}, and '{getattr(self, field)}' came")
+        if foreign := [code for code in self.languages if code not in XQUAD_R]:
+            raise DataError(f"XQuAD-R has no '{foreign[0]}'", remedy=f"It has {' '.join(XQUAD_R)}")
+
+    def passage_sources(self) -> tuple[Path, ...]:
+        return tuple(self._file(language) for language in self.languages)
+
+    def passages(self, problems: Problems) -> Iterator[Passage]:
+        for _, paragraph in self._paragraphs(problems):
+            yield from paragraph.passages
+
+    def queries(self, split: str, problems: Problems) -> Iterator[Query]:
+        for _, paragraph in self._paragraphs(problems) if split == "dev" else ():
+            for _, query, _ in paragraph.questions:
+                yield query
+
+    def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
+        """Each question with its gold passage in its own language."""
+        for _, paragraph in self._paragraphs(problems) if split == "dev" else ():
+            for _, query, gold in paragraph.questions:
+                yield TrainingExample(query, (paragraph.passages[gold],))
+
+    def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
+        gold: dict[str, dict[str, str]] = {}  # shared id -> language -> passage id
+        for language, paragraph in self._paragraphs(problems) if split == "dev" else ():
+            for shared_id, _, index in paragraph.questions:
+                gold.setdefault(shared_id, {})[language] = paragraph.passages[index].passage_id
+        for shared_id, passage_of in gold.items():
+            for language in passage_of:
+                for other, passage_id in passage_of.items():
+                    if self.judge == "multilingual" or other == language:
+                        yield Judgement(_query_id(language, shared_id), passage_id, 1)
+
+    def _paragraphs(self, problems: Problems) -> Iterator[tuple[str, _Paragraph]]:
+        for language in self.languages:
+            path = self._file(language)
+            articles = json_document(path).objects("data")
+            numbered = enumerate(paragraph for article in articles for paragraph in article.objects("paragraphs"))
+            for paragraph in parse_each(numbered, partial(self._parse, language), problems, str(path)):
+                yield language, paragraph
+
+    def _parse(self, language: str, numbered: tuple[int, Row]) -> _Paragraph:
+        number, row = numbered
+        context = row.text("context")
+        passages, breaks = self._candidates(row, context, language, number)
+        questions = []
+        for question in row.objects("qas"):
+            answers = question.objects("answers")
+            if not answers:
+                raise question.error("a question has an answer", "answers")
+            start = answers[0].integer("answer_start")
+            inside = [i for i, (first, end) in enumerate(breaks) if first <= start < end]
+            if not inside:
+                raise question.error(f"no sentence holds the answer's start, {start}", "answers")
+            shared_id = question.identifier("id")
+            spans = tuple(answer.text("text") for answer in answers)
+            query = Query(_query_id(language, shared_id), question.text("question"), language, spans)
+            questions.append((shared_id, query, inside[0]))
+        return _Paragraph(passages, tuple(questions))
+
+    def _candidates(
+        self, row: Row, context: str, language: str, number: int
+    ) -> tuple[tuple[Passage, ...], list[tuple[int, int]]]:
+        flat = context.replace("\n", "")
+        if self.unit == "paragraph":
+            return (Passage(f"{language}_{number}", "", flat, language),), [(0, len(context))]
+        breaks = _sentence_breaks(row, len(context))
+        texts = [context[first:end].replace("\n", "") + flat for first, end in breaks]
+        passages = tuple(Passage(f"{language}_{number}_{i}", "", text, language) for i, text in enumerate(texts))
+        return passages, breaks
+
+    def _file(self, language: str) -> Path:
+        plain = Path(self.path).expanduser() / f"{language}.json"
+        return plain if plain.exists() else require_file(plain.with_name(plain.name + ".gz"))
+
+
+def _sentence_breaks(row: Row, length: int) -> list[tuple[int, int]]:
+    breaks = row.pairs("sentence_breaks")
+    if not breaks or any(not 0 <= first < end <= length for first, end in breaks):
+        raise row.error(f"pairs of places within the {length} characters of the context are wanted", "sentence_breaks")
+    return breaks
+
+
+def _query_id(language: str, shared_id: str) -> str:
+    return f"{language}:{shared_id}"

@@ -1,0 +1,49 @@
+"""The mistakes a user can mend. Each says the rule, what came instead, and the remedy."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """Shown without a traceback by the entry points."""
+
+
+class DataError(UserError):
+    """Something in a file is not as its format says."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        remedy: str = "",
+    ) -> None:
+        place = ", ".join(
+            part
+            for part in (
+                str(file) if file is not None else "",
+                f"line {line}" if line is not None else "",
+                f"field '{field}'" if field is not None else "",
+            )
+            if part
+        )
+        super().__init__(". ".join(part.rstrip(".") for part in (f"{place}: {problem}" if place else problem, remedy) if part))
+
+
+class ArtefactError(UserError):
+    """A stored artefact is missing, damaged, or was made by something else."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint to append to an error sentence; empty when nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """What came, short enough for an error sentence."""
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

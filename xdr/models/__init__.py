@@ -1,0 +1,1 @@
+"""Plain nn.Modules. No Lightning here."""

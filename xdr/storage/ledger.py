@@ -1,0 +1,136 @@
+"""The shard ledger: which shards of an artefact exist, their checksums, and what made them.
+
+    FOLDER/manifest.json        kind, number of shards, what made them, its fingerprint
+    FOLDER/shard-00007/         the shard's files, and shard.json: the fingerprint, and each file's size and SHA-256
+
+A shard's folder is renamed into place with its entry inside, so a shard is whole or absent, also after a kill. Any number
+of processes may work on one ledger: each makes what `missing()` names; two that make the same shard do no harm.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from xdr.errors import ArtefactError, shown
+from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
+from xdr.storage.fingerprint import Json, checksum_file, fingerprint
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLedger:
+    """Get one from `create` (make it, or go on with it) or `open` (only read)."""
+
+    folder: Path
+    kind: str
+    num_shards: int
+    made_by: Mapping[str, Json]
+
+    @classmethod
+    def create(cls, folder: Path, kind: str, num_shards: int, made_by: Mapping[str, Json]) -> "ShardLedger":
+        """The ledger in `folder`, new or unfinished. One that something else made is refused."""
+        if num_shards < 1:
+            raise ArtefactError(f"a ledger has at least one shard, not {num_shards}")
+        wanted = cls(folder, kind, num_shards, made_by)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            remove_leftovers(folder)
+            if not (folder / "manifest.json").exists():
+                write_json(folder / "manifest.json", wanted._manifest())
+        cls.open(folder, kind)._refuse_unless_same(wanted)
+        return wanted
+
+    @classmethod
+    def open(cls, folder: Path, kind: str) -> "ShardLedger":
+        if not (folder / "manifest.json").is_file():
+            raise ArtefactError(f"{folder} holds no {kind}: there is no manifest.json")
+        manifest = read_json(folder / "manifest.json")
+        made_by, num_shards = manifest.get("made_by"), manifest.get("num_shards")
+        if manifest.get("format") != FORMAT or not isinstance(made_by, dict) or not isinstance(num_shards, int):
+            raise ArtefactError(f"{folder}/manifest.json is not of format {FORMAT}, which this version of xdr reads")
+        if manifest.get("kind") != kind:
+            raise ArtefactError(f"{folder} holds {manifest.get('kind')}, not {kind}")
+        return cls(folder, kind, num_shards, made_by)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint({"kind": self.kind, "num_shards": self.num_shards, "made_by": self.made_by})
+
+    def missing(self) -> list[int]:
+        """The shards still to be made."""
+        return [shard for shard in range(self.num_shards) if not (self._path(shard) / "shard.json").exists()]
+
+    @contextmanager
+    def writing(self, shard: int) -> Iterator[Path]:
+        """An empty folder to fill. It joins the ledger when the block ends, and not at all if the block fails."""
+        assert 0 <= shard < self.num_shards
+        with creating_folder(self._path(shard)) as partial:
+            yield partial
+            files: dict[str, Json] = {
+                file.name: {"bytes": file.stat().st_size, "sha256": checksum_file(file)} for file in sorted(partial.iterdir())
+            }
+            write_json(partial / "shard.json", {"shard": shard, "fingerprint": self.fingerprint, "files": files})
+
+    def shard(self, shard: int, *, checksum: bool = True) -> Path:
+        """The folder of a shard that is whole and ours. `checksum=False` trusts the sizes, for a second look."""
+        folder = self._path(shard)
+        if not (folder / "shard.json").is_file():
+            raise ArtefactError(f"{folder} is missing; run the command that makes it again, it makes only what is missing")
+        entry = read_json(folder / "shard.json")
+        if entry.get("shard") != shard or entry.get("fingerprint") != self.fingerprint:
+            raise ArtefactError(f"{folder} was made by something else than {self.folder}/manifest.json says; remove it")
+        files = entry.get("files")
+        if not isinstance(files, dict):
+            raise ArtefactError(f"{folder}/shard.json is damaged; remove {folder} and make it again")
+        for name, expected in files.items():
+            _refuse_unless_whole(folder / name, expected, checksum)
+        return folder
+
+    def require_complete(self) -> None:
+        """Every shard is there; else they are named."""
+        if missing := self.missing():
+            names = ", ".join(self._path(shard).name for shard in missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise ArtefactError(
+                f"{self.folder} lacks {len(missing)} of {self.num_shards} shards: {names}. "
+                "Run the command that makes them again, it makes only what is missing"
+            )
+
+    def _path(self, shard: int) -> Path:
+        return self.folder / f"shard-{shard:05d}"
+
+    def _manifest(self) -> dict[str, Json]:
+        return {
+            "format": FORMAT,
+            "kind": self.kind,
+            "num_shards": self.num_shards,
+            "fingerprint": self.fingerprint,
+            "made_by": self.made_by,
+        }
+
+    def _refuse_unless_same(self, wanted: "ShardLedger") -> None:
+        if self.fingerprint == wanted.fingerprint:
+            return
+        ours = {"num_shards": self.num_shards, **self.made_by}
+        theirs = {"num_shards": wanted.num_shards, **wanted.made_by}
+        differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+        raise ArtefactError(
+            f"the {self.kind} in {self.folder} were made by something else: "
+            + "; ".join(f"{key} was {shown(ours.get(key))} and is now {shown(theirs.get(key))}" for key in differing)
+            + ". Choose another folder, or remove this one"
+        )
+
+
+def _refuse_unless_whole(file: Path, expected: Json, checksum: bool) -> None:
+    if not isinstance(expected, dict) or not file.is_file():
+        raise ArtefactError(f"{file} is missing; remove {file.parent} and make it again")
+    size = file.stat().st_size
+    if size != expected.get("bytes"):
+        raise ArtefactError(
+            f"{file} has {size} bytes and should have {expected.get('bytes')}; remove {file.parent} and make it again"
+        )
+    if checksum and checksum_file(file) != expected.get("sha256"):
+        raise ArtefactError(f"{file} is damaged: its SHA-256 is not the ledger's; remove {file.parent} and make it again")

@@ -1,0 +1,56 @@
+"""The records that flow through xdr. Small, named, immutable."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The unit that is retrieved. `passage_id` is unique in its collection."""
+
+    passage_id: str
+    title: str
+    text: str
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`answers` are spans in the passages' language; empty where the benchmark hides or lacks them."""
+
+    query_id: str
+    text: str
+    language: str
+    answers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """A query with at least one passage that answers it, and passages that do not."""
+
+    query: Query
+    positives: tuple[Passage, ...]
+    negatives: tuple[Passage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One line of a qrels file; `relevance` above zero means relevant."""
+
+    query_id: str
+    passage_id: str
+    relevance: int
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedQueries:
+    """Questions written by a model about one passage, in order, by language code."""
+
+    passage_id: str
+    queries: Mapping[str, tuple[str, ...]]
+
+
+def content_id(title: str, text: str) -> str:
+    """An id for passages that a benchmark ships without one: equal content, equal id, wherever it stands."""
+    return hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()[:16]
