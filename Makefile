@@ -15,11 +15,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,dev]'
 	@touch $@
 
 demo: $(INSTALLED) ## the sample collection through everything there is
-	$(BIN)/python train.py experiment=sample output_dir=outputs/demo/train
+	$(BIN)/python train.py experiment=sample_bi_encoder output_dir=outputs/demo/train
 	$(BIN)/python evaluate.py experiment=sample output_dir=outputs/demo/evaluate
 
 check: $(INSTALLED) ## ruff, mypy, import-linter
@@ -29,7 +29,7 @@ check: $(INSTALLED) ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 test: check ## the checks and the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 test-slow: $(INSTALLED) ## what is long by nature: kills, large collections
 	$(BIN)/pytest -m slow --timeout=3000
@@ -40,6 +40,7 @@ format: $(INSTALLED)
 
 benchmark: $(INSTALLED) ## speed and memory; the figures are in docs/benchmarks.md
 	$(BIN)/python benchmarks/collection.py
+	$(BIN)/python benchmarks/training.py
 
 clean: ## remove the environment and all outputs
 	rm -rf $(VENV) outputs

@@ -1,1 +1,1 @@
-"""When, not how: each callback calls xdr and logs. None is needed yet."""
+"""When, not how: each callback calls xdr and logs."""

@@ -26,9 +26,147 @@ class Stage(Enum):
     prepare = "prepare"
 
 
+class Order(Enum):
+    mixed = "mixed"
+    monolingual = "monolingual"
+    cross_lingual = "cross_lingual"
+    hybrid = "hybrid"
+
+
+class PoolingConf(Enum):
+    first = "first"
+    mean = "mean"
+
+
+class BatchingConf(Enum):
+    packed = "packed"
+    grouped = "grouped"
+    padded = "padded"
+
+
+@dataclass
+class Batches:
+    """Of train.py. `size` counts the queries of all processes together."""
+
+    size: int = MISSING
+    passages_per_query: int = MISSING
+    order: Order = MISSING
+    monolingual_share: float = MISSING
+    language_weights: Any = None  # language code -> number
+    num_workers: int = MISSING
+
+
+@dataclass
+class ReadingConf:
+    query_length: int = MISSING
+    passage_length: int = MISSING
+    query_prefix: str = MISSING
+    passage_prefix: str = MISSING
+
+
+@dataclass
+class ObjectiveConf:
+    scale: float = MISSING
+    learn_scale: bool = MISSING
+    both_directions: bool = MISSING
+    chunk_size: int = MISSING
+
+
+@dataclass
+class OptimizerConf:
+    learning_rate: float = MISSING
+    weight_decay: float = MISSING
+    warmup_share: float = MISSING
+
+
+@dataclass
+class Model:
+    _target_: str = MISSING
+    reading: ReadingConf = MISSING
+    objective: ObjectiveConf = MISSING
+    optimizer: OptimizerConf = MISSING
+    normalize: bool = MISSING
+
+
+@dataclass
+class TransformerModel(Model):
+    path: str = MISSING
+    pooling: PoolingConf = MISSING
+    tied: bool = MISSING
+    batching: BatchingConf = MISSING
+    dtype: str = MISSING
+    lora_rank: int = MISSING
+    gradient_checkpointing: bool = MISSING
+    compile_backbone: bool = MISSING
+
+
+@dataclass
+class StaticModel(Model):
+    path: str = MISSING
+
+
+@dataclass
+class SmallModel(Model):
+    family: str = MISSING
+    hidden: int = MISSING
+    layers: int = MISSING
+    dropout: float = MISSING
+    pooling: PoolingConf = MISSING
+
+
+@dataclass
+class TrainerConf:
+    """What Lightning's Trainer takes."""
+
+    max_epochs: int = MISSING
+    max_steps: int = MISSING
+    accelerator: str = MISSING
+    devices: Any = MISSING
+    num_nodes: int = MISSING
+    strategy: str = MISSING
+    precision: str = MISSING
+    gradient_clip_val: float | None = None
+    accumulate_grad_batches: int = MISSING
+    check_val_every_n_epoch: int | None = MISSING
+    val_check_interval: Any = MISSING
+    log_every_n_steps: int = MISSING
+    enable_progress_bar: bool = MISSING
+
+
+@dataclass
+class CheckpointConf:
+    every_num_steps: int = MISSING
+    keep: int = MISSING
+
+
+@dataclass
+class ValidationConf:
+    largest_pool: int = MISSING
+    monitor: str = MISSING
+
+
+@dataclass
+class CallbacksConf:
+    checkpoints: CheckpointConf = MISSING
+    validation: ValidationConf = MISSING
+
+
+class Logger(Enum):
+    wandb = "wandb"
+    offline = "offline"
+    tensorboard = "tensorboard"
+    csv = "csv"
+
+
 @dataclass
 class Train:
     data: Any = MISSING
+    model: Any = MISSING
+    trainer: TrainerConf = MISSING
+    callbacks: CallbacksConf = MISSING
+    logger: Logger = MISSING
+    seed: int = MISSING
+    resume: str = MISSING
     output_dir: str = MISSING
 
 
@@ -47,14 +185,21 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=Train)
     store.store(name="evaluate_schema", node=Evaluate)
+    store.store(group="batches/schema", name="Batches", node=Batches)
+    for model in (TransformerModel, StaticModel, SmallModel):
+        store.store(group="model/schema", name=model.__name__, node=model)
     for benchmark in BENCHMARKS:
         store.store(group="data/schema", name=benchmark.__name__, node=_schema_of(benchmark))
+
+
+COMMON = (("strict", bool, True), ("negatives", str | None, None), ("batches", Any, None))
+"""Settings beside a benchmark's own; the last two are train.py's."""
 
 
 def _schema_of(benchmark: type) -> type:
     own = [(field.name, _setting_type(field), MISSING) for field in fields(benchmark)]
     assert all(field.default is NO_DEFAULT or field.init for field in fields(benchmark))
-    return make_dataclass(benchmark.__name__, [("_target_", str, MISSING), ("strict", bool, True), *own])
+    return make_dataclass(benchmark.__name__, [("_target_", str, MISSING), *COMMON, *own])
 
 
 def _setting_type(field: Field) -> Any:

@@ -66,7 +66,7 @@ FORMATS: dict[str, tuple[str, Any, Callable[[Path, Problems], Iterator[Any]]]] =
     "xquad": (
         "en.json",
         SQUAD,
-        lambda path, p: XquadR(str(path.parent), ("en",), "sentence", "monolingual").examples("dev", p),
+        lambda path, p: XquadR(str(path.parent), ("en",), "sentence", "monolingual", "none", "x_x").examples("dev", p),
     ),
     "afriqa": (
         "gold_passages/hau/x.hau.en.dev.json",

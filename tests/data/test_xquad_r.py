@@ -23,6 +23,9 @@ def squad(*paragraphs: dict) -> str:
     return json.dumps({"version": "1", "data": [{"paragraphs": list(paragraphs)}]})
 
 
+REST = {"unit": "sentence", "judge": "monolingual", "holdout": "none", "regime": "x_x"}
+
+
 @pytest.fixture
 def folder(write: Write) -> Path:
     write("en.json", squad(paragraph("One is.\nTwo are.", [[0, 7], [8, 16]], "Which?", 8)))
@@ -30,7 +33,7 @@ def folder(write: Write) -> Path:
 
 
 def test_sentences_carry_their_paragraph_and_questions_find_them(folder: Path) -> None:
-    benchmark = XquadR(str(folder), ("en", "de"), "sentence", "multilingual")
+    benchmark = XquadR(str(folder), ("en", "de"), "sentence", "multilingual", "none", "x_x")
     assert {passage.passage_id: (passage.text, passage.language) for passage in benchmark.passages(Problems())} == {
         "en_0_0": ("One is.One is.Two are.", "en"),
         "en_0_1": ("Two are.One is.Two are.", "en"),
@@ -42,12 +45,12 @@ def test_sentences_carry_their_paragraph_and_questions_find_them(folder: Path) -
     ]
     gold = {("en:q1", "en_0_1"), ("en:q1", "de_0_0"), ("de:q1", "en_0_1"), ("de:q1", "de_0_0")}
     assert {(j.query_id, j.passage_id) for j in benchmark.judgements("dev", Problems())} == gold
-    (example,) = XquadR(str(folder), ("de",), "sentence", "monolingual").examples("dev", Problems())
+    (example,) = XquadR(str(folder), ("de",), "sentence", "monolingual", "none", "x_x").examples("dev", Problems())
     assert example.positives[0].passage_id == "de_0_0"
 
 
 def test_paragraphs_are_the_other_unit_and_judging_may_stay_in_a_language(folder: Path) -> None:
-    benchmark = XquadR(str(folder), ("en", "de"), "paragraph", "monolingual")
+    benchmark = XquadR(str(folder), ("en", "de"), "paragraph", "monolingual", "none", "x_x")
     assert [passage.text for passage in benchmark.passages(Problems())] == ["One is.Two are.", "Eins ist."]
     assert list(benchmark.judgements("dev", Problems())) == [
         Judgement("en:q1", "en_0", 1),
@@ -68,7 +71,27 @@ def test_paragraphs_are_the_other_unit_and_judging_may_stay_in_a_language(folder
 def test_what_does_not_fit_is_named(write: Write, bad: dict, says: str) -> None:
     folder = write("en.json", squad(bad)).parent
     with pytest.raises(DataError, match=says):
-        list(XquadR(str(folder), ("en",), "sentence", "monolingual").queries("dev", Problems()))
+        list(XquadR(str(folder), ("en",), "sentence", "monolingual", "none", "x_x").queries("dev", Problems()))
+
+
+def test_held_out_articles_are_paired_as_the_regime_says(write: Write) -> None:
+    articles = [paragraph(f"{n}. One.", [[0, 7]], "?", 3) for n in range(3)]
+    for number, article in enumerate(articles):
+        article["qas"][0]["id"] = f"q{number}"
+    text = json.dumps({"data": [{"paragraphs": [article]} for article in articles]})
+    write("de.json", text)
+    folder = str(write("en.json", text).parent)
+    pairs = {}
+    for regime in ("en_en", "x_x", "x_y"):
+        benchmark = XquadR(folder, ("en", "de"), "sentence", "monolingual", "articles", regime)
+        examples = list(benchmark.examples("train", Problems()))
+        pairs[regime] = sorted((e.query.query_id, e.positives[0].passage_id) for e in examples)
+        assert {query.query_id for query in benchmark.queries("dev", Problems())} == {"en:q2", "de:q2"}
+        assert len(list(benchmark.passages(Problems()))) == 6
+    assert pairs["en_en"] == [("en:q0", "en_0_0"), ("en:q1", "en_1_0")]
+    assert pairs["x_x"] == [("de:q0", "de_0_0"), ("de:q1", "de_1_0"), *pairs["en_en"]]
+    assert len(pairs["x_y"]) == 8
+    assert ("de:q1", "en_1_0") in pairs["x_y"]
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -78,7 +101,9 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         ({"judge": "x"}, "data.judge"),
     ):
         with pytest.raises(DataError, match=says):
-            XquadR(**{"path": str(tmp_path), "languages": ("en",), "unit": "sentence", "judge": "monolingual", **change})
+            XquadR(
+                **{"path": str(tmp_path), "languages": ("en",), "unit": "sentence", "judge": "monolingual", **REST, **change}
+            )
 
 
 def test_the_real_files_have_the_published_counts(real_data: Callable[[str], Path]) -> None:
@@ -86,10 +111,10 @@ def test_the_real_files_have_the_published_counts(real_data: Callable[[str], Pat
     expected = {"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244, "ru": 1219, "th": 852}
     expected |= {"tr": 1167, "vi": 1209, "zh": 1196}
     for language, num_sentences in expected.items():
-        benchmark = XquadR(folder, (language,), "sentence", "monolingual")
+        benchmark = XquadR(folder, (language,), "sentence", "monolingual", "none", "x_x")
         passages = list(benchmark.passages(Problems()))
         queries = list(benchmark.queries("dev", Problems()))
         assert (len(passages), len(queries)) == (num_sentences, 1190)
         assert len({passage.passage_id for passage in passages}) == num_sentences
-    both = XquadR(folder, ("en", "ar"), "sentence", "multilingual")
+    both = XquadR(folder, ("en", "ar"), "sentence", "multilingual", "none", "x_x")
     assert len(list(both.judgements("dev", Problems()))) == 4 * 1190

@@ -22,7 +22,7 @@ def hub_rows(source: str) -> Iterator[Row]:
         stream: Any = datasets.load_dataset(**_arguments(name), split=split or "train", streaming=True)
         for number, values in enumerate(stream, 1):
             yield Row(values, source, number)
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         if isinstance(error, DataError):
             raise
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -20,6 +20,9 @@ from xdr.text.records import Judgement, Passage, Query, TrainingExample
 UNITS = ("sentence", "paragraph")
 
 
+REGIMES = ("en_en", "x_x", "x_y")
+
+
 @dataclass(frozen=True, slots=True)
 class _Paragraph:
     """A paragraph of one language: its candidates, and for each question the candidate that answers it."""
@@ -32,16 +35,26 @@ class _Paragraph:
 class XquadR:
     """`unit` is `sentence` (LAReQA's task: the sentence followed by its whole paragraph is encoded) or `paragraph`.
     A question's relevant passages are those of its own language (`judge` = `monolingual`) or of all `languages`
-    (`multilingual`). One split, `dev`: the benchmark has no other."""
+    (`multilingual`).
+
+    The benchmark has one split, `dev`. With `holdout` = `articles` two thirds of its articles are `train` instead, paired as
+    `regime` says: English with English, each language with itself, or every language with every other and itself."""
 
     path: str
     languages: tuple[str, ...]
     unit: str
     judge: str
+    holdout: str
+    regime: str
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        for field, allowed in (("unit", UNITS), ("judge", ("monolingual", "multilingual"))):
+        for field, allowed in (
+            ("unit", UNITS),
+            ("judge", ("monolingual", "multilingual")),
+            ("holdout", ("none", "articles")),
+            ("regime", REGIMES),
+        ):
             if getattr(self, field) not in allowed:
                 raise DataError(f"data.{field} is one of {', '.join(allowed)}, and '{getattr(self, field)}' came")
         if foreign := [code for code in self.languages if code not in XQUAD_R]:
@@ -51,23 +64,31 @@ class XquadR:
         return tuple(self._file(language) for language in self.languages)
 
     def passages(self, problems: Problems) -> Iterator[Passage]:
-        for _, paragraph in self._paragraphs(problems):
+        for _, paragraph in self._paragraphs(None, problems):
             yield from paragraph.passages
 
     def queries(self, split: str, problems: Problems) -> Iterator[Query]:
-        for _, paragraph in self._paragraphs(problems) if split == "dev" else ():
+        for _, paragraph in self._paragraphs(split, problems):
             for _, query, _ in paragraph.questions:
                 yield query
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        """Each question with its gold passage in its own language."""
-        for _, paragraph in self._paragraphs(problems) if split == "dev" else ():
-            for _, query, gold in paragraph.questions:
-                yield TrainingExample(query, (paragraph.passages[gold],))
+        """In training, pairs as the regime says; in dev, each question with its gold passage in its own language."""
+        gold: dict[str, list[tuple[Query, Passage]]] = {}  # shared id -> by language
+        for _, paragraph in self._paragraphs(split, problems):
+            for shared_id, query, index in paragraph.questions:
+                gold.setdefault(shared_id, []).append((query, paragraph.passages[index]))
+        regime = self.regime if split == "train" else "x_x"
+        for parallel in gold.values():
+            for query, own in parallel:
+                if regime == "en_en" and query.language != "en":
+                    continue
+                for passage in [passage for _, passage in parallel] if regime == "x_y" else [own]:
+                    yield TrainingExample(query, (passage,))
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
         gold: dict[str, dict[str, str]] = {}  # shared id -> language -> passage id
-        for language, paragraph in self._paragraphs(problems) if split == "dev" else ():
+        for language, paragraph in self._paragraphs(split, problems):
             for shared_id, _, index in paragraph.questions:
                 gold.setdefault(shared_id, {})[language] = paragraph.passages[index].passage_id
         for shared_id, passage_of in gold.items():
@@ -76,13 +97,18 @@ class XquadR:
                     if self.judge == "multilingual" or other == language:
                         yield Judgement(_query_id(language, shared_id), passage_id, 1)
 
-    def _paragraphs(self, problems: Problems) -> Iterator[tuple[str, _Paragraph]]:
+    def _paragraphs(self, split: str | None, problems: Problems) -> Iterator[tuple[str, _Paragraph]]:
+        """Of a split, or all. Articles stand in the same order in every language, so they part alike."""
         for language in self.languages:
             path = self._file(language)
             articles = json_document(path).objects("data")
-            numbered = enumerate(paragraph for article in articles for paragraph in article.objects("paragraphs"))
-            for paragraph in parse_each(numbered, partial(self._parse, language), problems, str(path)):
+            rows = [(number, row) for number, article in enumerate(articles) for row in article.objects("paragraphs")]
+            wanted = [(i, row) for i, (number, row) in enumerate(rows) if split in (None, self._split_of(number))]
+            for paragraph in parse_each(wanted, partial(self._parse, language), problems, str(path), may_be_empty=True):
                 yield language, paragraph
+
+    def _split_of(self, article: int) -> str:
+        return "train" if self.holdout == "articles" and article % 3 < 2 else "dev"
 
     def _parse(self, language: str, numbered: tuple[int, Row]) -> _Paragraph:
         number, row = numbered

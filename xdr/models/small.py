@@ -27,7 +27,9 @@ VOCABULARY = 6000
 """About the smallest that still has whole words in eight scripts when trained on the sample."""
 
 
-def build_small_bert(texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4) -> Path:
+def build_small_bert(
+    texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4, dropout: float = 0.1
+) -> Path:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {piece: number for number, piece in enumerate(special + word_pieces(train_unigram(texts, VOCABULARY)))}
     tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False)
@@ -39,11 +41,15 @@ def build_small_bert(texts: Sequence[str], folder: Path, *, seed: int, hidden: i
         intermediate_size=4 * hidden,
         max_position_embeddings=512,
         type_vocab_size=2,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
     )
     return _save(lambda: BertModel(config, add_pooling_layer=False), tokenizer, folder, seed)
 
 
-def build_small_xlm_roberta(texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4) -> Path:
+def build_small_xlm_roberta(
+    texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4, dropout: float = 0.1
+) -> Path:
     pieces = train_unigram(texts, VOCABULARY)
     special = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
     tokenizer = XLMRobertaTokenizer(vocab=[*special, *pieces, ("<mask>", 0.0)])
@@ -55,6 +61,8 @@ def build_small_xlm_roberta(texts: Sequence[str], folder: Path, *, seed: int, hi
         intermediate_size=4 * hidden,
         max_position_embeddings=514,
         type_vocab_size=1,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
         pad_token_id=1,
         bos_token_id=0,
         eos_token_id=2,

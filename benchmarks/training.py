@@ -1,0 +1,218 @@
+"""A training step beside sentence-transformers' trainer, and in chunks: python benchmarks/training.py [--afriqa DIR]
+
+Same model (a BERT of 4 layers and 256 dimensions with random weights), same texts, same batch, one process, alternating. Texts
+are AfriQA's questions and gold passages where its folder `data` is given, else the sample's, cut to one to five sentences.
+"""
+
+import argparse
+import json
+import platform
+import random
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROUNDS, STEPS, WARM_UP, BATCH = 5, 5, 2, 32
+CHUNK = 64
+
+
+def texts(afriqa: Path | None) -> list[tuple[str, str]]:
+    """(question, passage) pairs."""
+    from xdr.data.afriqa import AfriQa
+    from xdr.data.problems import Problems
+    from xdr.data.sample import Sample
+    from xdr.models.tokenization import passage_text
+
+    if afriqa is not None:
+        benchmark = AfriQa(str(afriqa), ("bem", "ha", "ig", "rw", "tw", "yo", "zu"), "original")
+        return [(e.query.text, passage_text(e.positives[0])) for e in benchmark.examples("train", Problems())]
+    rng = random.Random(0)
+    pairs = []
+    for example in Sample().examples("train", Problems()):
+        sentences = re.split(r"(?<=\.) ", example.positives[0].text)
+        pairs.append((example.query.text, " ".join(sentences[: rng.randint(1, 5)])))
+    return pairs
+
+
+def build_model(pairs: list[tuple[str, str]], folder: Path) -> Path:
+    from xdr.models.small import build_small_bert
+
+    everything = [text for pair in pairs[:2000] for text in pair]
+    return build_small_bert(everything, folder, seed=0, hidden=256, layers=4)
+
+
+def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, steps: int, folder: Path) -> list[float]:
+    """Seconds of each step of a Lightning fit."""
+    import lightning.pytorch as pl
+
+    from xdr.data.training_set import training_set
+    from xdr.models.build import transformer_bi_encoder
+    from xdr.models.tokenization import Reading
+    from xdr.text.records import Passage, Query, TrainingExample
+    from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData
+    from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
+
+    class Clock(pl.Callback):
+        def __init__(self) -> None:
+            self.times = [time.perf_counter()]
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            self.times.append(time.perf_counter())
+
+    examples = [TrainingExample(Query(str(i), q, "en"), (Passage(str(i), "", p),)) for i, (q, p) in enumerate(pairs)]
+    bi_encoder, reader = transformer_bi_encoder(
+        str(model), "first", False, Reading(128, 128), True, "packed", "float32", 0, False, False
+    )
+    module = BiEncoderModule(bi_encoder, Objective(1.0, False, False, chunk), Optimizer(1e-5, 0.0, 0.0), steps, None, {})
+    module.train()
+    data = BiEncoderData(training_set(examples), None, reader, BatchSettings(batch, 1, "mixed", 0.5, 0), 0)
+    clock = Clock()
+    trainer = pl.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        callbacks=[clock],
+    )
+    trainer.fit(module, data)
+    return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+
+
+def theirs(pairs: list[tuple[str, str]], model: Path, batch: int, steps: int, folder: Path) -> list[float]:
+    """The same with sentence-transformers' trainer and MultipleNegativesRankingLoss."""
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from sentence_transformers.util import dot_score
+    from transformers import TrainerCallback
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.times = [time.perf_counter()]
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            self.times.append(time.perf_counter())
+
+    transformer = Transformer(str(model))
+    transformer.max_seq_length = 128
+    encoder = SentenceTransformer(modules=[transformer, Pooling(256, pooling_mode="cls")], device="cpu")
+    dataset = Dataset.from_dict({"anchor": [q for q, _ in pairs], "positive": [p for _, p in pairs]})
+    settings = SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=batch,
+        learning_rate=1e-5,
+        use_cpu=True,
+        save_strategy="no",
+        report_to="none",
+        logging_strategy="no",
+        disable_tqdm=True,
+        dataloader_drop_last=True,
+    )
+    clock = Clock()
+    loss = MultipleNegativesRankingLoss(encoder, scale=1.0, similarity_fct=dot_score)
+    trainer = SentenceTransformerTrainer(encoder, settings, train_dataset=dataset, loss=loss, callbacks=[clock])
+    trainer.train()
+    return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+
+
+def compare(pairs: list[tuple[str, str]], model: Path, folder: Path) -> None:
+    ratios, ours_rate, theirs_rate = [], [], []
+    for number in range(ROUNDS):
+        rates = {}
+        for name in ("ours", "theirs") if number % 2 else ("theirs", "ours"):
+            if name == "ours":
+                seconds = ours(pairs, model, BATCH, 0, STEPS + WARM_UP, folder)
+            else:
+                seconds = theirs(pairs, model, BATCH, STEPS + WARM_UP, folder)
+            rates[name] = BATCH * STEPS / sum(seconds[WARM_UP:])
+        ratios.append(rates["ours"] / rates["theirs"])
+        ours_rate.append(rates["ours"])
+        theirs_rate.append(rates["theirs"])
+    print(f"batches of {BATCH}, {ROUNDS} rounds of {STEPS} steps after {WARM_UP}, medians (least - most)")
+    print(f"  xdr                    {spread(ours_rate)} samples/s")
+    print(f"  sentence-transformers  {spread(theirs_rate)} samples/s")
+    print(f"  ratio                  {spread(ratios, 2)}   (target 1.3)")
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    return f"{statistics.median(values):8.{digits}f} ({min(values):.{digits}f} - {max(values):.{digits}f})"
+
+
+def measure_chunks(arguments: list[str]) -> None:
+    """Each in a process of its own, so that the peak is its own; plain and chunked in turn."""
+    print(f"chunks of {CHUNK} texts; memory is the peak above that of a step of 8 queries")
+    plain, chunked = [], []
+    for _ in range(2):
+        plain.append(measured(512, 0, arguments))
+        chunked.append(measured(512, CHUNK, arguments))
+    seconds = [c["seconds"] / p["seconds"] for p, c in zip(plain, chunked, strict=True)]
+    memory = [c["megabytes"] / p["megabytes"] for p, c in zip(plain, chunked, strict=True)]
+    print(f"  batch 512, time of chunked to plain     {spread(seconds, 2)}   (target 1.6 at most)")
+    print(f"  batch 512, memory of chunked to plain   {spread(memory, 3)}   (target 0.25 at most)")
+    print(f"  plain 512    {statistics.median(p['megabytes'] for p in plain):7.0f} MB")
+    for batch in (128, 512, 1024):
+        print(f"  chunked {batch:<5}{measured(batch, CHUNK, arguments)['megabytes']:7.0f} MB")
+
+
+def measured(batch: int, chunk: int, arguments: list[str]) -> dict[str, float]:
+    command = [sys.executable, __file__, "--step", str(batch), str(chunk), *arguments]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    values: dict[str, float] = json.loads(output.splitlines()[-1])
+    return values
+
+
+def step(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, folder: Path) -> None:
+    ours(pairs[:64], model, 8, chunk, 2, folder)  # optimiser, libraries, buffers
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = ours(pairs, model, batch, chunk, 2, folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": statistics.median(seconds[1:]), "megabytes": (peak - before) / 1024}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--afriqa", type=Path, help="AfriQA's folder `data`")
+    parser.add_argument("--step", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    quieten()
+    pairs = texts(arguments.afriqa)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = build_model(pairs, folder / "model")
+        if arguments.step:
+            batch, chunk = arguments.step
+            step(pairs, model, batch, chunk, folder)
+            return
+        print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+        compare(pairs, model, folder)
+        measure_chunks(["--afriqa", str(arguments.afriqa)] if arguments.afriqa else [])
+
+
+def quieten() -> None:
+    import logging
+    import warnings
+
+    import transformers
+
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    main()

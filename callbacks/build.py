@@ -1,0 +1,32 @@
+"""The callbacks and the logger of a training run."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from callbacks.checkpoints import KeepCheckpoints
+from callbacks.exact_resumption import ReseedEachStep
+from xdr.training.checkpoints import CheckpointFolder
+
+
+def build_callbacks(
+    output_dir: Path, seed: int, every_num_steps: int, keep: int, monitor: str | None, bar: bool
+) -> list[pl.Callback]:
+    callbacks: list[pl.Callback] = [
+        ReseedEachStep(seed),
+        KeepCheckpoints(CheckpointFolder(output_dir / "checkpoints"), every_num_steps, keep, monitor),
+    ]
+    return [*callbacks, RichProgressBar(leave=False)] if bar else callbacks
+
+
+def build_logger(name: str, output_dir: Path) -> Logger:
+    """`csv`, `tensorboard`, `wandb`, or `offline`: W&B without a network."""
+    if name == "csv":
+        return CSVLogger(output_dir, name="", version="")
+    if name == "tensorboard":
+        return TensorBoardLogger(output_dir, name="", version="")
+    from callbacks.wandb_logger import wandb_logger
+
+    return wandb_logger(output_dir, offline=name == "offline")

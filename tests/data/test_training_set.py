@@ -1,0 +1,127 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from xdr.data.batches import check_batch_size, epoch_batches, shares
+from xdr.data.training_set import TrainingSet, choose_negatives, choose_positive, key_of, training_set
+from xdr.data.validation_pool import validation_pool
+from xdr.errors import UserError
+from xdr.text.records import Passage, Query, TrainingExample
+
+
+def example(number: int, language: str = "fi", passage_language: str = "en", negatives: int = 0) -> TrainingExample:
+    return TrainingExample(
+        Query(f"q{number}", "?", language),
+        (Passage(f"p{number}", "", "text", passage_language),),
+        tuple(Passage(f"n{number}-{i}", "", "text", passage_language) for i in range(negatives)),
+    )
+
+
+def examples(*pairs: tuple[str, str, int]) -> TrainingSet:
+    """`number` examples of each (question language, passage language)."""
+    made = [(language, other) for language, other, number in pairs for _ in range(number)]
+    return training_set([example(i, language, other) for i, (language, other) in enumerate(made)])
+
+
+def test_a_mixed_epoch_shows_every_example_once_in_an_order_of_its_own() -> None:
+    data = examples(("fi", "en", 10))
+    first, again, other = (epoch_batches(data, "mixed", 5, 0.5, 3, epoch) for epoch in (0, 0, 1))
+    assert sorted(np.concatenate(first)) == list(range(10))
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in again] != [batch.tolist() for batch in other]
+
+
+def test_monolingual_batches_hold_one_language() -> None:
+    data = examples(("fi", "en", 7), ("ko", "en", 9))
+    batches = epoch_batches(data, "monolingual", 3, 0.5, 0, 0)
+    assert len(batches) == 2 + 3
+    for batch in batches:
+        assert len({data.languages()[row] for row in batch}) == 1
+
+
+def test_cross_lingual_batches_never_pair_a_language_with_itself() -> None:
+    data = examples(("fi", "fi", 20), ("fi", "ko", 10), ("ko", "fi", 10))
+    rows = np.concatenate(epoch_batches(data, "cross_lingual", 5, 0.5, 0, 0))
+    assert sorted(rows) == list(range(20, 40))
+
+
+def test_hybrid_batches_are_monolingual_with_the_probability_asked_for() -> None:
+    data = examples(("fi", "fi", 400), ("ko", "ko", 400), ("fi", "ko", 400), ("ko", "fi", 400))
+    languages = data.languages()
+    kinds = []
+    for epoch in range(20):
+        for batch in epoch_batches(data, "hybrid", 8, 0.3, 0, epoch):
+            pairs = {languages[row] for row in batch}
+            same = [question == passage for question, passage in pairs]
+            assert all(same) or not any(same)
+            assert not all(same) or len(pairs) == 1
+            kinds.append(all(same))
+    assert np.mean(kinds) == pytest.approx(0.3, abs=0.03)
+
+
+def test_language_weights_repeat_examples_and_leave_them_out() -> None:
+    made = [example(i, language) for i, language in enumerate(["fi"] * 100 + ["ko"] * 100 + ["ru"] * 100)]
+    data = training_set(made, {"ko": 2.5, "ru": 0})
+    counts = Counter(made[row].query.language for row in np.concatenate(epoch_batches(data, "mixed", 1, 0.5, 0, 0)))
+    assert counts["fi"] == 100
+    assert 220 < counts["ko"] < 280
+    assert "ru" not in counts
+    with pytest.raises(UserError, match="no training example asks in 'te'; there are fi ko ru"):
+        training_set(made, {"te": 2})
+    with pytest.raises(UserError, match="language_weights is {code: number, ...}, and 'ko' came"):
+        training_set(made, "ko")
+    with pytest.raises(UserError, match="a weight is not below zero"):
+        training_set(made, {"ko": -1})
+
+
+def test_batches_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UserError, match="there are 3 examples for mixed batches and a batch takes 8"):
+        epoch_batches(examples(("fi", "en", 3)), "mixed", 8, 0.5, 0, 0)
+    with pytest.raises(UserError, match="hybrid batches need .* there are 0 and 10"):
+        epoch_batches(examples(("fi", "en", 10)), "hybrid", 2, 0.5, 0, 0)
+    with pytest.raises(UserError, match="batch_size=9 cannot be shared equally by 2 processes"):
+        check_batch_size(9, 2)
+
+
+def test_processes_share_a_batch_without_overlap() -> None:
+    assert [shares(np.arange(6), rank, 3).tolist() for rank in range(3)] == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_negatives_are_a_window_that_moves_through_the_list_of_a_query() -> None:
+    one = example(1, negatives=6)
+    drawn = [[passage.passage_id for passage in choose_negatives(one, 2, 0, epoch)] for epoch in range(4)]
+    assert {passage_id for window in drawn[:3] for passage_id in window} == {passage.passage_id for passage in one.negatives}
+    assert drawn[3] == drawn[0]
+    assert choose_negatives(one, 2, 0, 1) == choose_negatives(one, 2, 0, 1)
+
+
+def test_too_few_negatives_are_drawn_again_and_none_at_all_is_refused() -> None:
+    drawn = choose_negatives(example(1, negatives=2), 7, 0, 0)
+    assert len(drawn) == 7
+    assert len({passage.passage_id for passage in drawn}) <= 2
+    assert choose_negatives(example(1), 0, 0, 0) == []
+    with pytest.raises(UserError, match="query 'q1' has no negative passage, .* set passages_per_query=1"):
+        choose_negatives(example(1), 1, 0, 0)
+
+
+def test_positives_take_turns_over_the_epochs() -> None:
+    passages = tuple(Passage(str(i), "", "text") for i in range(3))
+    one = TrainingExample(Query("q", "?", "fi"), passages)
+    assert {choose_positive(one, 0, epoch).passage_id for epoch in range(3)} == {"0", "1", "2"}
+
+
+def test_keys_are_never_the_filler() -> None:
+    keys = [key_of(str(i)) for i in range(1000)]
+    assert min(keys) >= 0
+    assert len(set(keys)) == 1000
+    assert max(keys) < 2**63
+
+
+def test_the_pool_holds_what_answers_first_and_then_others_up_to_its_size() -> None:
+    dev, train = [example(1), example(2)], [example(3, negatives=5)]
+    pool = validation_pool(dev, train, 4)
+    assert [passage.passage_id for passage in pool.passages] == ["n3-0", "p1", "p2", "p3"]
+    assert pool.gold == [[1], [2]]
+    assert len(validation_pool(dev, train, 1).passages) == 2
+    with pytest.raises(UserError, match="there are no dev examples"):
+        validation_pool([], train, 4)

@@ -1,0 +1,114 @@
+"""Training as a user sees it: killed, resumed, on two processes, with wrong settings."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.runs import QUICK, run, run_with_kills, start, weights
+
+EXACT = ["model.dropout=0.0", "model.optimizer.warmup_share=0.0"]
+
+
+def assert_equal(left: Path, right: Path) -> None:
+    ours, theirs = weights(left), weights(right)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours), "bit for bit"
+
+
+def assert_close(left: Path, right: Path) -> None:
+    for name, value in weights(left).items():
+        torch.testing.assert_close(value, weights(right)[name], atol=2e-4, rtol=2e-3)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    output = run(folder)
+    assert "untrained" in output
+    return folder
+
+
+def test_a_run_killed_twice_ends_in_the_same_weights(uninterrupted: Path, tmp_path: Path) -> None:
+    kills = run_with_kills(tmp_path / "run", 2, 0, "callbacks.checkpoints.every_num_steps=5")
+    assert kills
+    assert_equal(uninterrupted, tmp_path / "run")
+
+
+def test_a_finished_run_started_again_has_nothing_to_do(uninterrupted: Path) -> None:
+    before = weights(uninterrupted)
+    output = run(uninterrupted)
+    assert "going on from" in output
+    assert all(torch.equal(value, before[name]) for name, value in weights(uninterrupted).items())
+
+
+def test_sigterm_saves_first_and_the_same_command_goes_on(uninterrupted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, "callbacks.checkpoints.every_num_steps=7")
+    while not list((folder / "checkpoints").glob("step-*.ckpt")) and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert "stopped at step" in output, output
+    step = int(output.split("stopped at step ")[1].split(";")[0])
+    assert (folder / "checkpoints" / f"step-{step:08d}.ckpt").exists()
+    run(folder, "callbacks.checkpoints.every_num_steps=7")
+    assert_equal(uninterrupted, folder)
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    run(tmp_path / "one", *EXACT, "trainer.max_epochs=1")
+    output = run(tmp_path / "two", *EXACT, "trainer.max_epochs=1", "trainer.devices=2", "trainer.strategy=ddp")
+    assert output.count("untrained") == 1, "one process speaks"
+    assert_close(tmp_path / "one", tmp_path / "two")
+
+
+def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> None:
+    process = start(uninterrupted, "model.optimizer.learning_rate=0.5")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "is of a run with other settings: model.optimizer.learning_rate was 0.001 and is now 0.5" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data.batches.size=100000"], "there are 2,304 examples for mixed batches and a batch takes 100,000"),
+        (["data.batches.passages_per_query=3"], "has no negative passage, and each example is to bring 2"),
+        (["data.batches.language_weights={sw: 2}"], "no training example asks in 'sw'"),
+        (["data.batches.order=hybrid", "data.batches.language_weights={en: 0}"], "hybrid batches need"),
+        (["model=transformer", "model.path=nowhere"], "model.path=nowhere is no model folder"),
+        (["model.optimizer.learning_rate=1e30", "model.normalize=false"], "the loss is nan"),
+        (["resume=nowhere.ckpt"], "resume=nowhere.ckpt is no checkpoint"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(tmp_path: Path, arguments: list[str], says: str) -> None:
+    process = start(tmp_path / "run", *arguments, quick=[] if "model=transformer" in arguments else QUICK)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, output
+    assert says in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [[], ["trainer.devices=2", "trainer.strategy=ddp"]], ids=["one process", "two processes"])
+def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, processes: list[str]) -> None:
+    arguments = [*processes, "callbacks.checkpoints.every_num_steps=3", "trainer.max_epochs=5"]
+    run(tmp_path / "whole", *arguments)
+    kills = run_with_kills(tmp_path / "killed", 10, 1, *arguments)
+    assert kills >= 8
+    assert_equal(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.slow
+def test_chunks_under_two_processes_with_clipping_and_accumulation_equal_one_plain_process(tmp_path: Path) -> None:
+    both = [*EXACT, "trainer.max_epochs=1", "trainer.gradient_clip_val=0.1", "trainer.accumulate_grad_batches=2"]
+    run(tmp_path / "plain", *both)
+    run(tmp_path / "chunked", *both, "model.objective.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
+    assert_close(tmp_path / "plain", tmp_path / "chunked")
+    both.append("model.objective.both_directions=true")
+    run(tmp_path / "plain2", *both)
+    run(tmp_path / "chunked2", *both, "model.objective.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
+    assert_close(tmp_path / "plain2", tmp_path / "chunked2")

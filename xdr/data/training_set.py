@@ -1,0 +1,76 @@
+"""Examples to train on, with what a batch needs to know of each without looking at its texts."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdr.errors import UserError, shown
+from xdr.text.languages import language_codes
+from xdr.text.records import Passage, TrainingExample
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """`repeats` is how often an epoch shows each example; a part of a number is a chance."""
+
+    examples: Sequence[TrainingExample]
+    repeats: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def languages(self) -> list[tuple[str, str]]:
+        """(of the query, of its first passage) by example."""
+        return [(example.query.language, example.positives[0].language) for example in self.examples]
+
+
+def training_set(examples: Iterable[TrainingExample], language_weights: Mapping[str, float] | None = None) -> TrainingSet:
+    """`language_weights` by question language: 2 shows its examples twice an epoch, 0.5 every other time, 0 never."""
+    language_weights = language_weights or {}
+    if not isinstance(language_weights, Mapping) or not all(isinstance(w, int | float) for w in language_weights.values()):
+        raise UserError(f"language_weights is {{code: number, ...}}, and {shown(language_weights)} came")
+    weights = dict(zip(language_codes(language_weights), language_weights.values(), strict=True))
+    kept = list(examples)
+    present = {example.query.language for example in kept}
+    if absent := sorted(set(weights) - present):
+        raise UserError(f"no training example asks in '{absent[0]}'; there are {' '.join(sorted(present))}")
+    if negative := [code for code, weight in weights.items() if weight < 0]:
+        raise UserError(f"a weight is not below zero, that of '{negative[0]}' is {weights[negative[0]]}")
+    return TrainingSet(kept, np.array([weights.get(example.query.language, 1.0) for example in kept]))
+
+
+def choose_positive(example: TrainingExample, seed: int, epoch: int) -> Passage:
+    """As Tevatron: a place that depends on the query, moving on by one each epoch."""
+    return example.positives[(_number(seed, example.query.query_id) + epoch) % len(example.positives)]
+
+
+def choose_negatives(example: TrainingExample, number: int, seed: int, epoch: int) -> list[Passage]:
+    """As Tevatron: the list in an order of the query's own, a window of it that moves on each epoch; drawn with replacement
+    where there are fewer than asked for."""
+    if not number:
+        return []
+    available = example.negatives
+    if not available:
+        raise UserError(
+            f"query '{example.query.query_id}' has no negative passage, and each example is to bring {number}; "
+            "set passages_per_query=1, or data.negatives to a TREC run"
+        )
+    own = _number(seed, example.query.query_id)
+    if len(available) < number:
+        draws = np.random.default_rng([own, epoch]).integers(len(available), size=number)
+        return [available[i] for i in draws]
+    order = np.random.default_rng(own).permutation(len(available))
+    start = epoch * number % len(available)
+    return [available[order[(start + i) % len(available)]] for i in range(number)]
+
+
+def key_of(passage_id: str) -> int:
+    """A number that stands for a passage id in a tensor: 63 bits, never negative."""
+    return int.from_bytes(hashlib.blake2b(passage_id.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def _number(seed: int, query_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed} {query_id}".encode(), digest_size=8).digest(), "little") >> 1

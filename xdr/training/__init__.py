@@ -1,0 +1,1 @@
+"""The part of xdr that knows Lightning: modules and data modules, thin."""

@@ -1,0 +1,65 @@
+"""Checkpoints that are whole or not there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from xdr.storage.files import read_json, remove_leftovers, replacing_file, write_json
+from xdr.storage.fingerprint import checksum_file
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Written aside and renamed, then certified by a checksum beside it. Loads nothing but tensors and plain values."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        path = Path(path)
+        certificate(path).unlink(missing_ok=True)
+        with replacing_file(path) as partial:
+            torch.save(checkpoint, partial)
+        write_json(certificate(path), {"sha256": checksum_file(path)})
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        return checkpoint
+
+
+def certificate(checkpoint: Path) -> Path:
+    return checkpoint.with_suffix(".json")
+
+
+def is_whole(checkpoint: Path) -> bool:
+    proof = certificate(checkpoint)
+    return checkpoint.is_file() and proof.is_file() and read_json(proof).get("sha256") == checksum_file(checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """`step-00000120.ckpt` ..., and `best.ckpt`."""
+
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.ckpt"
+
+    def path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.ckpt"
+
+    def newest_whole(self) -> tuple[Path | None, list[Path]]:
+        """The newest checkpoint that is whole, and the newer ones that are not."""
+        broken: list[Path] = []
+        remove_leftovers(self.folder)
+        for path in sorted(self.folder.glob("step-*.ckpt"), reverse=True):
+            if is_whole(path):
+                return path, broken
+            broken.append(path)
+        return None, broken
+
+    def prune(self, keep: int) -> None:
+        """All but the newest `keep`, once those are written."""
+        for path in sorted(self.folder.glob("step-*.ckpt"), reverse=True)[keep:]:
+            path.unlink(missing_ok=True)
+            certificate(path).unlink(missing_ok=True)
