@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def main(settings: "DictConfig") -> None:
     """stage=prepare: the collection in its memory-mapped form, and every query and judgement checked against it."""
-    benchmark = entry.build(settings.data, "strict", "negatives", "batches")
+    benchmark = entry.build_benchmark(settings.data)
     from dataclasses import asdict
 
     from rich.console import Console

@@ -14,7 +14,7 @@ def main(settings: "DictConfig") -> float | None:
     """Data before the model, the model before the fit: a mistake is found before anything heavy is loaded. Returns the
     monitored figure of the best checkpoint, for those who optimise it."""
     output_dir = Path(settings.output_dir)
-    benchmark = entry.build(settings.data, "strict", "negatives", "batches")
+    benchmark = entry.build_benchmark(settings.data)
     from rich.console import Console
 
     from xdr.data.problems import Problems
@@ -31,9 +31,11 @@ def main(settings: "DictConfig") -> float | None:
     for note in problems.report():
         console.print(note, style="yellow", markup=False)
     batches = entry.plain(settings.data.batches)
-    data = training_set(train, batches.pop("language_weights"))
+    data = training_set(train, batches.pop("language_weights"), getattr(benchmark, "weight_of", None))
     validation = settings.callbacks.validation
     pool = validation_pool(dev, train, validation.largest_pool) if validation.largest_pool else None
+
+    from transformers.utils import logging as transformers_logging
 
     from callbacks.build import build_callbacks, build_logger
     from xdr.models.tokenization import Reading
@@ -41,6 +43,7 @@ def main(settings: "DictConfig") -> float | None:
     from xdr.training.bi_encoder_module import Objective, Optimizer
     from xdr.training.fit import Run, fit_bi_encoder
 
+    transformers_logging.disable_progress_bar()
     reading = Reading(**entry.plain(settings.model.reading))
     small = {"folder": output_dir / "initial_model", "seed": settings.seed} if "family" in settings.model else {}
     bi_encoder, reader = entry.build(settings.model, "objective", "optimizer", "reading", reading=reading, **small)

@@ -211,7 +211,8 @@ def quieten() -> None:
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("", ".utilities.rank_zero"):
+        logging.getLogger(f"lightning.pytorch{name}").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from conf import schema
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, compose_unchecked, explain, refuse_unknown
@@ -37,8 +37,20 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
 
 def check(name: str, overrides: list[str]) -> None:
     """Every job that the command line asks for, before the first one starts."""
+    multirun = bool({"-m", "--multirun"}.intersection(sys.argv))
     for job in _jobs(overrides):
-        compose(name, job)
+        settings = compose(name, job)
+        if multirun and "trainer" in settings and _starts_processes(settings.trainer):
+            raise UserError(
+                "a multirun cannot start the processes of trainer.strategy=ddp: each of them would walk the sweep itself. Set "
+                "trainer.strategy=ddp_spawn, or start the jobs one by one without -m"
+            )
+
+
+def _starts_processes(trainer: DictConfig) -> bool:
+    """By running the command line again, as Lightning's DDP does."""
+    several = str(trainer.devices) not in ("1", "auto", "[0]") or trainer.num_nodes > 1
+    return several and "spawn" not in trainer.strategy
 
 
 def compose(name: str, overrides: list[str]) -> DictConfig:
@@ -70,6 +82,26 @@ def build(settings: DictConfig, *without: str, **more: Any) -> Any:
         raise UserError(f"_target_={target} is not one of xdr's own; it must begin with {' or '.join(TARGETS)}")
     arguments = {key: value for key, value in values.items() if key not in without}
     return hydra.utils.get_object(target)(**arguments, **more)
+
+
+def build_benchmark(settings: DictConfig) -> Any:
+    """What `data=` names; of a mixture, with all of its parts."""
+    if "parts" not in settings:
+        return build(settings, "strict", "negatives", "batches")
+    described = plain(settings)["parts"]
+    if not isinstance(described, dict) or not all(isinstance(part, dict) and "data" in part for part in described.values()):
+        raise UserError("data.parts is {NAME: {data: BENCHMARK, path: ..., weight: 1}, ...}")
+    parts, weights = {}, {}
+    for name, values in described.items():
+        weights[str(name)] = values.pop("weight", 1.0)
+        overrides = [f"data={values.pop('data')}"]
+        part = compose("evaluate", overrides).data
+        try:
+            part.merge_with(values)
+            parts[str(name)] = build_benchmark(part)
+        except OmegaConfBaseException as error:
+            raise UserError(f"data.parts.{name}: {str(error).splitlines()[0]}") from None
+    return build(OmegaConf.create({"_target_": settings._target_}), parts=parts, weights=weights)
 
 
 def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:

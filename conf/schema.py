@@ -181,6 +181,17 @@ class Evaluate:
 BENCHMARKS = (AfriQa, CollectionFolder, DprNaturalQuestions, Sample, TevatronFiles, XorTydi, XquadR)
 
 
+@dataclass
+class MixtureConf:
+    """`parts`: {NAME: {data: BENCHMARK, weight: NUMBER, and the benchmark's own settings}, ...}"""
+
+    _target_: str = MISSING
+    strict: bool = True
+    negatives: str | None = None
+    batches: Any = None
+    parts: Any = MISSING
+
+
 def register() -> None:
     store = ConfigStore.instance()
     store.store(name="train_schema", node=Train)
@@ -188,6 +199,7 @@ def register() -> None:
     store.store(group="batches/schema", name="Batches", node=Batches)
     for model in (TransformerModel, StaticModel, SmallModel):
         store.store(group="model/schema", name=model.__name__, node=model)
+    store.store(group="data/schema", name="Mixture", node=MixtureConf)
     for benchmark in BENCHMARKS:
         store.store(group="data/schema", name=benchmark.__name__, node=_schema_of(benchmark))
 

@@ -61,6 +61,14 @@ def test_a_mistake_is_one_sentence_in_no_time(script: str, arguments: list[str],
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 
 
+def test_a_multirun_with_ddp_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    result = run("train.py", "-m", "trainer.strategy=ddp", "trainer.devices=2", "seed=1,2", folder=tmp_path)
+    assert result.returncode == 2
+    assert "a multirun cannot start the processes of trainer.strategy=ddp" in result.stderr
+    assert "trainer.strategy=ddp_spawn" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
 def test_help_names_the_choices_and_answers_in_no_time(script: str, tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -8,7 +8,9 @@ from transformers import AutoTokenizer
 from tests.models.conftest import TEXTS
 from xdr.errors import UserError
 from xdr.models.bi_encoder import encode_in_chunks
+from xdr.models.build import transformer_bi_encoder
 from xdr.models.texts import Texts, by_length, pad, select, texts_of
+from xdr.models.tokenization import Reading
 from xdr.models.transformer_encoder import TransformerEncoder, adapt, load_backbone
 
 
@@ -43,6 +45,12 @@ def test_packed_and_grouped_equal_padded(small_models: dict[str, Path], family: 
         vectors, gradients = vectors_and_gradients(small_models[family], batching, pooling)
         torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(gradients, expected_gradients, atol=1e-4, rtol=1e-4)
+
+
+def test_packing_and_compiling_exclude_each_other(small_models: dict[str, Path]) -> None:
+    reading = Reading(32, 32)
+    with pytest.raises(UserError, match="set model.batching=padded"):
+        transformer_bi_encoder(str(small_models["bert"]), "first", False, reading, True, "packed", "float32", 0, False, True)
 
 
 @pytest.mark.parametrize("batching", ["packed", "padded"])

@@ -1,7 +1,7 @@
 """Examples to train on, with what a batch needs to know of each without looking at its texts."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,13 @@ class TrainingSet:
         return [(example.query.language, example.positives[0].language) for example in self.examples]
 
 
-def training_set(examples: Iterable[TrainingExample], language_weights: Mapping[str, float] | None = None) -> TrainingSet:
-    """`language_weights` by question language: 2 shows its examples twice an epoch, 0.5 every other time, 0 never."""
+def training_set(
+    examples: Iterable[TrainingExample],
+    language_weights: Mapping[str, float] | None = None,
+    weight_of: Callable[[TrainingExample], float] | None = None,
+) -> TrainingSet:
+    """`language_weights` by question language: 2 shows its examples twice an epoch, 0.5 every other time, 0 never.
+    `weight_of`, a mixture's, is multiplied with them."""
     language_weights = language_weights or {}
     if not isinstance(language_weights, Mapping) or not all(isinstance(w, int | float) for w in language_weights.values()):
         raise UserError(f"language_weights is {{code: number, ...}}, and {shown(language_weights)} came")
@@ -39,7 +44,8 @@ def training_set(examples: Iterable[TrainingExample], language_weights: Mapping[
         raise UserError(f"no training example asks in '{absent[0]}'; there are {' '.join(sorted(present))}")
     if negative := [code for code, weight in weights.items() if weight < 0]:
         raise UserError(f"a weight is not below zero, that of '{negative[0]}' is {weights[negative[0]]}")
-    return TrainingSet(kept, np.array([weights.get(example.query.language, 1.0) for example in kept]))
+    own = weight_of or (lambda example: 1.0)
+    return TrainingSet(kept, np.array([weights.get(example.query.language, 1.0) * own(example) for example in kept]))
 
 
 def choose_positive(example: TrainingExample, seed: int, epoch: int) -> Passage:

@@ -40,6 +40,9 @@ def transformer_bi_encoder(
         encoder, reader = load_encoder(Path(path), batching=batching, dtype=DTYPES[dtype])
         return BiEncoder(encoder, None if tied else load_encoder(Path(path), batching=batching, dtype=DTYPES[dtype])[0]), reader
 
+    if compile_backbone and batching == "packed":
+        raise UserError("packed batches have another shape each time, which would be compiled anew; set model.batching=padded")
+
     def tower() -> TransformerEncoder:
         backbone = load_backbone(path, DTYPES[dtype], batching)
         if longest := getattr(backbone.config, "max_position_embeddings", None):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from xdr.errors import UserError
-from xdr.models.packing import FIRST_POSITION, NAME, packed_inputs
+from xdr.models.packing import FIRST_POSITION, NAME, first_tokens, packed_inputs
 from xdr.models.pooling import Pooling, pool_packed, pool_padded
 from xdr.models.texts import Texts, by_length, pad, select
 
@@ -48,6 +48,8 @@ class TransformerEncoder(nn.Module):
     def _packed(self, texts: Texts) -> Tensor:
         order_B = by_length(texts)
         ordered = select(texts, order_B)
+        if self.pooling == "first":
+            return first_tokens(self.backbone, ordered)[order_B.argsort()]
         inputs = packed_inputs(ordered, self.backbone.config.model_type)
         hidden_TD = self.backbone(**inputs).last_hidden_state[0]
         return pool_packed(hidden_TD, ordered.starts_B, ordered.lengths_B, self.pooling)[order_B.argsort()]
