@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from callbacks.checkpoints import KeepCheckpoints
 from callbacks.exact_resumption import ReseedEachStep
+from xdr.errors import UserError
 from xdr.training.checkpoints import CheckpointFolder
 
 
@@ -26,7 +27,10 @@ def build_logger(name: str, output_dir: Path) -> Logger:
     if name == "csv":
         return CSVLogger(output_dir, name="", version="")
     if name == "tensorboard":
-        return TensorBoardLogger(output_dir, name="", version="")
+        try:
+            return TensorBoardLogger(output_dir, name="", version="")
+        except ModuleNotFoundError as error:
+            raise UserError("logger=tensorboard needs its package: pip install 'xdr[tensorboard]'") from error
     from callbacks.wandb_logger import wandb_logger
 
     return wandb_logger(output_dir, offline=name == "offline")
