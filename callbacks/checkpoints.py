@@ -15,7 +15,7 @@ class KeepCheckpoints(pl.Callback):
         self._folder, self._every, self._keep, self._monitor = folder, every_num_steps, keep, monitor
         self._best = float("-inf")
         self._last_step = -1
-        self._asked_to_end = False
+        self._asked_to_end = self._due = False
         self._handler_before: Any = signal.SIG_DFL
 
     def state_dict(self) -> dict[str, Any]:
@@ -37,11 +37,12 @@ class KeepCheckpoints(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if trainer.fit_loop._should_accumulate():
             return
-        if trainer.strategy.reduce_boolean_decision(self._asked_to_end, all=False):  # by any process
-            self._save(trainer)
+        ending = trainer.strategy.reduce_boolean_decision(self._asked_to_end, all=False)  # by any process
+        if ending:
             trainer.should_stop = True
             setattr(pl_module, "asked_to_end", True)  # noqa: B010  mypy sees a Tensor in every attribute of a module
-        elif self._every and trainer.global_step % self._every == 0:
+        self._due = ending or (self._every > 0 and trainer.global_step % self._every == 0)
+        if self._due and not trainer.is_last_batch:
             self._save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -53,7 +54,8 @@ class KeepCheckpoints(pl.Callback):
             trainer.save_checkpoint(self._folder.best, weights_only=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps:
+        """What is due at the last batch of an epoch waits for the validation: resumed from there, Lightning would skip it."""
+        if self._due or trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps:
             self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
