@@ -46,6 +46,18 @@ def test_a_write_that_fails_leaves_the_checkpoints_that_are_there(tmp_path: Path
     assert sorted(file.name for file in tmp_path.iterdir()) == ["step-00000010.ckpt", "step-00000010.json"]
 
 
+def test_torch_s_own_error_on_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unexpected_position(checkpoint: object, path: Path) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1133376 vs 1133268")
+
+    monkeypatch.setattr(torch, "save", unexpected_position)
+    with pytest.raises(RuntimeError, match="inline_container"):
+        save(CheckpointFolder(tmp_path), 20)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 0})())
+    with pytest.raises(OSError, match="No space left"):
+        save(CheckpointFolder(tmp_path), 20)
+
+
 def test_pruning_keeps_the_newest(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     for step in (5, 10, 15):

@@ -1,5 +1,7 @@
 """Checkpoints that are whole or not there."""
 
+import errno
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from xdr.storage.files import read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import checksum_file
 
+_NEARLY_NOTHING = 1 << 20
+"""Bytes left on a disk that a write has just filled."""
+
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Written aside and renamed, then certified by a checksum beside it. Loads nothing but tensors and plain values."""
@@ -18,7 +23,12 @@ class WholeCheckpoints(TorchCheckpointIO):
         path = Path(path)
         certificate(path).unlink(missing_ok=True)
         with replacing_file(path) as partial:
-            torch.save(checkpoint, partial)
+            try:
+                torch.save(checkpoint, partial)
+            except RuntimeError as error:  # torch does not say that the disk is full
+                if shutil.disk_usage(path.parent).free > _NEARLY_NOTHING:
+                    raise
+                raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
         write_json(certificate(path), {"sha256": checksum_file(path)})
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
