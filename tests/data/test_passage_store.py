@@ -1,5 +1,4 @@
 import multiprocessing
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +100,10 @@ def test_missing_ids_are_named(tmp_path: Path) -> None:
         store.require_rows(["id-1", "x", "y"], "run.trec")
 
 
+def _eighth(store: PassageStore) -> Passage:
+    return store[7]
+
+
 def _convert(folder: Path) -> str:
     return convert_passages(passages(3000), folder, {}).fingerprint
 
@@ -109,5 +112,6 @@ def test_processes_that_want_one_store_share_it(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert len(set(pool.map(_convert, [tmp_path / "store"] * 4))) == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == [".store.lock", "store"]
-    store = pickle.loads(pickle.dumps(PassageStore(tmp_path / "store")))  # noqa: S301  as worker processes get it
-    assert store[7] == passages(8)[7]
+    store = PassageStore(tmp_path / "store")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(_eighth, [store]) == [store[7]] == [passages(8)[7]]
