@@ -1,0 +1,81 @@
+"""Loss and gradients of a step, with one process and with two."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from xdr.data.training_set import training_set
+from xdr.models.bi_encoder import BiEncoder
+from xdr.models.static_encoder import StaticEncoder
+from xdr.models.tokenization import Reading, TextReader
+from xdr.text.records import Passage, Query, TrainingExample
+from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData
+from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
+
+
+class Letters:
+    """A tokenizer of a few letters."""
+
+    def __call__(self, texts: Any, longest: int) -> list[list[int]]:
+        return [[ord(letter) % 20 for letter in text][:longest] for text in texts]
+
+
+class Record(pl.Callback):
+    """Keeps the first step's gradients, which DDP has averaged by then, and the mean of the processes' losses."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        losses = pl_module.all_gather(outputs["loss"])
+        assert isinstance(losses, torch.Tensor)
+        loss = losses.mean()
+        gradients = {name: p.grad for name, p in pl_module.named_parameters() if p.grad is not None}
+        if trainer.is_global_zero:
+            torch.save({"loss": loss, **gradients}, self._path)
+        trainer.strategy.barrier()
+
+
+def step(path: Path, processes: int, both_directions: bool, chunk_size: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    encoder = StaticEncoder(torch.randn(20, 8), normalize=True)
+    torch.nn.init.normal_(encoder.head.weight, std=0.3)
+    words = ["abc", "bcd", "cde", "def", "efg", "fgh", "ghi", "hij"]
+    examples = [
+        TrainingExample(
+            Query(str(i), word, "fi"), (Passage(f"p{i // 2}", "", words[i // 2][::-1] * 2),)
+        )  # two queries a passage
+        for i, word in enumerate(words)
+    ]
+    objective = Objective(5.0, False, both_directions, chunk_size)
+    module = BiEncoderModule(BiEncoder(encoder), objective, Optimizer(1e-3, 0.0, 0.0), 1, None, {}).train()
+    reader = TextReader(Letters(), Reading(8, 8))
+    data = BiEncoderData(training_set(examples), None, reader, BatchSettings(8, 1, "mixed", 0.5, 0), 0)
+    trainer = pl.Trainer(
+        max_steps=1,
+        accelerator="cpu",
+        devices=processes,
+        strategy="ddp_spawn" if processes > 1 else "auto",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=[Record(path)],
+    )
+    trainer.fit(module, data)
+    saved: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
+    return saved
+
+
+@pytest.mark.parametrize(("both_directions", "chunk_size"), [(False, 0), (True, 3)])
+def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path, both_directions: bool, chunk_size: int) -> None:
+    one = step(tmp_path / "one", 1, both_directions, 0)
+    two = step(tmp_path / "two", 2, both_directions, chunk_size)
+    assert one.keys() == two.keys()
+    assert len(one) == 4
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-6, rtol=1e-5)
