@@ -99,7 +99,7 @@ def theirs(pairs: list[tuple[str, str]], model: Path, batch: int, steps: int, fo
     from sentence_transformers.util import dot_score
     from transformers import TrainerCallback
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):  # type: ignore[misc]  # transformers has no types
         def __init__(self) -> None:
             self.times = [time.perf_counter()]
 

@@ -107,7 +107,7 @@ def _load_transformer(
     if mode not in known:
         raise UserError(f"{pooling_folder}: pooling '{mode}' is not one that xdr computes (first token, mean)")
     backbone = load_backbone(str(backbone_folder), dtype, batching)
-    encoder = TransformerEncoder(backbone, known[mode], normalize, batching)  # type: ignore[arg-type]
+    encoder = TransformerEncoder(backbone, known[mode], normalize, batching)  # type: ignore[arg-type]  # a Literal by then
     settings = _read(backbone_folder / "sentence_bert_config.json")
     longest = int(settings.get("max_seq_length") or min(512, backbone.config.max_position_embeddings))
     return encoder, TextReader(HuggingFacePieces(AutoTokenizer.from_pretrained(backbone_folder)), _reading(folder, longest))

@@ -120,7 +120,7 @@ class BiEncoderData(pl.LightningDataModule):
         sizes = (len(self.pool.queries), len(self.pool.passages))
         for size, tokens_of in zip(sizes, (self._queries, self._passages), strict=True):
             rows = list(range(trainer.global_rank, size, trainer.world_size))
-            loaders.append(DataLoader(rows, batch_size=256, collate_fn=tokens_of))  # type: ignore[arg-type]
+            loaders.append(DataLoader(rows, batch_size=256, collate_fn=tokens_of))  # type: ignore[arg-type]  # a list is a Dataset
         return loaders
 
     def _queries(self, rows: list[int]) -> EncodeBatch:

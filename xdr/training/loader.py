@@ -50,7 +50,7 @@ class ResumableLoader(DataLoader):
         self._epoch_batches = sampler
         self._done = self._skip = 0
 
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator will do
         self._epoch_batches.start = self._done = self._skip
         self._skip = 0
         for batch in super().__iter__():
