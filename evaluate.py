@@ -1,31 +1,38 @@
 """Everything after training. `python evaluate.py experiment=sample`; `--help` tells the rest."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf import entry
+from xdr.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+    from rich.console import Console
+
+    from xdr.data.benchmark import Benchmark
+    from xdr.data.passage_store import PassageStore
 
 
 def main(settings: "DictConfig") -> None:
-    """stage=prepare: the collection in its memory-mapped form, and every query and judgement checked against it."""
     benchmark = entry.build_benchmark(settings.data)
-    from dataclasses import asdict
-
     from rich.console import Console
 
-    from xdr.data.collection import open_collection
+    console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
+    {"prepare": prepare, "generate": generate, "export": export}[settings.stage.name](settings, benchmark, console)
+
+
+def prepare(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> None:
+    """The collection in its memory-mapped form, and every query and judgement checked against it."""
+    from dataclasses import asdict
+
     from xdr.data.problems import Problems
-    from xdr.data.progress import counting
     from xdr.data.summary import as_table, count_benchmark
     from xdr.storage.files import write_json
 
-    console = Console()
     problems = Problems(settings.data.strict)
-    with counting("passages", console) as progress:
-        store = open_collection(benchmark, Path(settings.artifacts_dir), Problems(settings.data.strict), progress)
+    store = _collection(settings, benchmark, console)
     counts = count_benchmark(benchmark, store, problems)
     console.print(as_table(f"{len(store):,} passages, fingerprint {store.fingerprint}", counts))
     for note in [*store.notes, *problems.report()]:
@@ -42,6 +49,105 @@ def main(settings: "DictConfig") -> None:
         },
     )
     console.print(f"The collection is in {store.folder}; these figures are in {report}", markup=False, soft_wrap=True)
+
+
+def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> None:
+    """Questions about every passage of the collection, or passages for every question of a split, in shards."""
+    wanted = entry.plain(_augmentation(settings).generation)
+    if settings.checkpoint is None:
+        raise UserError("stage=generate needs a generator: checkpoint=FOLDER, a checkpoint of train.py, or a hub name")
+    from transformers.utils import logging as transformers_logging
+
+    from xdr.augmentation.generation import Order
+    from xdr.augmentation.quality import as_table
+    from xdr.data.problems import Problems
+    from xdr.models.generator_folder import open_generator
+    from xdr.models.query_generator import Task
+    from xdr.models.sampling import Sampling
+    from xdr.storage.files import write_json
+    from xdr.storage.fingerprint import fingerprint
+    from xdr.text.languages import language_codes
+    from xdr.text.records import Passage
+    from xdr.training.generate import Request, generate_collection
+    from xdr.training.generation_module import Listed, Sources
+
+    transformers_logging.disable_progress_bar()
+    order = Order(
+        languages=language_codes(wanted["languages"]),
+        **{key: wanted[key] for key in ("number", "input_length", "regenerate", "tokens_per_batch", "seed")},
+    )
+    sampling = Sampling(
+        **{key: wanted[key] for key in ("top_k", "top_p", "temperature", "output_length", "vocabulary", "latin")}
+    )
+    request = Request(
+        order, sampling, **{key: wanted[key] for key in ("refuse", "backend", "compute_type", "shard_size", "probe")}
+    )
+    task = Task(**{key: wanted[key] for key in ("direction", "language_at", "input_length", "output_length")})
+    generator, reader, identifier = open_generator(settings.checkpoint, task)
+    sources: Sources
+    if reader.task.direction == "query_from_passage":
+        store = _collection(settings, benchmark, console)
+        sources, sources_fingerprint = store, store.fingerprint
+    else:
+        queries = list(benchmark.queries(wanted["split"], Problems(settings.data.strict)))
+        sources = Listed([Passage(query.query_id, "", query.text, query.language) for query in queries])
+        sources_fingerprint = fingerprint([[query.query_id, query.text] for query in queries])
+    generated = generate_collection(
+        generator,
+        reader,
+        identifier,
+        sources,
+        sources_fingerprint,
+        request,
+        Path(settings.artifacts_dir),
+        entry.plain(settings.trainer),
+        console,
+    )
+    counts = generated.counts()
+    console.print(as_table(counts, "Generated texts"))
+    report = Path(settings.output_dir) / "generated.json"
+    write_json(
+        report,
+        {
+            "generated": str(generated.folder.resolve()),
+            "fingerprint": generated.fingerprint,
+            "bytes": generated.num_bytes(),
+            "made_by": generated.made_by,
+            "counts": {language: count.to_json() for language, count in counts.items()},
+        },
+    )
+    console.print(f"The texts are in {generated.folder}; these figures are in {report}", markup=False, soft_wrap=True)
+
+
+def export(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> None:
+    """What stage=generate left, in the format of the published xQG data."""
+    augmentation = _augmentation(settings)
+    if augmentation.export is None or augmentation.source is None:
+        raise UserError("stage=export needs augmentation.source=FOLDER and augmentation.export=NAME.jsonl or NAME.jsonl.gz")
+    from xdr.augmentation.generated_source import export_generated, open_generated
+    from xdr.data.progress import counting
+
+    store = _collection(settings, benchmark, console)
+    generated = open_generated(augmentation.source, store, Path(settings.artifacts_dir))
+    with counting("passages", console, len(store)) as progress:
+        export_generated(generated, store, Path(augmentation.export), progress)
+    console.print(f"{len(store):,} passages with their questions are in {augmentation.export}", markup=False, soft_wrap=True)
+
+
+def _collection(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> "PassageStore":
+    from xdr.data.collection import open_collection
+    from xdr.data.problems import Problems
+    from xdr.data.progress import counting
+
+    with counting("passages", console) as progress:
+        return open_collection(benchmark, Path(settings.artifacts_dir), Problems(settings.data.strict), progress)
+
+
+def _augmentation(settings: "DictConfig") -> "DictConfig":
+    if "generation" not in settings.augmentation:
+        raise UserError(f"stage={settings.stage.name} needs augmentation=generated_queries")
+    augmentation: DictConfig = settings.augmentation
+    return augmentation
 
 
 if __name__ == "__main__":

@@ -1,19 +1,30 @@
 """Builds what an experiment names and fits it. `python train.py experiment=sample_bi_encoder`; `--help` tells the rest."""
 
 import os
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf import entry
+from xdr.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+    from rich.console import Console
+
+    from xdr.data.training_set import TrainingSet
+    from xdr.text.records import TrainingExample
+    from xdr.training.bi_encoder_data import BatchSettings
+    from xdr.training.run import Run
 
 
 def main(settings: "DictConfig") -> float | None:
     """Data before the model, the model before the fit: a mistake is found before anything heavy is loaded. Returns the
     monitored figure of the best checkpoint, for those who optimise it."""
-    output_dir = Path(settings.output_dir)
+    writes = "direction" in settings.model
+    if writes != ("largest_dev" in settings.callbacks.validation):
+        raise UserError(f"this model is validated otherwise; set callbacks={'generator' if writes else 'default'}")
     benchmark = entry.build_benchmark(settings.data)
     from rich.console import Console
 
@@ -21,33 +32,88 @@ def main(settings: "DictConfig") -> float | None:
     from xdr.data.run_negatives import examples_with_negatives
     from xdr.data.summary import as_table, count_examples
     from xdr.data.training_set import training_set
-    from xdr.data.validation_pool import validation_pool
 
     console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
     problems = Problems(settings.data.strict)
-    train = examples_with_negatives(benchmark, settings.data.negatives, output_dir / "artifacts", problems)
+    train = examples_with_negatives(benchmark, settings.data.negatives, Path(settings.output_dir) / "artifacts", problems)
     dev = list(benchmark.examples("dev", problems))
     console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
     for note in problems.report():
         console.print(note, style="yellow", markup=False)
-    batches = entry.plain(settings.data.batches)
-    data = training_set(train, batches.pop("language_weights"), getattr(benchmark, "weight_of", None))
-    validation = settings.callbacks.validation
-    pool = validation_pool(dev, train, validation.largest_pool) if validation.largest_pool else None
+    weights = entry.plain(settings.data.batches)["language_weights"]
+    data = training_set(train, weights, getattr(benchmark, "weight_of", None))
+    return (fit_generator if writes else fit_retriever)(settings, data, dev, console)
 
-    from transformers.utils import logging as transformers_logging
 
-    from callbacks.build import build_callbacks, build_logger
+def fit_retriever(
+    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console"
+) -> float | None:
+    from xdr.data.validation_pool import validation_pool
+
+    largest_pool = settings.callbacks.validation.largest_pool
+    pool = validation_pool(dev, data.examples, largest_pool) if largest_pool else None
+
     from xdr.models.tokenization import Reading
-    from xdr.training.bi_encoder_data import BatchSettings
     from xdr.training.bi_encoder_module import Objective, Optimizer
-    from xdr.training.fit import Run, fit_bi_encoder
+    from xdr.training.fit import fit_bi_encoder
 
-    transformers_logging.disable_progress_bar()
     reading = Reading(**entry.plain(settings.model.reading))
-    small = {"folder": output_dir / "initial_model", "seed": settings.seed} if "family" in settings.model else {}
-    bi_encoder, reader = entry.build(settings.model, "objective", "optimizer", "reading", reading=reading, **small)
-    run = Run(
+    bi_encoder, reader = entry.build(
+        settings.model, "objective", "optimizer", "reading", reading=reading, **_new_model(settings)
+    )
+    return fit_bi_encoder(
+        bi_encoder,
+        reader,
+        data,
+        pool,
+        _batches(settings),
+        Objective(**entry.plain(settings.model.objective)),
+        Optimizer(**entry.plain(settings.model.optimizer)),
+        _run(settings, validates=pool is not None),
+        console,
+    )
+
+
+def fit_generator(
+    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console"
+) -> float | None:
+    from xdr.data.training_set import texts_by_language
+    from xdr.models.query_generator import Task
+    from xdr.text.identification import train_identifier
+    from xdr.training.fit import fit_generator
+    from xdr.training.generator_module import WritingOptimizer
+    from xdr.training.generator_validation import dev_texts, sample_check, written_languages
+
+    model, validation = entry.plain(settings.model), entry.plain(settings.callbacks.validation)
+    task = Task(model["direction"], model["language_at"], **model["reading"])
+    task = written_languages(task, data.examples)
+    texts = texts_by_language(data.examples)
+    new = {**_new_model(settings), "texts": chain(*texts.values())} if _new_model(settings) else {}
+    _quieten()
+    generator, reader = entry.build(settings.model, "direction", "language_at", "reading", "optimizer", task=task, **new)
+    identifier = train_identifier(texts)
+    dev_set = dev_texts(reader, dev, validation.pop("largest_dev"))
+    validation.pop("monitor")
+    return fit_generator(
+        generator,
+        reader,
+        identifier,
+        data,
+        dev_set,
+        sample_check(reader, dev_set, identifier, settings.seed, **validation) if dev_set else None,
+        _batches(settings),
+        WritingOptimizer(**model["optimizer"]),
+        _run(settings, validates=bool(dev_set)),
+        console,
+    )
+
+
+def _run(settings: "DictConfig", validates: bool) -> "Run":
+    from callbacks.build import build_callbacks, build_logger
+    from xdr.training.run import Run
+
+    output_dir, validation, writes = Path(settings.output_dir), settings.callbacks.validation, "direction" in settings.model
+    return Run(
         output_dir=output_dir,
         seed=settings.seed,
         resume=settings.resume,
@@ -58,23 +124,34 @@ def main(settings: "DictConfig") -> float | None:
             settings.seed,
             settings.callbacks.checkpoints.every_num_steps,
             settings.callbacks.checkpoints.keep,
-            validation.monitor if pool else None,
+            validation.monitor if validates else None,
+            writes,
             settings.trainer.enable_progress_bar,
         ),
         logger=build_logger(settings.logger.name, output_dir),
         settings={name: entry.plain(settings[name]) for name in ("data", "model")} | {"seed": settings.seed},
     )
-    return fit_bi_encoder(
-        bi_encoder,
-        reader,
-        data,
-        pool,
-        BatchSettings(**batches),
-        Objective(**entry.plain(settings.model.objective)),
-        Optimizer(**entry.plain(settings.model.optimizer)),
-        run,
-        console,
-    )
+
+
+def _batches(settings: "DictConfig") -> "BatchSettings":
+    from xdr.training.bi_encoder_data import BatchSettings
+
+    batches = entry.plain(settings.data.batches)
+    batches.pop("language_weights")
+    return BatchSettings(**batches)
+
+
+def _quieten() -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _new_model(settings: "DictConfig") -> dict[str, object]:
+    """Of a small model, that is made on the spot."""
+    if "layers" not in settings.model:
+        return {}
+    return {"folder": Path(settings.output_dir) / "initial_model", "seed": settings.seed}
 
 
 if __name__ == "__main__":

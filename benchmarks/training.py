@@ -29,7 +29,7 @@ def texts(afriqa: Path | None) -> list[tuple[str, str]]:
     from xdr.data.afriqa import AfriQa
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
-    from xdr.models.tokenization import passage_text
+    from xdr.text.prompts import passage_text
 
     if afriqa is not None:
         benchmark = AfriQa(str(afriqa), ("bem", "ha", "ig", "rw", "tw", "yo", "zu"), "original")

@@ -8,16 +8,19 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from callbacks.checkpoints import KeepCheckpoints
 from callbacks.exact_resumption import ReseedEachStep
+from callbacks.written_samples import KeepWrittenSamples
 from xdr.errors import UserError
 from xdr.training.checkpoints import CheckpointFolder
 
 
 def build_callbacks(
-    output_dir: Path, seed: int, every_num_steps: int, keep: int, monitor: str | None, bar: bool
+    output_dir: Path, seed: int, every_num_steps: int, keep: int, monitor: str | None, writes: bool, bar: bool
 ) -> list[pl.Callback]:
+    """`writes`: of a query generator, whose best loss is the lowest and whose texts are kept."""
     callbacks: list[pl.Callback] = [
         ReseedEachStep(seed),
-        KeepCheckpoints(CheckpointFolder(output_dir / "checkpoints"), every_num_steps, keep, monitor),
+        KeepCheckpoints(CheckpointFolder(output_dir / "checkpoints"), every_num_steps, keep, monitor, lowest=writes),
+        *([KeepWrittenSamples(output_dir)] if writes else []),
     ]
     return [*callbacks, RichProgressBar(leave=False)] if bar else callbacks
 

@@ -9,10 +9,13 @@ from xdr.training.checkpoints import CheckpointFolder
 
 
 class KeepCheckpoints(pl.Callback):
-    """The newest `keep` of them, and beside them the best by `monitor`, if it is validated."""
+    """The newest `keep` of them, and beside them the best by `monitor`, if it is validated: the highest, or the `lowest`."""
 
-    def __init__(self, folder: CheckpointFolder, every_num_steps: int, keep: int, monitor: str | None) -> None:
+    def __init__(
+        self, folder: CheckpointFolder, every_num_steps: int, keep: int, monitor: str | None, lowest: bool = False
+    ) -> None:
         self._folder, self._every, self._keep, self._monitor = folder, every_num_steps, keep, monitor
+        self._sign = -1 if lowest else 1
         self._best = float("-inf")
         self._last_step = -1
         self._asked_to_end = self._due = False
@@ -48,7 +51,7 @@ class KeepCheckpoints(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or self._monitor is None:
             return
-        value = float(trainer.callback_metrics[self._monitor])
+        value = self._sign * float(trainer.callback_metrics[self._monitor])
         if value > self._best:
             self._best = value
             trainer.save_checkpoint(self._folder.best, weights_only=True)

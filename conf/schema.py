@@ -15,6 +15,7 @@ from xdr.data.afriqa import AfriQa
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.dpr_nq import DprNaturalQuestions
 from xdr.data.sample import Sample
+from xdr.data.swim_ir import SwimIr
 from xdr.data.tevatron import TevatronFiles
 from xdr.data.xor_tydi import XorTydi
 from xdr.data.xquad_r import XquadR
@@ -24,6 +25,8 @@ class Stage(Enum):
     """What evaluate.py does."""
 
     prepare = "prepare"
+    generate = "generate"
+    export = "export"
 
 
 class Order(Enum):
@@ -114,23 +117,80 @@ class SmallModel(Model):
     pooling: PoolingConf = MISSING
 
 
+class DirectionConf(Enum):
+    query_from_passage = "query_from_passage"
+    passage_from_query = "passage_from_query"
+
+
+class LanguageAtConf(Enum):
+    prompt = "prompt"
+    decoder = "decoder"
+
+
+class VocabularyConf(Enum):
+    full = "full"
+    language = "language"
+
+
+class OptimizerName(Enum):
+    adamw = "adamw"
+    adafactor = "adafactor"
+
+
 @dataclass
-class TrainerConf:
+class PromptReadingConf:
+    input_length: int = MISSING
+    output_length: int = MISSING
+
+
+@dataclass
+class WritingOptimizerConf(OptimizerConf):
+    name: OptimizerName = MISSING
+    label_smoothing: float = MISSING
+
+
+@dataclass
+class AnyGeneratorModel:
+    _target_: str = MISSING
+    direction: DirectionConf = MISSING
+    language_at: LanguageAtConf = MISSING
+    reading: PromptReadingConf = MISSING
+    optimizer: WritingOptimizerConf = MISSING
+
+
+@dataclass
+class GeneratorModel(AnyGeneratorModel):
+    path: str = MISSING
+    gradient_checkpointing: bool = MISSING
+
+
+@dataclass
+class SmallGeneratorModel(AnyGeneratorModel):
+    hidden: int = MISSING
+    layers: int = MISSING
+
+
+@dataclass
+class InferenceTrainer:
     """What Lightning's Trainer takes."""
 
-    max_epochs: int = MISSING
-    max_steps: int = MISSING
     accelerator: str = MISSING
     devices: Any = MISSING
     num_nodes: int = MISSING
     strategy: str = MISSING
     precision: str = MISSING
+    enable_progress_bar: bool = MISSING
+
+
+@dataclass
+class TrainingTrainer(InferenceTrainer):
+    max_epochs: int = MISSING
+    max_steps: int = MISSING
     gradient_clip_val: float | None = None
     accumulate_grad_batches: int = MISSING
     check_val_every_n_epoch: int | None = MISSING
     val_check_interval: Any = MISSING
     log_every_n_steps: int = MISSING
-    enable_progress_bar: bool = MISSING
 
 
 @dataclass
@@ -146,9 +206,76 @@ class ValidationConf:
 
 
 @dataclass
-class CallbacksConf:
+class RetrieverCallbacks:
     checkpoints: CheckpointConf = MISSING
     validation: ValidationConf = MISSING
+
+
+@dataclass
+class SamplingConf:
+    top_k: int = MISSING
+    top_p: float = MISSING
+    temperature: float = MISSING
+    vocabulary: VocabularyConf = MISSING
+    latin: bool = MISSING
+
+
+@dataclass
+class WritingValidationConf(SamplingConf):
+    largest_dev: int = MISSING
+    monitor: str = MISSING
+    num_sampled: int = MISSING
+    round_trip: str | None = None
+
+
+@dataclass
+class GeneratorCallbacks:
+    checkpoints: CheckpointConf = MISSING
+    validation: WritingValidationConf = MISSING
+
+
+class BackendConf(Enum):
+    huggingface = "huggingface"
+    ctranslate2 = "ctranslate2"
+
+
+class ReasonConf(Enum):
+    empty = "empty"
+    wrong_language = "wrong_language"
+    repeated = "repeated"
+    copied = "copied"
+    over_long = "over_long"
+
+
+@dataclass
+class GenerationConf(SamplingConf):
+    languages: list[str] = MISSING
+    number: int = MISSING
+    input_length: int = MISSING
+    output_length: int = MISSING
+    refuse: list[ReasonConf] = MISSING
+    regenerate: int = MISSING
+    backend: BackendConf = MISSING
+    compute_type: str = MISSING
+    split: str = MISSING
+    direction: DirectionConf = MISSING
+    language_at: LanguageAtConf = MISSING
+    tokens_per_batch: int = MISSING
+    shard_size: int = MISSING
+    probe: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class NoAugmentation:
+    pass
+
+
+@dataclass
+class GeneratedQueries:
+    source: str | None = None
+    export: str | None = None
+    generation: GenerationConf = MISSING
 
 
 class Logger(Enum):
@@ -162,8 +289,8 @@ class Logger(Enum):
 class Train:
     data: Any = MISSING
     model: Any = MISSING
-    trainer: TrainerConf = MISSING
-    callbacks: CallbacksConf = MISSING
+    trainer: Any = MISSING
+    callbacks: Any = MISSING
     logger: Logger = MISSING
     seed: int = MISSING
     resume: str = MISSING
@@ -174,11 +301,14 @@ class Train:
 class Evaluate:
     stage: Stage = MISSING
     data: Any = MISSING
+    checkpoint: str | None = None
+    augmentation: Any = MISSING
+    trainer: InferenceTrainer = MISSING
     output_dir: str = MISSING
     artifacts_dir: str = MISSING
 
 
-BENCHMARKS = (AfriQa, CollectionFolder, DprNaturalQuestions, Sample, TevatronFiles, XorTydi, XquadR)
+BENCHMARKS = (AfriQa, CollectionFolder, DprNaturalQuestions, Sample, SwimIr, TevatronFiles, XorTydi, XquadR)
 
 
 @dataclass
@@ -197,8 +327,14 @@ def register() -> None:
     store.store(name="train_schema", node=Train)
     store.store(name="evaluate_schema", node=Evaluate)
     store.store(group="batches/schema", name="Batches", node=Batches)
-    for model in (TransformerModel, StaticModel, SmallModel):
-        store.store(group="model/schema", name=model.__name__, node=model)
+    for group, schemas in (
+        ("model", (TransformerModel, StaticModel, SmallModel, GeneratorModel, SmallGeneratorModel)),
+        ("callbacks", (RetrieverCallbacks, GeneratorCallbacks)),
+        ("trainer", (TrainingTrainer, InferenceTrainer)),
+        ("augmentation", (NoAugmentation, GeneratedQueries)),
+    ):
+        for schema in schemas:
+            store.store(group=f"{group}/schema", name=schema.__name__, node=schema)
     store.store(group="data/schema", name="Mixture", node=MixtureConf)
     for benchmark in BENCHMARKS:
         store.store(group="data/schema", name=benchmark.__name__, node=_schema_of(benchmark))

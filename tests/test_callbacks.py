@@ -23,5 +23,5 @@ def test_a_logger_that_is_not_installed_is_explained(tmp_path: Path, monkeypatch
 
 
 def test_the_progress_bar_is_there_where_it_is_asked_for(tmp_path: Path) -> None:
-    names = [[type(c).__name__ for c in build_callbacks(tmp_path, 0, 10, 2, None, bar)] for bar in (True, False)]
+    names = [[type(c).__name__ for c in build_callbacks(tmp_path, 0, 10, 2, None, False, bar)] for bar in (True, False)]
     assert names == [["ReseedEachStep", "KeepCheckpoints", "RichProgressBar"], ["ReseedEachStep", "KeepCheckpoints"]]

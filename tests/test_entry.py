@@ -118,7 +118,13 @@ def test_every_experiment_composes_and_binds() -> None:
         for script in scripts_of(name):
             settings = entry.compose(script, [f"experiment={name}"])
             assert binds(settings.data, "strict", "negatives", "batches")
-            assert script == "evaluate" or binds(settings.model, "objective", "optimizer")
+            if script == "train" and "direction" in settings.model:
+                assert binds(settings.model, "direction", "language_at", "reading", "optimizer")
+                assert "largest_dev" in settings.callbacks.validation
+            elif script == "train":
+                assert binds(settings.model, "objective", "optimizer")
+            elif settings.stage.name == "generate":
+                assert entry.plain(settings.augmentation)["generation"]["number"] == 5
 
 
 def scripts_of(experiment: str) -> list[str]:

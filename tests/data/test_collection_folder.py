@@ -7,7 +7,7 @@ import pytest
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.problems import Problems
 from xdr.errors import DataError
-from xdr.text.records import GeneratedQueries, Judgement, Passage, Query
+from xdr.text.records import GeneratedTexts, Judgement, Passage, Query
 
 
 def lines(*records: object) -> str:
@@ -37,7 +37,7 @@ def test_a_folder_is_read_as_documented(folder: Path) -> None:
     assert list(collection.queries("test", Problems())) == [Query("q2", "??", "ko", ("a",))]
     assert list(collection.judgements("test", Problems())) == [Judgement("q2", "2", 2)]
     assert list(collection.examples("train", Problems())) == []
-    assert list(collection.generated_queries(Problems())) == [GeneratedQueries("p1", {"ar": ("س؟",), "te": ()})]
+    assert list(collection.generated_queries(Problems())) == [GeneratedTexts("p1", {"ar": ("س؟",), "te": ()})]
 
 
 def test_gzipped_files_are_found(folder: Path) -> None:

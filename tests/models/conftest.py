@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from xdr.models.small import build_small_bert, build_small_xlm_roberta
+from xdr.models.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
 
 TEXTS = [
     "Saimaa is the largest lake in Finland.",
@@ -22,3 +22,9 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("small")
     builders = {"bert": build_small_bert, "xlm-roberta": build_small_xlm_roberta}
     return {name: build(TEXTS, folder / name, seed=1, hidden=64, layers=2, dropout=0.0) for name, build in builders.items()}
+
+
+@pytest.fixture(scope="session")
+def small_mt5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a head of its own, as google/mt5-* have."""
+    return build_small_mt5(TEXTS, tmp_path_factory.mktemp("mt5") / "model", seed=1, hidden=64, layers=2)

@@ -25,10 +25,22 @@ QUICK = [
     "data.batches.size=64",
 ]
 """A small model on the sample: an epoch of 36 steps in seconds."""
+QUICK_GENERATOR = [
+    "model=small_query_generator",
+    "callbacks=generator",
+    "model.hidden=32",
+    "model.reading.input_length=24",
+    "model.reading.output_length=12",
+    "callbacks.validation.num_sampled=2",
+    "callbacks.validation.largest_dev=64",
+    "trainer.enable_progress_bar=false",
+    "trainer.max_epochs=2",
+    "data.batches.size=64",
+]
 
 
-def start(folder: Path, *arguments: str, quick: Sequence[str] = QUICK) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "train.py"), *quick, *arguments, f"output_dir={folder}"]
+def start(folder: Path, *arguments: str, quick: Sequence[str] = QUICK, script: str = "train.py") -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / script), *quick, *arguments, f"output_dir={folder}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command,
@@ -41,20 +53,20 @@ def start(folder: Path, *arguments: str, quick: Sequence[str] = QUICK) -> subpro
     )
 
 
-def run(folder: Path, *arguments: str) -> str:
-    process = start(folder, *arguments)
+def run(folder: Path, *arguments: str, quick: Sequence[str] = QUICK, script: str = "train.py") -> str:
+    process = start(folder, *arguments, quick=quick, script=script)
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     return output
 
 
-def run_with_kills(folder: Path, num_kills: int, seed: int, *arguments: str) -> int:
+def run_with_kills(folder: Path, num_kills: int, seed: int, *arguments: str, quick: Sequence[str] = QUICK) -> int:
     """Starts the run again and again, killing it (all of its processes) at random moments after its first checkpoint; then
     lets it finish. Returns how often it was killed in mid-run."""
     rng = random.Random(seed)
     kills = 0
     for _ in range(num_kills):
-        process = start(folder, *arguments)
+        process = start(folder, *arguments, quick=quick)
         before = _checkpoints(folder)
         deadline = time.time() + 120
         while process.poll() is None and _checkpoints(folder) == before and time.time() < deadline:
@@ -65,12 +77,12 @@ def run_with_kills(folder: Path, num_kills: int, seed: int, *arguments: str) -> 
             kills += 1
         process.communicate()
         assert process.returncode in (0, -signal.SIGKILL)
-    run(folder, *arguments)
+    run(folder, *arguments, quick=quick)
     return kills
 
 
-def weights(folder: Path) -> dict[str, Tensor]:
-    return load_file(folder / "encoder" / "model.safetensors")
+def weights(folder: Path, name: str = "encoder") -> dict[str, Tensor]:
+    return load_file(folder / name / "model.safetensors")
 
 
 def log(folder: Path) -> dict[str, object]:

@@ -19,7 +19,7 @@ from xdr.data.qrels import read_qrels
 from xdr.data.rows import Row, json_rows
 from xdr.data.tevatron import language_in_row, read_corpus, read_training_examples
 from xdr.errors import DataError, did_you_mean
-from xdr.text.records import GeneratedQueries, Judgement, Passage, Query, TrainingExample
+from xdr.text.records import GeneratedTexts, Judgement, Passage, Query, TrainingExample
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class CollectionFolder:
             elif judgement.query_id in by_split[split]:
                 yield judgement
 
-    def generated_queries(self, problems: Problems) -> Iterator[GeneratedQueries]:
+    def generated_queries(self, problems: Problems) -> Iterator[GeneratedTexts]:
         source = self._file("generated.jsonl")
         if source.exists():
             yield from read_generated_queries(source, problems)

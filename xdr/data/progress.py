@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 
@@ -14,9 +24,12 @@ class _Rate(TextColumn):
 
 
 @contextmanager
-def counting(what: str, console: Console) -> Iterator[Callable[[int], None]]:
-    """Yields a function to call with the number so far. Nothing is shown where there is nothing to count."""
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} {task.description}"), _Rate(""), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=None, visible=False)
+def counting(what: str, console: Console, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Yields a function to call with the number so far. Nothing is shown where there is nothing to count. With a `total`, a bar
+    and the time left."""
+    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.completed:,.0f} {task.description}")]
+    if total is not None:
+        columns += [BarColumn(), TaskProgressColumn(), TimeRemainingColumn()]
+    with Progress(*columns, _Rate(""), TimeElapsedColumn(), console=console, speed_estimate_period=120) as progress:
+        task = progress.add_task(what, total=total, visible=False)
         yield lambda number: progress.update(task, completed=number, visible=True)

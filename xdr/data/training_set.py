@@ -1,6 +1,7 @@
 """Examples to train on, with what a batch needs to know of each without looking at its texts."""
 
 import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from xdr.errors import UserError, shown
 from xdr.text.languages import language_codes
 from xdr.text.records import Passage, TrainingExample
+
+BALANCED = "balanced"
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,17 @@ class TrainingSet:
 
 def training_set(
     examples: Iterable[TrainingExample],
-    language_weights: Mapping[str, float] | None = None,
+    language_weights: Mapping[str, float] | str | None = None,
     weight_of: Callable[[TrainingExample], float] | None = None,
 ) -> TrainingSet:
-    """`language_weights` by question language: 2 shows its examples twice an epoch, 0.5 every other time, 0 never.
-    `weight_of`, a mixture's, is multiplied with them."""
-    language_weights = language_weights or {}
-    if not isinstance(language_weights, Mapping) or not all(isinstance(w, int | float) for w in language_weights.values()):
-        raise UserError(f"language_weights is {{code: number, ...}}, and {shown(language_weights)} came")
-    weights = dict(zip(language_codes(language_weights), language_weights.values(), strict=True))
+    """`language_weights` by question language: 2 shows its examples twice an epoch, 0.5 every other time, 0 never;
+    `balanced` shows each language as often as the others, in an epoch of unchanged size. `weight_of`, a mixture's, is
+    multiplied with them."""
     kept = list(examples)
+    language_weights = _balanced(kept) if language_weights == BALANCED else language_weights or {}
+    if not isinstance(language_weights, Mapping) or not all(isinstance(w, int | float) for w in language_weights.values()):
+        raise UserError(f"language_weights is {BALANCED} or {{code: number, ...}}, and {shown(language_weights)} came")
+    weights = dict(zip(language_codes(language_weights), language_weights.values(), strict=True))
     present = {example.query.language for example in kept}
     if absent := sorted(set(weights) - present):
         raise UserError(f"no training example asks in '{absent[0]}'; there are {' '.join(sorted(present))}")
@@ -46,6 +50,24 @@ def training_set(
         raise UserError(f"a weight is not below zero, that of '{negative[0]}' is {weights[negative[0]]}")
     own = weight_of or (lambda example: 1.0)
     return TrainingSet(kept, np.array([weights.get(example.query.language, 1.0) * own(example) for example in kept]))
+
+
+def texts_by_language(examples: Iterable[TrainingExample]) -> dict[str, list[str]]:
+    """The questions of each language, and what the passages of theirs say, for who must tell languages apart."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    seen: set[str] = set()
+    for example in examples:
+        texts[example.query.language].append(example.query.text)
+        passage = example.positives[0]
+        if passage.passage_id not in seen:
+            seen.add(passage.passage_id)
+            texts[passage.language] += [sentence for sentence in passage.text.split(". ") if sentence]
+    return dict(texts)
+
+
+def _balanced(examples: Sequence[TrainingExample]) -> dict[str, float]:
+    counts = Counter(example.query.language for example in examples)
+    return {language: len(examples) / len(counts) / number for language, number in counts.items()}
 
 
 def choose_positive(example: TrainingExample, seed: int, epoch: int) -> Passage:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from tokenizers import Tokenizer
 
 from xdr.models.texts import Texts, texts_of
+from xdr.text.prompts import passage_text
 from xdr.text.records import Passage
 
 
@@ -59,8 +60,3 @@ class TextReader:
     def passages(self, passages: Sequence[Passage]) -> Texts:
         texts = [self.reading.passage_prefix + passage_text(passage) for passage in passages]
         return texts_of(self.pieces(texts, self.reading.passage_length))
-
-
-def passage_text(passage: Passage) -> str:
-    """Title and text, as the published recipe joins them."""
-    return f"{passage.title} {passage.text}" if passage.title else passage.text

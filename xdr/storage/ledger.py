@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from xdr.errors import ArtefactError, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
@@ -62,7 +62,7 @@ class ShardLedger:
 
     def missing(self) -> list[int]:
         """The shards still to be made."""
-        return [shard for shard in range(self.num_shards) if not (self._path(shard) / "shard.json").exists()]
+        return [shard for shard in range(self.num_shards) if not self._is_there(shard)]
 
     @contextmanager
     def writing(self, shard: int) -> Iterator[Path]:
@@ -74,6 +74,26 @@ class ShardLedger:
                 file.name: {"bytes": file.stat().st_size, "sha256": checksum_file(file)} for file in sorted(partial.iterdir())
             }
             write_json(partial / "shard.json", {"shard": shard, "fingerprint": self.fingerprint, "files": files})
+
+    @contextmanager
+    def claiming(self, shard: int) -> Iterator[bool]:
+        """Whether this process is to make the shard: it is missing, and no other process is at it. The claim ends with the
+        block, or with the process."""
+        if self._is_there(shard):
+            yield False
+            return
+        claims = self.folder / ".claims"
+        claims.mkdir(exist_ok=True)
+        try:
+            lock = FileLock(claims / f"{shard:05d}")
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield not self._is_there(shard)  # its maker may have ended in between
+        finally:
+            lock.release()
 
     def shard(self, shard: int, *, checksum: bool = True) -> Path:
         """The folder of a shard that is whole and ours. `checksum=False` trusts the sizes, for a second look."""
@@ -98,6 +118,9 @@ class ShardLedger:
                 f"{self.folder} lacks {len(missing)} of {self.num_shards} shards: {names}. "
                 "Run the command that makes them again, it makes only what is missing"
             )
+
+    def _is_there(self, shard: int) -> bool:
+        return (self._path(shard) / "shard.json").exists()
 
     def _path(self, shard: int) -> Path:
         return self.folder / f"shard-{shard:05d}"

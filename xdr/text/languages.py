@@ -35,7 +35,7 @@ LANGUAGES: dict[str, Language] = {
         Language("id", "Indonesian", aliases=("ind",)),
         Language("ig", "Igbo", aliases=("ibo",)),
         Language("ja", "Japanese", ("HIRAGANA", "KATAKANA", "CJK"), ("jpn",)),
-        Language("ko", "Korean", ("HANGUL", "CJK"), ("kor",)),
+        Language("ko", "Korean", ("HANGUL",), ("kor",)),
         Language("ru", "Russian", ("CYRILLIC",), ("rus",)),
         Language("rw", "Kinyarwanda", aliases=("kin",)),
         Language("sw", "Swahili", aliases=("swa",)),

@@ -44,11 +44,11 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratedQueries:
-    """Questions written by a model about one passage, in order, by language code."""
+class GeneratedTexts:
+    """Texts written by a model for one source, in order, by language code: questions about a passage, passages for a query."""
 
-    passage_id: str
-    queries: Mapping[str, tuple[str, ...]]
+    source_id: str
+    texts: Mapping[str, tuple[str, ...]]
 
 
 def content_id(title: str, text: str) -> str:

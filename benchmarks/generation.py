@@ -1,0 +1,288 @@
+"""Writing questions beside the published recipe's way of it: python benchmarks/generation.py [--afriqa DIR] [--rounds N]
+
+One small mT5 (256 dimensions, 4 + 4 layers; trained for some steps, so that its questions end), real passages of mixed length,
+5 questions in each of 7 languages, everything from text to text, alternating. Passages are AfriQA's where its folder `data` is
+given, else the sample's, cut to one to five sentences.
+"""
+
+import argparse
+import json
+import platform
+import random
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from training import quieten, spread  # type: ignore[import-not-found]  # the file beside this one
+
+LANGUAGES = ("ar", "bn", "fi", "ja", "ko", "ru", "te")
+NUMBER, INPUT, OUTPUT = 5, 256, 32
+ROWS = 250_000
+"""Of mT5's output matrix."""
+
+
+def passages(afriqa: Path | None, number: int) -> list[Any]:
+    from xdr.data.afriqa import AfriQa
+    from xdr.data.problems import Problems
+    from xdr.data.sample import Sample
+
+    if afriqa is not None:
+        benchmark = AfriQa(str(afriqa), ("bem", "ha", "ig", "rw", "tw", "yo", "zu"), "original")
+        found = list(benchmark.passages(Problems()))
+    else:
+        rng = random.Random(0)
+        found = [
+            replace(p, text=" ".join(re.split(r"(?<=\.) ", p.text)[: rng.randint(1, 5)])) for p in Sample().passages(Problems())
+        ]
+    return random.Random(1).sample(found, number)
+
+
+def trained(folder: Path, steps: int) -> Path:
+    """A generator with the language in the prompt, and the same weights under the other task."""
+    from xdr.data.problems import Problems
+    from xdr.data.sample import Sample
+    from xdr.data.training_set import texts_by_language, training_set
+    from xdr.models.build_generator import small_query_generator
+    from xdr.models.generator_folder import save_generator
+    from xdr.models.query_generator import Task, choose_language_pieces
+    from xdr.training.generator_data import GeneratorData
+    from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
+
+    examples = [e for e in Sample().examples("train", Problems()) if e.query.language in LANGUAGES]
+    task = Task("query_from_passage", "prompt", 48, OUTPUT, LANGUAGES)
+    texts = [text for texts in texts_by_language(examples).values() for text in texts]
+    generator, reader = small_query_generator(task, folder / "new", 0, 256, 4, texts)
+    data = GeneratorData(training_set(examples), [], reader, 32, "mixed", 0, 0)
+    module = QueryGeneratorModule(
+        generator, WritingOptimizer("adamw", 1e-3, 0.0, 0.1, 0.0), steps, data.groups, None, {}
+    ).train()
+    trainer(folder, max_steps=steps).fit(module, data)
+    save_generator(generator, reader, None, folder / "prompt")
+    pieces = choose_language_pieces(reader.tokenizer, LANGUAGES)
+    other = replace(reader, task=replace(task, language_at="decoder"), language_pieces=pieces)
+    save_generator(generator, other, None, folder / "decoder")
+    return folder
+
+
+def trainer(folder: Path, **settings: Any) -> Any:
+    import lightning.pytorch as pl
+
+    return pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+        **settings,
+    )
+
+
+@torch.inference_mode()
+def reference(folder: Path, some: list[Any]) -> tuple[float, int]:
+    """The recipe's: arrival order, batches of 32 prompts padded to 256, one `generate` each. Returns seconds and tokens."""
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    from xdr.text.prompts import query_prompt
+
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(0)
+    start, tokens = time.perf_counter(), 0
+    prompts = [query_prompt(passage, language) for language in LANGUAGES for passage in some]
+    for first in range(0, len(prompts), 32):
+        inputs = tokenizer(
+            prompts[first : first + 32], padding="max_length", truncation=True, max_length=INPUT, return_tensors="pt"
+        )
+        output = model.generate(
+            **inputs, do_sample=True, top_k=10, num_return_sequences=NUMBER, max_length=OUTPUT + 1, pad_token_id=0
+        )
+        tokenizer.batch_decode(output, skip_special_tokens=True)
+        tokens += int(((output != tokenizer.pad_token_id) & (output != tokenizer.eos_token_id)).sum())
+    return time.perf_counter() - start, tokens
+
+
+def ours(folder: Path, some: list[Any], backend: str, vocabulary: str, conversions: Path) -> tuple[float, int]:
+    """A shard as evaluate.py writes it, with the gate counting and refusing nothing."""
+    from xdr.augmentation.generation import Generation, Order
+    from xdr.augmentation.quality import Gate
+    from xdr.models.ctranslate2_backend import CTranslate2Backend
+    from xdr.models.generator_folder import open_generator
+    from xdr.models.query_generator import Task
+    from xdr.models.sampling import Backend, HuggingFaceBackend, Sampling
+    from xdr.text.identification import LanguageCheck
+
+    generator, reader, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
+    generator.eval()
+    sampling = Sampling(10, 1.0, 1.0, OUTPUT, vocabulary)
+    one: Backend = HuggingFaceBackend(generator, reader, sampling)
+    if backend != "huggingface":
+        one = CTranslate2Backend(generator, reader, sampling, backend, conversions, str(folder))
+    order = Order(LANGUAGES, NUMBER, INPUT, 0, 16384, 0)
+    generation = Generation(reader, one, Gate(LanguageCheck(None), frozenset()), order)
+    if backend != "huggingface":
+        generation.write(some[:1], 0)  # the conversion, which is made once for all
+    start = time.perf_counter()
+    _, counts = generation.write(some, 0)
+    return time.perf_counter() - start, sum(count.tokens for count in counts.values())
+
+
+Way = Callable[[], tuple[float, int]]
+
+
+def compare(title: str, ways: dict[str, Way], rounds: int, targets: dict[str, float]) -> None:
+    """The first way is what the others are compared with, in the same round."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in list(ways)[:: 1 if number % 2 else -1]:
+            seconds, tokens = ways[name]()
+            rates[name].append(tokens / seconds)
+    print(title)
+    base = next(iter(ways))
+    for name, found in rates.items():
+        ratios = [rate / its_base for rate, its_base in zip(found, rates[base], strict=True)]
+        target = f"   (target {targets[name]})" if name in targets else ""
+        print(f"  {name:<44}{spread(found, 0)} tokens/s{spread(ratios, 2)} x{target}", flush=True)
+
+
+def with_many_rows(folder: Path, target: Path) -> Path:
+    """The same generator with mT5's number of pieces: made-up ones of pairs of pieces of one script, with random rows."""
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, T5Tokenizer
+
+    from xdr.models.generator_folder import untie
+    from xdr.text.scripts import count_scripts
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    by_script: dict[str, list[str]] = {}
+    for name in names[3:]:
+        if len(found := count_scripts(name)) == 1:
+            by_script.setdefault(next(iter(found)), []).append(name)
+    pieces, rng = dict.fromkeys(names), random.Random(0)
+    scripts = sorted(by_script)
+    while len(pieces) < ROWS:
+        its = by_script[rng.choice(scripts)]
+        pieces[rng.choice(its) + rng.choice(its).lstrip("▁") + rng.choice(its).lstrip("▁")] = None
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    old_embedding, old_head = model.shared.weight.detach(), model.lm_head.weight.detach()
+    model.resize_token_embeddings(ROWS)
+    untie(model)
+    with torch.no_grad():
+        model.shared.weight[: len(old_embedding)] = old_embedding
+        model.lm_head.weight.mul_(0.01)[: len(old_head)] = old_head
+    model.config.vocab_size = ROWS
+    model.save_pretrained(target)
+    T5Tokenizer(vocab=[(piece, -20.0) for piece in pieces], extra_ids=0).save_pretrained(target)
+    (target / "xdr.json").write_text((folder / "xdr.json").read_text())
+    return target
+
+
+def peak_of(number: int, folder: Path) -> None:
+    """In a process of its own: stage=generate over so many passages."""
+    import json as _json
+
+    collection = folder / str(number)
+    collection.mkdir(exist_ok=True)
+    with (collection / "corpus.jsonl").open("w") as file:
+        for row in range(number):
+            text = f"Passage {row} " + "is about a lake and a river " * (row % 9)
+            file.write(_json.dumps({"docid": str(row), "title": "", "text": text}) + "\n")
+    (collection / "queries.jsonl").write_text("")
+    root = Path(__file__).parents[1]
+    sys.path.insert(0, str(root))
+    arguments = [
+        "evaluate.py",
+        "stage=generate",
+        "data=collection",
+        f"data.path={collection}",
+        "augmentation=generated_queries",
+        "augmentation.generation.languages=[fi]",
+        "augmentation.generation.number=1",
+        "augmentation.generation.output_length=4",
+        "augmentation.generation.input_length=16",
+        "augmentation.generation.refuse=[]",
+        "augmentation.generation.probe=0",
+        "trainer.enable_progress_bar=false",
+        "trainer.accelerator=cpu",
+        f"checkpoint={folder / 'prompt'}",
+        f"output_dir={collection / 'out'}",
+    ]
+    sys.argv = arguments
+    import evaluate
+    from conf import entry
+
+    sys.stdout = sys.stderr
+    entry.run("evaluate", evaluate.main)
+    sys.stdout = sys.__stdout__
+    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--afriqa", type=Path, help="AfriQA's folder `data`")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--passages", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=150, help="of the training before")
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    quieten()
+    if arguments.peak:
+        peak_of(int(arguments.peak[0]), Path(arguments.peak[1]))
+        return
+    print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    some = passages(arguments.afriqa, arguments.passages)
+    with tempfile.TemporaryDirectory() as name:
+        folder, conversions = trained(Path(name), arguments.steps), Path(name) / "ctranslate2"
+
+        def way(at: str, backend: str, vocabulary: str) -> Way:
+            return lambda: ours(folder / at, some, backend, vocabulary, conversions)
+
+        compare(
+            f"{len(some)} passages, {NUMBER} questions in each of {len(LANGUAGES)} languages, {arguments.rounds} rounds: medians "
+            "(least - most)",
+            {
+                "the recipe's way, Hugging Face": lambda: reference(folder / "prompt", some),
+                "xdr, Hugging Face": way("prompt", "huggingface", "full"),
+                "xdr, Hugging Face, language_at=decoder": way("decoder", "huggingface", "full"),
+                "xdr, CTranslate2 float32": way("prompt", "float32", "full"),
+                "xdr, CTranslate2 int8": way("prompt", "int8", "full"),
+            },
+            arguments.rounds,
+            {"xdr, Hugging Face": 1.5, "xdr, CTranslate2 int8": 4.0},
+        )
+        with_many_rows(folder / "prompt", folder / "many")
+        some = some[:6]
+        compare(
+            f"an output matrix of {ROWS:,} rows, {len(some)} passages",
+            {
+                "Hugging Face, vocabulary=full": way("many", "huggingface", "full"),
+                "Hugging Face, vocabulary=language": way("many", "huggingface", "language"),
+            },
+            arguments.rounds,
+            {"Hugging Face, vocabulary=language": 1.5},
+        )
+        compare(
+            f"an output matrix of {ROWS:,} rows, {len(some)} passages",
+            {
+                "CTranslate2 int8, vocabulary=full": way("many", "int8", "full"),
+                "CTranslate2 int8, vocabulary=language": way("many", "int8", "language"),
+            },
+            arguments.rounds,
+            {"CTranslate2 int8, vocabulary=language": 1.5},
+        )
+        for number in (1_000, 20_000):
+            command = [sys.executable, __file__, "--peak", str(number), name]
+            result = subprocess.run(command, check=True, capture_output=True, text=True)
+            print(f"  peak memory over {number:>6,} passages {float(result.stdout.splitlines()[-1]):6.0f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

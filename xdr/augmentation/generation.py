@@ -1,0 +1,147 @@
+"""Texts for one shard of a collection: drawn, judged, drawn again."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from xdr.augmentation.quality import Candidate, Gate, QualityCounts
+from xdr.errors import UserError
+from xdr.models.query_generator import GeneratorReader
+from xdr.models.sampling import Backend
+from xdr.models.texts import Texts, by_length, select
+from xdr.text.prompts import passage_prompt, query_prompt
+from xdr.text.records import GeneratedTexts, Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for: `number` texts in each language for every source, each drawn again up to `regenerate` times where the
+    gate refuses it. A batch holds `tokens_per_batch` tokens, those of prompts and of texts together."""
+
+    languages: tuple[str, ...]
+    number: int
+    input_length: int
+    regenerate: int
+    tokens_per_batch: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.number < 1 or self.regenerate < 0 or self.input_length < 8 or self.tokens_per_batch < 1 or not self.languages:
+            raise UserError(
+                "generation wants number >= 1, regenerate >= 0, input_length >= 8, tokens_per_batch >= 1 and a language; "
+                f"there came {self.number}, {self.regenerate}, {self.input_length}, {self.tokens_per_batch} and "
+                f"{list(self.languages)}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """All that a shard's texts are a function of, besides its sources and its number."""
+
+    reader: GeneratorReader
+    backend: Backend
+    gate: Gate
+    order: Order
+
+    def write(
+        self, sources: Sequence[Passage], shard: int, report: Callable[[int], None] = lambda number: None
+    ) -> tuple[list[GeneratedTexts], dict[str, QualityCounts]]:
+        """Sources are passages, or queries in the guise of passages without a title. `report` is called with the number of
+        texts drawn."""
+        work = _Shard(self, sources)
+        self.backend.begin(_seed(self.order.seed, shard))
+        together = self.reader.task.language_at == "decoder"
+        groups = [self.order.languages] if together else [(language,) for language in self.order.languages]
+        for languages in groups:
+            work.tokenize(None if together else languages[0], languages)
+            for attempt in range(1 + self.order.regenerate):
+                for rows in work.batches(languages):
+                    work.draw(rows, languages, attempt, report)
+        return work.texts(), work.counts
+
+
+class _Shard:
+    def __init__(self, generation: Generation, sources: Sequence[Passage]) -> None:
+        self._generation, self._sources = generation, sources
+        self._order = generation.order
+        self._prompts: Texts
+        self._written = [row for row, source in enumerate(sources) if source.text.strip()]
+        self._accepted: dict[tuple[int, str], list[str]] = defaultdict(list)
+        self.counts = {
+            language: QualityCounts(
+                passages=len(sources),
+                empty_passages=len(sources) - len(self._written),
+                wanted=len(self._written) * self._order.number,
+            )
+            for language in self._order.languages
+        }
+
+    def tokenize(self, language: str | None, languages: Sequence[str]) -> None:
+        reader = self._generation.reader
+        prompts = [prompt_of(reader, self._sources[row], language) for row in self._written]
+        self._prompts, cut = reader.sources(prompts, self._order.input_length)
+        for code in languages:
+            self.counts[code].truncated_passages += int(cut.sum())
+
+    def batches(self, languages: Sequence[str]) -> Iterator[Tensor]:
+        """Places among the prompts that want texts still, of like length, as many as the budget allows."""
+        wanting = torch.tensor([any(self._missing(row, code) for code in languages) for row in self._written], dtype=torch.bool)
+        ordered = by_length(self._prompts)
+        ordered = ordered[wanting[ordered]].flip(0)  # the largest batch comes first: memory is known at the start
+        each = self._order.number * self._generation.reader.task.output_length
+        while len(ordered):
+            size = max(1, self._order.tokens_per_batch // (int(self._prompts.lengths_B[ordered[0]]) + each))
+            yield ordered[:size]
+            ordered = ordered[size:]
+
+    def draw(self, places: Tensor, languages: Sequence[str], attempt: int, report: Callable[[int], None]) -> None:
+        backend = self._generation.backend
+        encoded = backend.encode(select(self._prompts, places))
+        for language in languages:
+            missing = [self._missing(self._written[place], language) for place in places.tolist()]
+            rows = torch.tensor([row for row, number in enumerate(missing) if number], dtype=torch.long)
+            if not len(rows):
+                continue
+            drawn = backend.decode(encoded, rows, language, max(missing))
+            for row, texts in zip(rows.tolist(), drawn, strict=True):
+                candidates = [
+                    Candidate(self._generation.reader.decode(text.ids), language, text.ended, len(text.ids)) for text in texts
+                ]
+                self._judge(self._written[int(places[row])], language, candidates, attempt)
+            report(sum(map(len, drawn)))
+
+    def _judge(self, row: int, language: str, candidates: list[Candidate], attempt: int) -> None:
+        counts, gate = self.counts[language], self._generation.gate
+        accepted = self._accepted[row, language]
+        reasons = gate.judge(self._sources[row], candidates, [(language, text) for text in accepted])
+        for candidate, reason in zip(candidates, reasons, strict=True):
+            counts.count(reason, candidate.num_tokens, again=attempt > 0)
+            if len(accepted) < self._order.number and not gate.refuses(reason):
+                accepted.append(candidate.text)
+                counts.kept += 1
+
+    def _missing(self, row: int, language: str) -> int:
+        return self._order.number - len(self._accepted[row, language])
+
+    def texts(self) -> list[GeneratedTexts]:
+        """One of each source, in order, also where nothing was written."""
+        return [
+            GeneratedTexts(
+                source.passage_id, {language: tuple(self._accepted[row, language]) for language in self._order.languages}
+            )
+            for row, source in enumerate(self._sources)
+        ]
+
+
+def prompt_of(reader: GeneratorReader, source: Passage, language: str | None) -> str:
+    if reader.task.direction == "query_from_passage":
+        return query_prompt(source, language)
+    return passage_prompt(source.text, language)
+
+
+def _seed(seed: int, shard: int) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed} {shard}".encode(), digest_size=8).digest(), "little") >> 1

@@ -1,0 +1,168 @@
+"""Sampling texts with CTranslate2, the fast backend. A generator is converted once into a folder that carries its
+fingerprint."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from xdr.errors import UserError
+from xdr.models.language_vocabulary import pieces_of, restricted, with_first_piece
+from xdr.models.query_generator import GeneratorReader, QueryGenerator
+from xdr.models.sampling import Drawn, Sampling
+from xdr.models.texts import Texts
+from xdr.storage.files import creating_folder, read_json, write_json
+from xdr.storage.fingerprint import Json, fingerprint
+
+FORMAT = 1
+COMPUTE_TYPES = ("float32", "int8", "float16", "bfloat16", "int8_float16")
+
+
+def convert(model: Any, source_names: Sequence[str], target_names: Sequence[str], start: str, folder: Path, kind: str) -> None:
+    """Writes the model in CTranslate2's format.
+
+    CTranslate2's own command reads `tie_word_embeddings`, which transformers 5 sets on every mT5, and then divides the logits
+    by the square root of the dimension: greedy texts stay, sampling comes out flat. Only a model that really is tied is scaled
+    here."""
+    from ctranslate2.converters import Converter
+    from ctranslate2.converters.transformers import T5Loader
+
+    class InMemory(Converter):  # type: ignore[misc]  # CTranslate2 has no types
+        def _load(self) -> Any:
+            said = model.config.tie_word_embeddings
+            model.config.tie_word_embeddings = said and model.config.model_type == "t5"
+            try:
+                spec = T5Loader().get_model_spec(model)
+            finally:
+                model.config.tie_word_embeddings = said
+            spec.register_source_vocabulary(list(source_names))
+            spec.register_target_vocabulary(list(target_names))
+            end = source_names[model.config.eos_token_id]
+            spec.config.bos_token, spec.config.eos_token, spec.config.unk_token = start, end, source_names[2]
+            spec.config.decoder_start_token = start
+            return spec
+
+    InMemory().convert(str(folder), quantization=None if kind == "float32" else kind, force=True)
+
+
+class CTranslate2Backend:
+    """On demand converts the generator, for `vocabulary=language` once for each language, into a folder of `conversions`."""
+
+    def __init__(
+        self,
+        generator: QueryGenerator,
+        reader: GeneratorReader,
+        sampling: Sampling,
+        compute_type: str,
+        conversions: Path,
+        generator_fingerprint: str,
+        device: str = "cpu",
+        device_index: int = 0,
+    ) -> None:
+        try:
+            import ctranslate2
+        except ImportError as error:
+            raise UserError("backend=ctranslate2 needs its package: pip install 'xdr[fastgen]'") from error
+        if compute_type not in COMPUTE_TYPES:
+            raise UserError(f"compute_type is one of {', '.join(COMPUTE_TYPES)}, and '{compute_type}' came")
+        self._library = ctranslate2
+        self._generator, self._reader, self._sampling = generator, reader, sampling
+        self._compute_type, self._conversions, self._fingerprint = compute_type, conversions, generator_fingerprint
+        self._device = {"device": device, "device_index": device_index}
+        self._translators: dict[str, Any] = {}
+        self._unwritten: dict[str, list[list[str]] | None] = {}
+        self._names = _piece_names(reader.tokenizer, generator.model.config.vocab_size)
+
+    def begin(self, seed: int) -> None:
+        """CTranslate2 seeds a translator's threads when they start, and never again: so they start anew."""
+        self._library.set_random_seed(seed % 2**32)
+        self._translators.clear()
+
+    def encode(self, sources: Texts) -> list[list[str]]:
+        """CTranslate2 encodes within `decode`, each prompt once a call."""
+        parts = torch.split(sources.ids_T, sources.lengths_B.tolist())
+        return [[self._names[piece] for piece in part.tolist()] for part in parts]
+
+    def decode(self, encoded: list[list[str]], rows: Tensor, language: str, number: int) -> list[list[Drawn]]:
+        translator = self.translator(language)
+        first = self._reader.first_pieces([language])
+        prefix = None if first is None else [[self._names[int(first)]]] * len(rows)
+        if language not in self._unwritten:
+            unwritten = self._pieces(language)[1] if self._sampling.vocabulary == "language" else []
+            self._unwritten[language] = [[self._names[piece]] for piece in unwritten] or None
+        results = translator.translate_batch(
+            [encoded[row] for row in rows.tolist()],
+            target_prefix=prefix,
+            beam_size=1,
+            num_hypotheses=number,
+            sampling_topk=self._sampling.top_k,
+            sampling_topp=self._sampling.top_p,
+            sampling_temperature=self._sampling.temperature,
+            max_decoding_length=self._sampling.output_length + (prefix is not None),
+            suppress_sequences=self._unwritten[language],
+            return_end_token=True,
+            disable_unk=False,
+        )
+        return [[self._drawn(pieces, 0 if prefix is None else 1) for pieces in result.hypotheses] for result in results]
+
+    def translator(self, language: str) -> Any:
+        key = language if self._sampling.vocabulary == "language" else "full"
+        if key not in self._translators:
+            folder = self._converted(language, key)
+            self._translators[key] = self._library.Translator(
+                str(folder),
+                compute_type=self._compute_type,
+                inter_threads=1,
+                intra_threads=torch.get_num_threads(),
+                **self._device,
+            )
+        return self._translators[key]
+
+    def _pieces(self, language: str) -> tuple[Tensor, list[int]]:
+        allowed = pieces_of(self._reader.tokenizer, language, latin=self._sampling.latin)
+        return with_first_piece(allowed, self._reader.first_pieces([language]))
+
+    def _drawn(self, names: list[str], prefix: int) -> Drawn:
+        end = self._reader.tokenizer.eos_token
+        ids = [self._number(name) for name in names[prefix:] if name != end]
+        return Drawn(ids, end in names)
+
+    def _number(self, name: str) -> int:
+        number: int = self._reader.tokenizer.convert_tokens_to_ids(name)
+        return number
+
+    def _converted(self, language: str, key: str) -> Path:
+        made_by: dict[str, Json] = {
+            "generator": self._fingerprint,
+            "compute_type": self._compute_type,
+            "vocabulary": key,
+            "latin": self._sampling.latin if key != "full" else True,
+            "ctranslate2": self._library.__version__,
+            "format": FORMAT,
+        }
+        folder = self._conversions / fingerprint(made_by)
+        self._conversions.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._conversions / f".{folder.name}.lock"):
+            if not folder.exists():
+                with creating_folder(folder) as partial:
+                    self._convert(language, key, partial)
+                    write_json(partial / "made_by.json", made_by)
+        assert read_json(folder / "made_by.json") == made_by
+        return folder
+
+    def _convert(self, language: str, key: str, folder: Path) -> None:
+        model, names = self._generator.model, self._names
+        start = names[model.config.decoder_start_token_id]
+        if key != "full":
+            pieces_K, _ = self._pieces(language)
+            model, names = restricted(model, pieces_K), [names[piece] for piece in pieces_K.tolist()]
+        convert(model, self._names, names, start, folder, self._compute_type)
+
+
+def _piece_names(tokenizer: Any, size: int) -> list[str]:
+    """mT5's matrices have a few rows more than the tokenizer has pieces."""
+    names: list[str] = tokenizer.convert_ids_to_tokens(list(range(min(len(tokenizer), size))))
+    return [*names, *(f"<unused_{number}>" for number in range(len(names), size))]

@@ -1,0 +1,88 @@
+"""What a run is besides its model and data, and where it goes on."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from rich.console import Console
+
+from xdr.errors import UserError, shown
+from xdr.training.checkpoints import CheckpointFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is besides its model and data. `settings` are plain values that tell whether a checkpoint is this run's."""
+
+    output_dir: Path
+    seed: int
+    resume: str
+    monitor: str
+    trainer: dict[str, Any]
+    settings: dict[str, Any]
+    callbacks: Sequence[pl.Callback] = ()
+    logger: Any = None
+
+    @property
+    def checkpoints(self) -> CheckpointFolder:
+        return CheckpointFolder(self.output_dir / "checkpoints")
+
+
+def checkpoint_to_resume(run: Run, console: Console) -> Path | None:
+    if run.resume == "never":
+        if any(run.checkpoints.folder.glob("step-*.ckpt")):
+            raise UserError(f"resume=never, and {run.checkpoints.folder} holds a run; choose another output_dir, or remove it")
+        return None
+    if run.resume != "auto":
+        path = Path(run.resume)
+        if not path.is_file():
+            raise UserError(f"resume={run.resume} is no checkpoint; it is a path, auto, or never")
+    else:
+        found, broken = run.checkpoints.newest_whole()
+        for damaged in broken:
+            console.print(f"{damaged} is not whole and is passed over", style="yellow", markup=False)
+        if found is None:
+            return None
+        path = found
+    _refuse_foreign(path, run.settings)
+    console.print(f"going on from {path}", markup=False, soft_wrap=True)
+    return path
+
+
+def _refuse_foreign(path: Path, settings: dict[str, Any]) -> None:
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    theirs = checkpoint.get("hyper_parameters", {}).get("settings", {})
+    different = [
+        f"{name} was {shown(was)} and is now {shown(now)}" for name, was, now in _differences(theirs, settings) if was != now
+    ]
+    if different:
+        raise UserError(
+            f"{path} is of a run with other settings: {'; '.join(different[:3])}. Choose another output_dir, or set them back"
+        )
+
+
+def _differences(was: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(was, dict) and isinstance(now, dict):
+        keys = [*was, *(key for key in now if key not in was)]
+        return [found for key in keys for found in _differences(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))]
+    return [(name, was, now)]
+
+
+def quieten() -> None:
+    """Tips and warnings that the user can do nothing about."""
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    for pattern in (
+        ".*does not have many workers.*",
+        ".*`isinstance.treespec, LeafSpec.*",
+        ".*TreeSpec.*",
+        ".*sync_dist.*",
+        "Experiment logs directory.*",
+        "predict returned None.*",
+    ):
+        warnings.filterwarnings("ignore", pattern)
