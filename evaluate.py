@@ -8,6 +8,8 @@ from conf import entry
 from xdr.errors import UserError
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+    from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
     from rich.console import Console
 
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
     from xdr.data.passage_store import PassageStore
 
 
-def main(settings: "DictConfig") -> None:
+def main(settings: "DictConfig") -> float | None:
+    """Returns the headline figure of the best system, for those who optimise it."""
     benchmark = entry.build_benchmark(settings.data)
     from rich.console import Console
 
     console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
-    {"prepare": prepare, "generate": generate, "export": export}[settings.stage.name](settings, benchmark, console)
+    stages = {"prepare": prepare, "generate": generate, "export": export, "encode": score, "score": score}
+    return stages[settings.stage.name](settings, benchmark, console)
 
 
 def prepare(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> None:
@@ -69,7 +73,7 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     from xdr.text.languages import language_codes
     from xdr.text.records import Passage
     from xdr.training.generate import Request, generate_collection
-    from xdr.training.generation_module import Listed, Sources
+    from xdr.training.sources import Listed, Sources
 
     transformers_logging.disable_progress_bar()
     order = Order(
@@ -132,6 +136,64 @@ def export(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -
     with counting("passages", console, len(store)) as progress:
         export_generated(generated, store, Path(augmentation.export), progress)
     console.print(f"{len(store):,} passages with their questions are in {augmentation.export}", markup=False, soft_wrap=True)
+
+
+def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> float | None:
+    """Encode what is missing, search, score, test, report; stage=encode stops after the first."""
+    if settings.checkpoint is None:
+        raise UserError(
+            f"stage={settings.stage.name} needs an encoder: checkpoint=FOLDER, a checkpoint of train.py, or a hub name"
+        )
+    wanted, search = entry.plain(settings.evaluation), entry.plain(settings.search)
+    from transformers.utils import logging as transformers_logging
+
+    from callbacks.build import build_logger
+    from callbacks.report_evaluation import ReportEvaluation
+    from callbacks.retrieval_evaluation import RetrievalEvaluation
+    from xdr.evaluation.metric_names import parse_metrics
+    from xdr.models.open_encoder import open_encoder
+    from xdr.models.tokenization import Reading
+    from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
+    from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
+
+    transformers_logging.disable_progress_bar()
+    metrics = parse_metrics(wanted["metrics"])
+    output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
+    store = _collection(settings, benchmark, console)
+    fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
+    reading = Reading(**{key: wanted[key] for key in ("query_length", "passage_length", "query_prefix", "passage_prefix")})
+    queries, passages, reader = open_encoder(
+        settings.checkpoint, pooling=wanted["pooling"], normalize=wanted["normalize"], reading=reading
+    )
+    on_passages = fusing is not None and fusing.side == "passages"
+    job = EncodingJob(
+        queries,
+        passages,
+        reader,
+        store,
+        fusing.companions if fusing is not None and on_passages else None,
+        EncodingSettings(
+            settings.augmentation.keep.name if on_passages else "none",
+            fusing.languages if fusing is not None else (),
+            fusing.number if fusing is not None else 0,
+            search["shard_size"],
+            search["tokens_per_batch"],
+        ),
+    )
+    ledger = job.ledger(artifacts_dir, str(settings.trainer.precision))
+    callbacks: list[Callback] = []
+    logger: Logger | None = None
+    if settings.stage.name == "score":
+        task = retrieval_task(
+            benchmark, store, ledger, metrics, wanted, search["depth"], index_of(search), fusing, settings.compare_to
+        )
+        report = ReportEvaluation(task, wanted["headline"], wanted["runs"], job, output_dir, console)
+        callbacks, logger = [RetrievalEvaluation(task, report)], build_logger(settings.logger.name, output_dir)
+    encode_collection(job, ledger, entry.plain(settings.trainer), console, callbacks, logger or False)
+    if not callbacks:
+        console.print(f"The vectors are in {ledger.folder}", markup=False, soft_wrap=True)
+        return None
+    return report.best
 
 
 def _collection(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> "PassageStore":

@@ -26,6 +26,8 @@ class Stage(Enum):
 
     prepare = "prepare"
     generate = "generate"
+    encode = "encode"
+    score = "score"
     export = "export"
 
 
@@ -271,9 +273,26 @@ class NoAugmentation:
     pass
 
 
+class FusionConf(Enum):
+    sum = "sum"
+    mean = "mean"
+    unit_mean = "unit_mean"
+
+
+class KeepConf(Enum):
+    total = "total"
+    language = "language"
+    count = "count"
+
+
 @dataclass
 class GeneratedQueries:
     source: str | None = None
+    fusion: FusionConf = MISSING
+    alpha: Any = MISSING
+    languages: list[str] | None = None
+    number: int = MISSING
+    keep: KeepConf = MISSING
     export: str | None = None
     generation: GenerationConf = MISSING
 
@@ -283,6 +302,48 @@ class Logger(Enum):
     offline = "offline"
     tensorboard = "tensorboard"
     csv = "csv"
+
+
+@dataclass
+class ExactSearch:
+    depth: int = MISSING
+    shard_size: int = MISSING
+    tokens_per_batch: int = MISSING
+
+
+@dataclass
+class FaissFlat(ExactSearch):
+    index: str = MISSING
+
+
+@dataclass
+class FaissIvf(ExactSearch):
+    lists: int = MISSING
+    probes: int = MISSING
+
+
+@dataclass
+class FaissHnsw(ExactSearch):
+    links: int = MISSING
+    build_width: int = MISSING
+    search_width: int = MISSING
+
+
+@dataclass
+class EvaluationSettings:
+    split: str = MISSING
+    metrics: list[str] = MISSING
+    headline: str = MISSING
+    num_samples: int = MISSING
+    confidence: float = MISSING
+    seed: int = MISSING
+    runs: bool = MISSING
+    pooling: PoolingConf = MISSING
+    normalize: bool = MISSING
+    query_length: int = MISSING
+    passage_length: int = MISSING
+    query_prefix: str = MISSING
+    passage_prefix: str = MISSING
 
 
 @dataclass
@@ -303,7 +364,11 @@ class Evaluate:
     data: Any = MISSING
     checkpoint: str | None = None
     augmentation: Any = MISSING
+    search: Any = MISSING
+    evaluation: EvaluationSettings = MISSING
     trainer: InferenceTrainer = MISSING
+    compare_to: list[str] = MISSING
+    logger: Logger = MISSING
     output_dir: str = MISSING
     artifacts_dir: str = MISSING
 
@@ -332,6 +397,8 @@ def register() -> None:
         ("callbacks", (RetrieverCallbacks, GeneratorCallbacks)),
         ("trainer", (TrainingTrainer, InferenceTrainer)),
         ("augmentation", (NoAugmentation, GeneratedQueries)),
+        ("search", (ExactSearch, FaissFlat, FaissIvf, FaissHnsw)),
+        ("evaluation", (EvaluationSettings,)),
     ):
         for schema in schemas:
             store.store(group=f"{group}/schema", name=schema.__name__, node=schema)

@@ -62,8 +62,11 @@ class Scripted:
         parts = sources.ids_T.split(sources.lengths_B.tolist())
         return [self._tokenizer.decode(part.tolist(), True) for part in parts]
 
-    def decode(self, encoded: list[str], rows: Tensor, language: str, number: int) -> list[list[Drawn]]:
-        return [[self._next(encoded[row], language) for _ in range(number)] for row in rows.tolist()]
+    one_language = False
+
+    def decode(self, encoded: list[str], rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
+        asked = zip(rows.tolist(), languages, strict=True)
+        return [[self._next(encoded[row], language) for _ in range(number)] for row, language in asked]
 
     def _next(self, prompt: str, language: str) -> Drawn:
         (queue,) = (texts for key, texts in self._script.items() if key in f"{language} {prompt}")

@@ -51,7 +51,7 @@ def test_pieces_come_as_often_as_they_are_probable(small_mt5: Path, tmp_path: Pa
     )
     one.begin(7)
     number = 4000
-    (drawn,) = one.decode(one.encode(reader.sources([TEXTS[0]])[0]), torch.tensor([0]), "fi", number)
+    (drawn,) = one.decode(one.encode(reader.sources([TEXTS[0]])[0]), torch.tensor([0]), ["fi"], number)
     probabilities_V = next_piece(generator, reader, TEXTS[0], temperature)
     best = probabilities_V.topk(5)
     expected = best.values.double() / best.values.double().sum() * number
@@ -69,8 +69,31 @@ def test_a_prompt_is_encoded_once(small_mt5: Path) -> None:
     backend.begin(0)
     encoded = backend.encode(reader.sources(TEXTS[:2])[0])
     for language in ("fi", "ru", "ja"):
-        assert [len(texts) for texts in backend.decode(encoded, ROWS, language, 4)] == [4, 4]
+        assert [len(texts) for texts in backend.decode(encoded, ROWS, [language] * 2, 4)] == [4, 4]
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("language_at", ["prompt", "decoder"])
+def test_texts_that_leave_the_batch_when_they_end_are_those_of_one_call(small_mt5: Path, language_at: str) -> None:
+    """With the most probable piece at every step: what Hugging Face writes in one go."""
+    generator, reader = loaded(small_mt5, language_at)
+    backend = HuggingFaceBackend(generator, reader, sampling(top_k=1, output_length=30))
+    sources, _ = reader.sources(TEXTS)
+    endless = backend.decode(backend.encode(sources), torch.arange(len(TEXTS)), ["ru"] * len(TEXTS), 1)
+    piece = max((text.ids for (text,) in endless), key=len)[12]
+    with torch.no_grad():  # texts end where they would have held this piece
+        head = generator.model.lm_head.weight
+        head[reader.tokenizer.eos_token_id] = 1.01 * head[piece]
+    drawn = backend.decode(backend.encode(sources), torch.arange(len(TEXTS)), ["ru"] * len(TEXTS), 1)
+    tokens = reader.tokenizer(TEXTS, padding=True, truncation=True, max_length=24, return_tensors="pt")
+    start = [0, *reader.language_pieces.values()][:1] if language_at == "prompt" else [0, reader.language_pieces["ru"]]
+    theirs = generator.model.generate(
+        **tokens, decoder_input_ids=torch.tensor([start] * len(TEXTS)), do_sample=False, max_new_tokens=30
+    )
+    end, pad = reader.tokenizer.eos_token_id, reader.tokenizer.pad_token_id
+    assert [one.ids for (one,) in drawn] == [[p for p in ids[len(start) :] if p not in (end, pad)] for ids in theirs.tolist()]
+    assert [one.ended for (one,) in drawn] == (theirs == end).any(1).tolist()
+    assert len({len(one.ids) for (one,) in drawn}) > 1, "they end at different places"
 
 
 @pytest.mark.parametrize("backend", ["huggingface", "ctranslate2"])
@@ -86,7 +109,7 @@ def test_equal_seeds_draw_equal_texts(small_mt5: Path, tmp_path: Path, backend: 
     for seed in (3, 3, 4):
         one.begin(seed)
         encoded = one.encode(reader.sources(TEXTS[:2])[0])
-        found.append([one.decode(encoded, ROWS, "fi", 3) for _ in range(2)])
+        found.append([one.decode(encoded, ROWS, ["fi", "ru"], 3) for _ in range(2)])
     assert found[0] == found[1] != found[2]
     assert found[0][0] != found[0][1], "the next draw is another"
 
@@ -130,7 +153,7 @@ def test_no_text_of_a_restricted_vocabulary_leaves_the_script(
     one.begin(1)
     encoded = one.encode(reader.sources(TEXTS[:2])[0])
     allowed = set(pieces_of(reader.tokenizer, "ja", latin=False).tolist())
-    drawn = [text for texts in one.decode(encoded, ROWS, "ja", 50) for text in texts]
+    drawn = [text for texts in one.decode(encoded, ROWS, ["ja", "ja"], 50) for text in texts]
     assert all(set(text.ids) <= allowed for text in drawn)
     assert len({tuple(text.ids) for text in drawn}) > 20
 

@@ -49,7 +49,7 @@ def open_generated(
 
 
 def _fitting(store: GeneratedStore, passages: PassageStore) -> GeneratedStore:
-    if store.made_by.get("sources") != passages.fingerprint:
+    if store.made_by.get("direction") != "passage_from_query" and store.made_by.get("sources") != passages.fingerprint:
         raise ArtefactError(
             f"the texts in {store.folder} were written about another collection ({store.made_by.get('sources')}) than "
             f"{passages.folder} ({passages.fingerprint})"
@@ -83,9 +83,9 @@ def _import(
     parts.mkdir(parents=True, exist_ok=True)
     for leftover in parts.iterdir():
         leftover.unlink()
-    languages = _sort_into_shards(files, passages, parts, progress)
+    languages, most = _sort_into_shards(files, passages, parts, progress)
     # The manifest comes last: what was killed before it begins again.
-    staged = ShardLedger(folder, KIND, num_shards, {**made_from, "languages": tuple(sorted(languages))})
+    staged = ShardLedger(folder, KIND, num_shards, {**made_from, "languages": tuple(sorted(languages)), "most": most})
     for shard in staged.missing():
         start = shard * IMPORTED_SHARD
         texts = _of_shard(parts / f"{shard}.jsonl", passages, start, min(start + IMPORTED_SHARD, len(passages)))
@@ -97,9 +97,12 @@ def _import(
     ShardLedger.create(folder, KIND, num_shards, staged.made_by)
 
 
-def _sort_into_shards(files: Sequence[Path], passages: PassageStore, parts: Path, progress: Callable[[int], None]) -> set[str]:
+def _sort_into_shards(
+    files: Sequence[Path], passages: PassageStore, parts: Path, progress: Callable[[int], None]
+) -> tuple[set[str], int]:
+    """Which languages there are, and how many texts of one a passage has at most."""
     languages: set[str] = set()
-    done = 0
+    most = done = 0
     for file in files:
         lines = read_generated_queries(file, Problems())
         while chunk := list(islice(lines, _CHUNK)):
@@ -107,13 +110,14 @@ def _sort_into_shards(files: Sequence[Path], passages: PassageStore, parts: Path
             by_shard: dict[int, list[str]] = defaultdict(list)
             for row, text in zip(rows, chunk, strict=True):
                 languages |= set(text.texts)
+                most = max(most, *map(len, text.texts.values()), 0)
                 by_shard[row // IMPORTED_SHARD].append(json.dumps([row, dict(text.texts)], ensure_ascii=False))
             for shard, its in by_shard.items():
                 with (parts / f"{shard}.jsonl").open("a", encoding="utf-8") as sink:
                     sink.write("\n".join(its) + "\n")
             done += len(chunk)
             progress(done)
-    return languages
+    return languages, most
 
 
 def _of_shard(part: Path, passages: PassageStore, start: int, stop: int) -> list[GeneratedTexts]:

@@ -51,6 +51,15 @@ class GeneratedStore:
         self._shard_size, self._num_sources = shard_size, num_sources
         self._last: tuple[int, list[GeneratedTexts]] = (-1, [])
 
+    @property
+    def most(self) -> int:
+        """Texts of a language that a source has at most."""
+        order = self.made_by.get("order")
+        most = order.get("number") if isinstance(order, Mapping) else self.made_by.get("most")
+        if not isinstance(most, int):
+            raise ArtefactError(f"{self.folder}/manifest.json does not say how many texts of a language there are at most")
+        return most
+
     def __len__(self) -> int:
         return self._num_sources
 

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,23 +53,27 @@ class Generation:
     ) -> tuple[list[GeneratedTexts], dict[str, QualityCounts]]:
         """Sources are passages, or queries in the guise of passages without a title. `report` is called with the number of
         texts drawn."""
-        work = _Shard(self, sources)
         self.backend.begin(_seed(self.order.seed, shard))
-        together = self.reader.task.language_at == "decoder"
-        groups = [self.order.languages] if together else [(language,) for language in self.order.languages]
-        for languages in groups:
-            work.tokenize(None if together else languages[0], languages)
+        work = _Shard(self, sources)
+        for items in work.items():
+            prompts = work.read(items)
             for attempt in range(1 + self.order.regenerate):
-                for rows in work.batches(languages):
-                    work.draw(rows, languages, attempt, report)
+                for places in work.batches(items, prompts):
+                    work.draw([items[place] for place in places.tolist()], select(prompts, places), attempt, report)
         return work.texts(), work.counts
+
+
+class _Item(NamedTuple):
+    """A prompt: the row of its source, and the languages that it asks for."""
+
+    row: int
+    languages: tuple[str, ...]
 
 
 class _Shard:
     def __init__(self, generation: Generation, sources: Sequence[Passage]) -> None:
         self._generation, self._sources = generation, sources
         self._order = generation.order
-        self._prompts: Texts
         self._written = [row for row, source in enumerate(sources) if source.text.strip()]
         self._accepted: dict[tuple[int, str], list[str]] = defaultdict(list)
         self.counts = {
@@ -80,39 +85,70 @@ class _Shard:
             for language in self._order.languages
         }
 
-    def tokenize(self, language: str | None, languages: Sequence[str]) -> None:
-        reader = self._generation.reader
-        prompts = [prompt_of(reader, self._sources[row], language) for row in self._written]
-        self._prompts, cut = reader.sources(prompts, self._order.input_length)
-        for code in languages:
-            self.counts[code].truncated_passages += int(cut.sum())
+    def items(self) -> list[list[_Item]]:
+        """In groups that may share a batch: all, or those of one language where the backend writes in one at a time."""
+        if self._generation.reader.task.language_at == "decoder":
+            return [[_Item(row, self._order.languages) for row in self._written]]
+        groups = [[_Item(row, (language,)) for row in self._written] for language in self._order.languages]
+        return groups if self._generation.backend.one_language else [[item for group in groups for item in group]]
 
-    def batches(self, languages: Sequence[str]) -> Iterator[Tensor]:
-        """Places among the prompts that want texts still, of like length, as many as the budget allows."""
-        wanting = torch.tensor([any(self._missing(row, code) for code in languages) for row in self._written], dtype=torch.bool)
-        ordered = by_length(self._prompts)
+    def read(self, items: Sequence[_Item]) -> Texts:
+        reader = self._generation.reader
+        in_prompt = reader.task.language_at == "prompt"
+        texts = [prompt_of(reader, self._sources[row], languages[0] if in_prompt else None) for row, languages in items]
+        prompts, cut = reader.sources(texts, self._order.input_length)
+        for item, was_cut in zip(items, cut.tolist(), strict=True):
+            for language in item.languages:
+                self.counts[language].truncated_passages += was_cut
+        return prompts
+
+    def batches(self, items: Sequence[_Item], prompts: Texts) -> Iterator[Tensor]:
+        """Places of the items that want texts still, of like length, as many as the budget allows."""
+        wanting = torch.tensor(
+            [any(self._missing(row, code) for code in languages) for row, languages in items], dtype=torch.bool
+        )
+        ordered = by_length(prompts)
         ordered = ordered[wanting[ordered]].flip(0)  # the largest batch comes first: memory is known at the start
-        each = self._order.number * self._generation.reader.task.output_length
         while len(ordered):
-            size = max(1, self._order.tokens_per_batch // (int(self._prompts.lengths_B[ordered[0]]) + each))
+            longest, item = int(prompts.lengths_B[ordered[0]]), items[int(ordered[0])]
+            each = longest + len(item.languages) * self._order.number * self._generation.reader.task.output_length
+            size = max(1, self._order.tokens_per_batch // each)
             yield ordered[:size]
             ordered = ordered[size:]
 
-    def draw(self, places: Tensor, languages: Sequence[str], attempt: int, report: Callable[[int], None]) -> None:
-        backend = self._generation.backend
-        encoded = backend.encode(select(self._prompts, places))
-        for language in languages:
-            missing = [self._missing(self._written[place], language) for place in places.tolist()]
-            rows = torch.tensor([row for row, number in enumerate(missing) if number], dtype=torch.long)
-            if not len(rows):
-                continue
-            drawn = backend.decode(encoded, rows, language, max(missing))
-            for row, texts in zip(rows.tolist(), drawn, strict=True):
-                candidates = [
-                    Candidate(self._generation.reader.decode(text.ids), language, text.ended, len(text.ids)) for text in texts
-                ]
-                self._judge(self._written[int(places[row])], language, candidates, attempt)
-            report(sum(map(len, drawn)))
+    def draw(self, items: Sequence[_Item], prompts: Texts, attempt: int, report: Callable[[int], None]) -> None:
+        """One call for all languages, or one for each where the backend writes in one at a time."""
+        encoded = self._generation.backend.encode(prompts)
+        wanted = [
+            (place, language)
+            for place, item in enumerate(items)
+            for language in item.languages
+            if self._missing(item.row, language)
+        ]
+        if not self._generation.backend.one_language:
+            return self._draw(items, encoded, wanted, attempt, report)
+        for code in self._order.languages:
+            self._draw(items, encoded, [(place, language) for place, language in wanted if language == code], attempt, report)
+
+    def _draw(
+        self,
+        items: Sequence[_Item],
+        encoded: Any,
+        wanted: Sequence[tuple[int, str]],
+        attempt: int,
+        report: Callable[[int], None],
+    ) -> None:
+        if not wanted:
+            return
+        rows, languages = torch.tensor([place for place, _ in wanted]), [language for _, language in wanted]
+        number = max(self._missing(items[place].row, language) for place, language in wanted)
+        drawn = self._generation.backend.decode(encoded, rows, languages, number)
+        for (place, language), texts in zip(wanted, drawn, strict=True):
+            candidates = [
+                Candidate(self._generation.reader.decode(text.ids), language, text.ended, len(text.ids)) for text in texts
+            ]
+            self._judge(items[place].row, language, candidates, attempt)
+        report(sum(map(len, drawn)))
 
     def _judge(self, row: int, language: str, candidates: list[Candidate], attempt: int) -> None:
         counts, gate = self.counts[language], self._generation.gate

@@ -78,9 +78,12 @@ class CollectionFolder:
             elif judgement.query_id in by_split[split]:
                 yield judgement
 
-    def generated_queries(self, problems: Problems) -> Iterator[GeneratedTexts]:
+    def generated_file(self) -> Path | None:
         source = self._file("generated.jsonl")
-        if source.exists():
+        return source if source.exists() else None
+
+    def generated_queries(self, problems: Problems) -> Iterator[GeneratedTexts]:
+        if source := self.generated_file():
             yield from read_generated_queries(source, problems)
 
     def _file(self, name: str) -> Path:

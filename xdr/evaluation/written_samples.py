@@ -89,7 +89,7 @@ class SampleCheck:
         for places in torch.split(torch.arange(len(asked)), 64):
             encoded = backend.encode(select(prompts, places))
             for place, (drawn,) in zip(
-                places.tolist(), backend.decode(encoded, torch.arange(len(places)), language, 1), strict=True
+                places.tolist(), backend.decode(encoded, torch.arange(len(places)), [language] * len(places), 1), strict=True
             ):
                 samples.append(Sample(asked[place], self.reader.decode(drawn.ids), len(drawn.ids)))
         return samples

@@ -73,7 +73,6 @@ class CTranslate2Backend:
         self._compute_type, self._conversions, self._fingerprint = compute_type, conversions, generator_fingerprint
         self._device = {"device": device, "device_index": device_index}
         self._translators: dict[str, Any] = {}
-        self._unwritten: dict[str, list[list[str]] | None] = {}
         self._names = _piece_names(reader.tokenizer, generator.model.config.vocab_size)
 
     def begin(self, seed: int) -> None:
@@ -86,14 +85,14 @@ class CTranslate2Backend:
         parts = torch.split(sources.ids_T, sources.lengths_B.tolist())
         return [[self._names[piece] for piece in part.tolist()] for part in parts]
 
-    def decode(self, encoded: list[list[str]], rows: Tensor, language: str, number: int) -> list[list[Drawn]]:
-        translator = self.translator(language)
-        first = self._reader.first_pieces([language])
-        prefix = None if first is None else [[self._names[int(first)]]] * len(rows)
-        if language not in self._unwritten:
-            unwritten = self._pieces(language)[1] if self._sampling.vocabulary == "language" else []
-            self._unwritten[language] = [[self._names[piece]] for piece in unwritten] or None
-        results = translator.translate_batch(
+    @property
+    def one_language(self) -> bool:
+        return self._sampling.vocabulary == "language"
+
+    def decode(self, encoded: list[list[str]], rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
+        first_B = self._reader.first_pieces(languages)
+        prefix = None if first_B is None else [[self._names[piece]] for piece in first_B.tolist()]
+        results = self.translator(languages[0]).translate_batch(
             [encoded[row] for row in rows.tolist()],
             target_prefix=prefix,
             beam_size=1,
@@ -102,14 +101,20 @@ class CTranslate2Backend:
             sampling_topp=self._sampling.top_p,
             sampling_temperature=self._sampling.temperature,
             max_decoding_length=self._sampling.output_length + (prefix is not None),
-            suppress_sequences=self._unwritten[language],
+            suppress_sequences=self._unwritten(set(languages)),
             return_end_token=True,
             disable_unk=False,
         )
         return [[self._drawn(pieces, 0 if prefix is None else 1) for pieces in result.hypotheses] for result in results]
 
+    def _unwritten(self, languages: set[str]) -> list[list[str]] | None:
+        if not self.one_language:
+            return None
+        (language,) = languages
+        return [[self._names[piece]] for piece in self._pieces(language)[1]] or None
+
     def translator(self, language: str) -> Any:
-        key = language if self._sampling.vocabulary == "language" else "full"
+        key = language if self.one_language else "full"
         if key not in self._translators:
             folder = self._converted(language, key)
             self._translators[key] = self._library.Translator(

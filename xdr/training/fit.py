@@ -18,6 +18,7 @@ from xdr.evaluation.written_samples import SampleCheck, as_table
 from xdr.models.bi_encoder import BiEncoder
 from xdr.models.encoder_folder import save_encoder
 from xdr.models.generator_folder import GENERATOR, SKELETON, save_generator, save_skeleton
+from xdr.models.open_encoder import ENCODER, PASSAGE_ENCODER
 from xdr.models.query_generator import GeneratorReader, QueryGenerator
 from xdr.models.tokenization import TextReader
 from xdr.text.identification import LanguageIdentifier
@@ -46,6 +47,9 @@ def fit_bi_encoder(
     num_steps = number_of_steps(data, batches, run)
     module = BiEncoderModule(bi_encoder, objective, optimizer, num_steps, pool, run.settings)
     data_module = BiEncoderData(data, pool, reader, batches, run.seed)
+    beginning = run.checkpoints.folder / SKELETON  # what the weights in a checkpoint belong to
+    if not (beginning / ENCODER).exists():
+        save_towers(module.bi_encoder, reader, beginning)
     shown = ("recall@1", "recall@10", "recall@100", "MRR") if pool is not None else ()
     result = fit(module, data_module, run, console, shown)
     if result.finished and result.is_first_process:
@@ -159,11 +163,16 @@ def number_of_steps(data: TrainingSet, batches: BatchSettings, run: Run) -> int:
 
 
 def leave_encoders(bi_encoder: BiEncoder, reader: TextReader, output_dir: Path) -> None:
-    towers = {"encoder": bi_encoder.encoder, "passage_encoder": bi_encoder.passage_encoder}
-    for name, tower in towers.items():
+    """In place of those of an earlier run."""
+    for name in (ENCODER, PASSAGE_ENCODER):
+        shutil.rmtree(output_dir / name, ignore_errors=True)
+    save_towers(bi_encoder, reader, output_dir)
+
+
+def save_towers(bi_encoder: BiEncoder, reader: TextReader, folder: Path) -> None:
+    for name, tower in ((ENCODER, bi_encoder.encoder), (PASSAGE_ENCODER, bi_encoder.passage_encoder)):
         if tower is not None:
-            shutil.rmtree(output_dir / name, ignore_errors=True)
-            save_encoder(tower.cpu(), reader, output_dir / name)
+            save_encoder(tower.cpu(), reader, folder / name)
 
 
 def _line(name: str, figures: Mapping[str, float], shown: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """Texts for a whole collection, from its parts: how long it will take, and what came of it."""
 
-import errno
 import hashlib
 import shutil
 import tempfile
@@ -10,11 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning.pytorch as pl
 import torch
 from rich.console import Console
 
-from xdr.augmentation.generated_store import KIND, GeneratedStore, write_texts
+from xdr.augmentation.generated_store import KIND, GeneratedStore, write_counts, write_texts
 from xdr.augmentation.generation import Generation, Order
 from xdr.augmentation.quality import Gate, Reason
 from xdr.data.progress import counting
@@ -26,8 +24,9 @@ from xdr.models.sampling import Backend, HuggingFaceBackend, Sampling
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
-from xdr.training.generation_module import GenerationModule, Shards, Sources
-from xdr.training.run import quieten
+from xdr.training.shard_module import ShardModule
+from xdr.training.shard_run import ShardProgress, explaining_a_full_disk, make_trainer
+from xdr.training.sources import Shards, Sources
 
 FORMAT = 1
 
@@ -79,6 +78,7 @@ def generate_collection(
         "backend": request.backend,
         "compute_type": request.compute_type if request.backend == "ctranslate2" else precision,
         "shard_size": request.shard_size,
+        "direction": reader.task.direction,
         "format": FORMAT,
     }
     folder = artifacts_dir / "generated" / fingerprint(made_by)
@@ -106,67 +106,40 @@ def generate_collection(
         )
 
     if ledger.missing():
-        _predict(generator, generation_on, shards, request, trainer_settings, console)
+        trainer = make_trainer(trainer_settings)
+        each = len(request.order.languages) * request.order.number
+        bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
+        with counting("texts", bar, shards.num_missing() * each) as show, explaining_a_full_disk():
+            progress = ShardProgress(shards, each, show)
+
+            def work_on(device: torch.device) -> _Writing:
+                return _Writing(generation_on(device), shards, request.probe, trainer.world_size, progress, console)
+
+            trainer.predict(ShardModule(generator, work_on, ledger), return_predictions=False)
     else:
         console.print(f"all {num_shards:,} shards are there already", markup=False)
     return GeneratedStore(folder)
 
 
-def _predict(
-    generator: QueryGenerator,
-    generation_on: Any,
-    shards: Shards,
-    request: Request,
-    trainer_settings: dict[str, Any],
-    console: Console,
-) -> None:
-    quieten()
-    settings = {key: value for key, value in trainer_settings.items() if key != "enable_progress_bar"}
-    trainer = pl.Trainer(
-        **settings,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-    each = len(request.order.languages) * request.order.number
-    total = shards.num_missing() * each
-    shown = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-    with counting("texts", shown, total) as show:
-        progress = _Progress(shards, each, total, show)
+@dataclass(frozen=True)
+class _Writing:
+    generation: Generation
+    shards: Shards
+    probe: int
+    num_processes: int
+    progress: ShardProgress
+    console: Console
 
-        def before(generation: Generation) -> None:
-            if request.probe:
-                console.print(estimate(generation, shards, request.probe, trainer.world_size), markup=False, soft_wrap=True)
+    def begin(self) -> None:
+        if self.probe:
+            line = estimate(self.generation, self.shards, self.probe, self.num_processes)
+            self.console.print(line, markup=False, soft_wrap=True)
 
-        module = GenerationModule(generator, generation_on, shards, progress.report, before)
-        try:
-            trainer.predict(module, return_predictions=False)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise UserError(
-                "the disk is full; the shards that are there are whole. Make room, and the same command goes on"
-            ) from error
-
-
-class _Progress:
-    """What all processes have done since the start: their shards, and this one's texts on the way to the next."""
-
-    def __init__(self, shards: Shards, each: int, total: int, show: Any) -> None:
-        self._shards, self._each, self._total, self._show = shards, each, total, show
-        self._own, self._looked = 0, 0.0
-        self._done = 0
-
-    def report(self, drawn: int) -> None:
-        self._own += drawn
-        if time.monotonic() - self._looked > 2:  # a look at the disk
-            self._looked = time.monotonic()
-            done = self._total - self._shards.num_missing() * self._each
-            if done > self._done:
-                self._done, self._own = done, 0
-        self._show(min(self._total, self._done + self._own))
+    def make(self, shard: int) -> None:
+        texts, counts = self.generation.write(self.shards.passages(shard), shard, self.progress.report)
+        with self.shards.ledger.writing(shard) as folder:
+            write_texts(texts, self.generation.order.languages, folder)
+            write_counts(counts, folder)
 
 
 def estimate(generation: Generation, shards: Shards, probe: int, num_processes: int) -> str:

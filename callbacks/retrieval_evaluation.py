@@ -1,0 +1,33 @@
+"""When a retrieval evaluation happens: once the embeddings are there. It owns the moment and the order, nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from xdr.training.retrieval_task import Answer, RetrievalTask, gather_rankings
+
+
+class RetrievalEvaluation(pl.Callback):
+    """At the end of a test over the collection's shards: all processes search their own, then the first one scores, tests, and
+    hands the answer to `report`."""
+
+    def __init__(self, task: RetrievalTask, report: Callable[[Answer, Any], None]) -> None:
+        self._task, self._report = task, report
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.strategy.barrier()  # others may be at their last shard
+        work: Any = getattr(pl_module, "work")  # noqa: B009  mypy sees a Tensor in every attribute of a module
+        found = self._task.search(work.encoders, pl_module.device.type, trainer.global_rank, trainer.world_size)
+        if trainer.world_size > 1:
+
+            def gather(tensor: torch.Tensor) -> torch.Tensor:
+                gathered = pl_module.all_gather(tensor.to(pl_module.device))
+                assert isinstance(gathered, torch.Tensor)
+                return gathered
+
+            found = self._task.merge(gather_rankings(found, self._task.depth, gather))
+        if trainer.is_global_zero:
+            self._report(self._task.answer(found), trainer.logger)
+        trainer.strategy.barrier()

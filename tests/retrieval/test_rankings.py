@@ -1,0 +1,111 @@
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+
+from xdr.data.problems import Problems
+from xdr.data.run_negatives import read_run
+from xdr.errors import DataError
+from xdr.retrieval.rankings import Rankings, best, merge_rankings, write_run
+
+IDS = ["d", "a", "c", "b", "e"]
+
+
+def passage_ids(rows: np.ndarray) -> list[str]:
+    return [IDS[row] for row in rows]
+
+
+def rankings(scores: list[list[float]], rows: list[list[int]]) -> Rankings:
+    return Rankings(np.array(scores, np.float32), np.array(rows))
+
+
+def test_ties_are_broken_by_id_also_where_k_cuts_through_them() -> None:
+    scores = np.array([[1, 1, 2, 1, 1], [5, 4, 3, 2, 1]], np.float32)
+    found = best(scores, np.array([[0, 1, 2, 3, 4]] * 2), 3, passage_ids)
+    assert [passage_ids(rows) for rows in found.rows_QK] == [["c", "a", "b"], ["d", "a", "c"]]
+    assert found.scores_QK.tolist() == [[2, 1, 1], [5, 4, 3]]
+
+
+def test_padding_is_never_ranked() -> None:
+    found = best(np.array([[-np.inf, 1, -np.inf, 0]], np.float32), np.array([[0, 3, 0, 2]]), 2, passage_ids)
+    assert found.rows_QK.tolist() == [[3, 2]]
+
+
+def test_parts_merge_in_any_order() -> None:
+    one, other = rankings([[3, 1]], [[0, 1]]), rankings([[3, 2]], [[3, 4]])
+    for parts in ([one, other], [other, one]):
+        merged = merge_rankings(parts, 3, passage_ids)
+        assert passage_ids(merged.rows_QK[0]) == ["b", "d", "e"]
+
+
+def test_a_run_has_six_fields_and_scores_in_full(tmp_path: Path) -> None:
+    write_run(tmp_path / "a.trec", ["q1"], rankings([[0.1, -2]], [[1, 0]]), passage_ids, "sum-a0.01")
+    assert (tmp_path / "a.trec").read_text() == "q1 Q0 a 1 0.10000000149011612 sum-a0.01\nq1 Q0 d 2 -2.0 sum-a0.01\n"
+
+
+def test_written_scores_descend_strictly_so_that_no_reader_breaks_a_tie_otherwise(tmp_path: Path) -> None:
+    """Four ties, and a score that the last of them, three steps lower, reaches."""
+    next_below = np.nextafter(np.float32(1), np.float32(0))
+    tied = rankings([[1, 1, 1, 1, float(next_below)]], [[1, 3, 2, 0, 4]])
+    write_run(tmp_path / "a.trec", ["q"], tied, passage_ids, "t")
+    scores = [float(line.split()[4]) for line in (tmp_path / "a.trec").read_text().splitlines()]
+    assert scores == sorted(set(scores), reverse=True)
+    assert [np.float32(score) for score in scores] == scores, "trec_eval reads float32, and still sees five scores"
+    assert scores[0] == 1 and scores[4] > 1 - 1e-6
+    assert read_run(tmp_path / "a.trec", Problems()) == {"q": ["a", "b", "c", "d", "e"]}
+
+
+Qrels: TypeAlias = dict[str, dict[str, int]]
+
+
+def tied_run(path: Path) -> tuple[Qrels, float]:
+    """100 queries whose every second score is tied, judged at random; and the mean reciprocal rank, counted in the ranking."""
+    rng = np.random.default_rng(0)
+    ids = [f"p{number}" for number in rng.permutation(300)]
+    scores_QC = np.repeat(rng.standard_normal((100, 20)).astype(np.float32), 2, axis=1)
+    rows_QC = np.stack([rng.choice(300, 40, replace=False) for _ in range(100)])
+    found = best(scores_QC, rows_QC, 30, lambda rows: [ids[row] for row in rows])
+    query_ids = [f"q{number}" for number in range(100)]
+    write_run(path, query_ids, found, lambda rows: [ids[row] for row in rows], "t")
+    qrels = {q: {ids[row]: 1 for row in rng.choice(rows, 3, replace=False)} for q, rows in zip(query_ids, rows_QC, strict=True)}
+    reciprocal_ranks = [
+        next((1 / rank for rank, row in enumerate(rows, 1) if ids[row] in qrels[query_id]), 0)
+        for query_id, rows in zip(query_ids, found.rows_QK, strict=True)
+    ]
+    return qrels, float(np.mean(reciprocal_ranks))
+
+
+def test_pytrec_eval_and_ir_measures_see_the_order_that_was_written(tmp_path: Path) -> None:
+    pytrec_eval, ir_measures = pytest.importorskip("pytrec_eval"), pytest.importorskip("ir_measures")
+    qrels, by_hand = tied_run(tmp_path / "run.trec")
+    with (tmp_path / "run.trec").open() as file:
+        values = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank", "ndcg_cut.10"}).evaluate(pytrec_eval.parse_run(file))
+    assert np.mean([value["recip_rank"] for value in values.values()]) == pytest.approx(by_hand)
+    wanted = [ir_measures.RR, ir_measures.nDCG @ 10]
+    measured = ir_measures.calc_aggregate(wanted, qrels, list(ir_measures.read_trec_run(str(tmp_path / "run.trec"))))
+    assert measured[ir_measures.RR] == pytest.approx(by_hand)
+    assert measured[ir_measures.nDCG @ 10] == pytest.approx(np.mean([value["ndcg_cut_10"] for value in values.values()]))
+
+
+@pytest.mark.slow  # ranx compiles itself when imported
+def test_ranx_sees_the_order_that_was_written(tmp_path: Path) -> None:
+    ranx = pytest.importorskip("ranx")
+    qrels, by_hand = tied_run(tmp_path / "run.trec")
+    run = ranx.Run.from_file(str(tmp_path / "run.trec"), kind="trec")
+    assert ranx.evaluate(ranx.Qrels(qrels), run, "mrr") == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("query_id", "row_name", "tag", "says"),
+    [
+        ("q 1", "a", "t", "the query 'q 1' holds one"),
+        ("q", "a b", "t", "the passage 'a b' holds one"),
+        ("q", "a", "t\n", "the system 't\n' holds one"),
+        ("", "a", "t", "an empty name came for a query"),
+    ],
+)
+def test_names_that_a_run_cannot_hold_are_refused(tmp_path: Path, query_id: str, row_name: str, tag: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        write_run(tmp_path / "a.trec", [query_id], rankings([[1]], [[0]]), lambda rows: [row_name], tag)
+    assert not list(tmp_path.iterdir())

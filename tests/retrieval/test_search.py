@@ -1,0 +1,241 @@
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tests.retrieval.test_embeddings import store_of
+from xdr.augmentation.fusion import Fusion, baseline_family, fuse, fused_families
+from xdr.errors import UserError
+from xdr.retrieval.embeddings import EmbeddingStore, Layout
+from xdr.retrieval.rankings import Rankings, merge_rankings
+from xdr.retrieval.search import Family, search
+
+ALPHAS = [0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0]
+
+
+def collection(folder: Path, num_rows: int, dimension: int, *, seed: int = 0, num_shards: int = 3) -> EmbeddingStore:
+    """Small whole numbers, a third of the rows a copy of another, ids in random order: ties everywhere. A sixth has no
+    companions, others one to nine in each of two languages."""
+    rng = np.random.default_rng(seed)
+    passages_ND = rng.integers(-2, 3, (num_rows, dimension)).astype(np.float32)
+    sums_GND = rng.integers(-4, 5, (2, num_rows, dimension)).astype(np.float32)
+    counts_GN = rng.integers(1, 10, (2, num_rows))
+    without = rng.random(num_rows) < 1 / 6
+    sums_GND[:, without], counts_GN[:, without] = 0, 0
+    copies, originals = rng.choice(num_rows, num_rows // 3), rng.choice(num_rows, num_rows // 3)
+    passages_ND[copies], sums_GND[:, copies] = passages_ND[originals], sums_GND[:, originals]
+    counts_GN[:, copies] = counts_GN[:, originals]
+    ids = [f"id{number}" for number in rng.permutation(num_rows)]
+    layout = Layout(dimension, "language", ("fi", "te"))
+    return store_of(folder, passages_ND, ids, sums_GND, counts_GN, layout=layout, num_shards=num_shards)
+
+
+def families(store: EmbeddingStore, alphas: list[float] = ALPHAS) -> list[Family]:
+    both, fi = store.layout.select(), store.layout.select(["fi"])
+    found = [baseline_family(), *fused_families("sum", alphas, fi, "fi")]
+    for fusion in ("sum", "mean", "unit_mean"):
+        found += fused_families(fusion, alphas, both)  # type: ignore[arg-type]
+    return found
+
+
+def fused_by_hand(store: EmbeddingStore, system: str) -> NDArray[np.float64]:
+    parts = list(store.blocks(10**6))
+    passages = np.concatenate([part.passages for part in parts]).astype(np.float64)
+    if system == "baseline":
+        return passages
+    fusion, _, rest = system.partition("-a")
+    alpha, _, label = rest.partition("-")
+    selection = store.layout.select([label] if label else None)
+    companions = [part.companions(selection) for part in parts]
+    sums_ND = np.concatenate([sums for sums, _ in companions]).astype(np.float64)
+    counts_N = np.concatenate([counts for _, counts in companions])
+    tensors = (torch.from_numpy(array) for array in (passages, sums_ND, counts_N))
+    name: Fusion = fusion  # type: ignore[assignment]
+    return fuse(name, *tensors, float(alpha)).numpy()
+
+
+def scored_by_hand(store: EmbeddingStore, queries_QD: NDArray, system: str) -> NDArray[np.float32]:
+    scores_QN: NDArray[np.float32] = (queries_QD.astype(np.float64) @ fused_by_hand(store, system).T).astype(np.float32)
+    return scores_QN
+
+
+def ranked_by_hand(store: EmbeddingStore, scores_QN: NDArray[np.float32], k: int) -> NDArray:
+    ids = np.array(store.ids(np.arange(len(store))))
+    return np.stack([np.lexsort((ids, -scores_N))[:k] for scores_N in scores_QN])
+
+
+def assert_equal(one: Rankings, other: Rankings) -> None:
+    np.testing.assert_array_equal(one.rows_QK, other.rows_QK)
+    np.testing.assert_array_equal(one.scores_QK, other.scores_QK)
+
+
+def test_a_collection_of_four_by_hand(tmp_path: Path) -> None:
+    """Query (1, 2): scores 1, 2, 3, 3, of which the last two are ordered by id, c before d. With alpha 1/2 and companions
+    (0, 4), (0, 0), (0, 0), (0, 0): (1 + 8) / 2, 1, 1.5, 1.5."""
+    passages_ND = np.array([[1, 0], [0, 1], [1, 1], [1, 1]])
+    sums_GND = np.zeros((1, 4, 2))
+    sums_GND[0, 0] = [0, 4]
+    store = store_of(tmp_path, passages_ND, ["a", "b", "d", "c"], sums_GND, np.array([[2, 0, 0, 0]]))
+    systems = [baseline_family(), *fused_families("sum", [0.5], store.layout.select())]
+    found = search(store, np.array([[1.0, 2.0]]), systems, 3)
+    assert store.ids(found["baseline"].rows_QK[0]) == ["c", "d", "b"]
+    assert found["baseline"].scores_QK.tolist() == [[3, 3, 2]]
+    assert store.ids(found["sum-a0.5"].rows_QK[0]) == ["a", "c", "d"]
+    assert found["sum-a0.5"].scores_QK.tolist() == [[4.5, 1.5, 1.5]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_pass_over_all_systems_equals_fusing_and_sorting_everything_for_each(tmp_path: Path, seed: int) -> None:
+    """Queries of whole numbers, so that sums are exact and ties are ties in any order of summing. Divisions are not exact:
+    there passages whose scores differ by rounding may change places."""
+    store = collection(tmp_path, 900, 6, seed=seed)
+    queries_QD = np.random.default_rng(seed + 100).integers(-3, 4, (37, 6)).astype(np.float32)
+    found = search(store, queries_QD, families(store), 25, block_rows=128, tile_queries=16)
+    assert len(found) == 1 + 4 * len(ALPHAS)
+    for system, rankings in found.items():
+        scores_QN = scored_by_hand(store, queries_QD, system)
+        rows_QK = ranked_by_hand(store, scores_QN, 25)
+        scores_QK = np.take_along_axis(scores_QN, rows_QK, axis=1)
+        if system.startswith(("sum", "baseline")):
+            np.testing.assert_array_equal(rankings.rows_QK, rows_QK, system)
+            np.testing.assert_array_equal(rankings.scores_QK, scores_QK, system)
+        else:
+            np.testing.assert_allclose(rankings.scores_QK, scores_QK, rtol=1e-6, atol=1e-6)
+            placed_QK = np.take_along_axis(scores_QN, rankings.rows_QK, axis=1)
+            np.testing.assert_allclose(placed_QK, scores_QK, rtol=1e-6, atol=1e-6)
+            assert all(len(set(rows_K)) == 25 for rows_K in rankings.rows_QK)
+
+
+def test_a_system_is_ranked_the_same_alone_and_among_others_bit_for_bit(tmp_path: Path) -> None:
+    store = collection(tmp_path, 700, 8)
+    queries_QD = np.random.default_rng(1).standard_normal((20, 8)).astype(np.float32)
+    together = search(store, queries_QD, families(store), 20)
+    both, fi = store.layout.select(), store.layout.select(["fi"])
+    for alpha in ALPHAS:
+        alone = [
+            *fused_families("sum", [alpha], both),
+            *fused_families("mean", [alpha], both),
+            *fused_families("unit_mean", [alpha], both),
+            *fused_families("sum", [alpha], fi, "fi"),
+        ]
+        for family in alone:
+            for system, rankings in search(store, queries_QD, [family], 20).items():
+                assert_equal(rankings, together[system])
+
+
+@pytest.mark.parametrize("changed", [{"block_rows": 50}, {"tile_queries": 3}, {"screening": torch.float16}])
+def test_blocks_tiles_and_the_screenings_precision_change_nothing(tmp_path: Path, changed: dict) -> None:
+    store = collection(tmp_path, 700, 8)
+    queries_QD = np.random.default_rng(1).standard_normal((20, 8)).astype(np.float32)
+    expected = search(store, queries_QD, families(store), 20)
+    for system, rankings in search(store, queries_QD, families(store), 20, **changed).items():
+        assert_equal(rankings, expected[system])
+
+
+def test_the_longest_rows_are_found_whatever_float16_makes_of_them(tmp_path: Path) -> None:
+    """Rows 64 apart in a product of 60,000 times 60,000: float16 cannot tell them apart, and would overflow."""
+    passages_ND = np.full((300, 2), 60_000.0)
+    passages_ND[::7, 1] -= 64
+    store = store_of(tmp_path, passages_ND)
+    (rankings,) = search(store, np.array([[3.0, 1.0]]), [baseline_family()], 257, screening=torch.float16).values()
+    assert set(rankings.rows_QK[0]) == set(range(300)) - set(range(0, 300, 7))
+
+
+def test_scores_do_not_depend_on_where_a_passage_stands(tmp_path: Path) -> None:
+    """Forty copies of one vector among others: one score, and the order of ids, though k cuts through them."""
+    rng = np.random.default_rng(0)
+    passages_ND, sums_ND = rng.standard_normal((2, 1000, 97)).astype(np.float32)
+    copies = rng.choice(1000, 40, replace=False)
+    passages_ND[copies], sums_ND[copies] = passages_ND[copies[0]], passages_ND[copies[0]] * 3
+    store = store_of(tmp_path, passages_ND, None, sums_ND[None], np.full((1, 1000), 3), num_shards=4)
+    systems = [baseline_family(), *fused_families("mean", [0.1, 0.2], store.layout.select())]
+    systems += fused_families("unit_mean", [0.3], store.layout.select())
+    for rankings in search(store, passages_ND[copies[:1]], systems, 30, block_rows=77).values():
+        assert rankings.rows_QK[0].tolist() == sorted(copies)[:30]
+        assert len(set(rankings.scores_QK[0].tolist())) == 1
+
+
+def test_ten_thousand_equal_passages_are_ranked_by_id_and_do_not_pile_up(tmp_path: Path) -> None:
+    store = store_of(tmp_path, np.ones((10_000, 2)), [f"{(row * 7919) % 10_000:04d}" for row in range(10_000)])
+    (rankings,) = search(store, np.ones((2, 2)), [baseline_family()], 5).values()
+    assert store.ids(rankings.rows_QK[1]) == ["0000", "0001", "0002", "0003", "0004"]
+
+
+def test_a_query_of_zeros_ranks_by_id(tmp_path: Path) -> None:
+    store = store_of(tmp_path, np.random.default_rng(0).standard_normal((50, 3)))
+    (rankings,) = search(store, np.zeros((1, 3)), [baseline_family()], 4).values()
+    assert rankings.rows_QK.tolist() == [[0, 1, 2, 3]]
+    assert rankings.scores_QK.tolist() == [[0, 0, 0, 0]]
+
+
+def test_parts_of_a_collection_merge_into_the_whole_bit_for_bit(tmp_path: Path) -> None:
+    """One part holds fewer rows than k."""
+    store = collection(tmp_path, 90, 4, num_shards=8)
+    queries_QD = np.random.default_rng(2).integers(-3, 4, (9, 4)).astype(np.float32)
+    whole = search(store, queries_QD, families(store), 40)
+    parts = [search(store, queries_QD, families(store), 40, shards=shards) for shards in ([0], [1, 2, 3], [4, 5, 6, 7])]
+    assert parts[0]["baseline"].rows_QK.shape == (9, 12)
+    for system in whole:
+        assert_equal(merge_rankings([part[system] for part in parts], 40, store.ids), whole[system])
+
+
+def _search_in_a_process(folder: Path, shards: list[int], out: Path) -> None:
+    store = EmbeddingStore.open(folder)
+    queries_QD = np.random.default_rng(3).standard_normal((9, 4)).astype(np.float32)
+    for system, rankings in search(store, queries_QD, families(store), 30, shards=shards).items():
+        np.savez(out / f"{system}.{shards[0]}.npz", scores=rankings.scores_QK, rows=rankings.rows_QK)
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    store = collection(tmp_path / "store", 200, 4, num_shards=4)
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_search_in_a_process, args=(tmp_path / "store", s, tmp_path)) for s in ([0, 1], [2, 3])]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    queries_QD = np.random.default_rng(3).standard_normal((9, 4)).astype(np.float32)
+    for system, rankings in search(store, queries_QD, families(store), 30).items():
+        saved = [np.load(tmp_path / f"{system}.{first}.npz", allow_pickle=False) for first in (0, 2)]
+        parts = [Rankings(each["scores"], each["rows"]) for each in saved]
+        assert_equal(merge_rankings(parts, 30, store.ids), rankings)
+
+
+def test_progress_counts_rows(tmp_path: Path) -> None:
+    seen: list[int] = []
+    search(store_of(tmp_path, np.ones((10, 2))), np.ones((1, 2)), [baseline_family()], 1, block_rows=4, progress=seen.append)
+    assert seen == [4, 8, 10]
+
+
+@pytest.mark.parametrize(
+    ("queries_QD", "k", "systems", "says"),
+    [
+        (np.ones((1, 2)), 11, ["baseline"], "at most the collection's 10, and 11 were asked for"),
+        (np.ones((1, 2)), 0, ["baseline"], "at least 1 passage .* and 0 were asked for"),
+        (np.ones((1, 3)), 1, ["baseline"], "the queries' is 3, and .* holds 2"),
+        (np.ones((0, 2)), 1, ["baseline"], "at least one query"),
+        (np.array([[1, 1], [1, np.nan]]), 1, ["baseline"], "the vectors of 1 queries hold NaN or infinity, .* number 1"),
+        (np.ones((1, 2)), 1, ["baseline", "baseline"], "names of their own"),
+        (np.ones((1, 2)), 1, [], "at least one; none came"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(tmp_path: Path, queries_QD: NDArray, k: int, systems: list[str], says: str) -> None:
+    store = store_of(tmp_path, np.ones((10, 2)))
+    with pytest.raises(UserError, match=says):
+        search(store, queries_QD, [baseline_family(name) for name in systems], k)
+
+
+def test_a_search_leaves_torchs_settings_as_they_were(tmp_path: Path) -> None:
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_num_threads(3)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        search(store_of(tmp_path, np.ones((10, 2))), np.ones((7, 2)), [baseline_family()], 1)
+        assert (torch.get_num_threads(), torch.get_float32_matmul_precision()) == (3, "medium")
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)

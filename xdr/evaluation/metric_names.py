@@ -1,0 +1,64 @@
+"""Metrics by name: `R@2kt`, `recall@100`, `success@10`, `MRR@10`, `nDCG@10`, `MAP`, `MAP@20`."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xdr.errors import UserError, did_you_mean, shown
+
+ANSWER_RECALL = "R"
+"""R@2kt: does an answer stand in the first 2,000 tokens? The others judge by relevant passages."""
+MEASURES = (ANSWER_RECALL, "recall", "success", "MRR", "nDCG", "MAP")
+
+_EXAMPLES = ("R@2kt", "R@5kt", "recall@100", "success@10", "MRR@10", "nDCG@10", "MAP", "MAP@20")
+
+_PATTERN = rf"R@[1-9]\d{{0,5}}kt|({'|'.join(MEASURES[1:])})@[1-9]\d{{0,8}}"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`cutoff` is in passages, for R in tokens; None takes the whole ranking."""
+
+    measure: str
+    cutoff: int | None
+
+    @property
+    def name(self) -> str:
+        if self.cutoff is None:
+            return self.measure
+        return f"R@{self.cutoff // 1000}kt" if self.measure == ANSWER_RECALL else f"{self.measure}@{self.cutoff}"
+
+
+def parse_metric(name: str) -> Metric:
+    if name == "MAP":
+        return Metric("MAP", None)
+    if not _is_metric(name):
+        remedy = _remedy(*name.partition("@")) or f"metrics are {', '.join(_EXAMPLES)}"
+        raise UserError(f"{shown(name)} is not a metric; {remedy}")
+    measure, _, depth = name.partition("@")
+    return Metric(measure, int(depth.removesuffix("kt")) * (1000 if measure == ANSWER_RECALL else 1))
+
+
+def parse_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
+    """In the order given; a metric named twice is refused."""
+    metrics = tuple(parse_metric(name) for name in names)
+    if repeated := [metric.name for metric in metrics if metrics.count(metric) > 1]:
+        raise UserError(f"metrics are named once each, and {repeated[0]} came twice")
+    return metrics
+
+
+def _is_metric(name: str) -> bool:
+    return name == "MAP" or re.fullmatch(_PATTERN, name, re.ASCII) is not None
+
+
+def _remedy(measure: str, at: str, depth: str) -> str:
+    """The right name where only its spelling is wrong, else what a name of this measure looks like."""
+    by_lower = {known.lower(): known for known in MEASURES}
+    known = by_lower.get(measure.lower())
+    if known is not None and known != measure and _is_metric(right := f"{known}@{depth}" if depth else known):
+        return f"did you mean '{right}'?"
+    if measure == ANSWER_RECALL:
+        return "its budget is in thousands of tokens, as in R@2kt and R@5kt"
+    if measure in MEASURES:
+        return f"its cutoff is a whole number of passages, as in {measure}@10"
+    return did_you_mean(measure, MEASURES) and did_you_mean(measure + at + depth, _EXAMPLES)

@@ -1,0 +1,86 @@
+"""What an evaluation leaves in its folder, and what later ones read of it."""
+
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xdr.errors import ArtefactError, UserError
+from xdr.evaluation.per_query import PerQuery, means
+from xdr.evaluation.significance import Comparison
+from xdr.storage.files import replacing_file, write_json
+from xdr.storage.fingerprint import Json
+
+PER_QUERY = "per_query.parquet"
+_PACKAGES = ("torch", "lightning", "transformers", "faiss-cpu", "faiss-gpu", "nltk", "numpy", "scipy", "pyarrow")
+
+
+def write_metrics(systems: Mapping[str, PerQuery], folder: Path) -> None:
+    """metrics.json: `{system: {metric: {language: value, ..., "macro": value}}}`; per_query.parquet: a row a value."""
+    found: dict[str, Json] = {}
+    columns: dict[str, list] = {name: [] for name in ("system", "query_id", "lang", "metric", "value")}
+    for system, values in systems.items():
+        found[system] = {metric: means(values, metric).as_json() for metric in values.values}
+        for metric, of_metric in values.values.items():
+            number = len(values.query_ids)
+            columns["system"] += [system] * number
+            columns["query_id"] += values.query_ids
+            columns["lang"] += values.languages
+            columns["metric"] += [metric] * number
+            columns["value"] += [None if np.isnan(value) else float(value) for value in of_metric]
+    write_json(folder / "metrics.json", found)
+    types = {"value": pa.float64()}
+    table = pa.table({name: pa.array(its, types.get(name, pa.string())) for name, its in columns.items()})
+    with replacing_file(folder / PER_QUERY) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def read_metrics(folder: Path) -> dict[str, PerQuery]:
+    """By system, from an earlier evaluation's folder."""
+    file = folder / PER_QUERY
+    if not file.is_file():
+        raise UserError(f"compare_to={folder} is no evaluation's output folder: there is no {PER_QUERY} in it")
+    try:
+        rows = pq.read_table(file).to_pylist()
+    except pa.ArrowException as error:
+        raise ArtefactError(f"{file} is damaged: {error}") from None
+    systems: dict[str, PerQuery] = {}
+    for system in dict.fromkeys(row["system"] for row in rows):
+        its = [row for row in rows if row["system"] == system]
+        languages = {row["query_id"]: row["lang"] for row in its}
+        ids = tuple(languages)
+        place = {query_id: i for i, query_id in enumerate(ids)}
+        values = {metric: np.full(len(ids), np.nan) for metric in dict.fromkeys(row["metric"] for row in its)}
+        for row in its:
+            if row["value"] is not None:
+                values[row["metric"]][place[row["query_id"]]] = row["value"]
+        systems[system] = PerQuery(ids, tuple(languages.values()), values)
+    return systems
+
+
+def write_comparisons(comparisons: Sequence[Comparison], folder: Path) -> None:
+    write_json(folder / "significance.json", {"comparisons": [comparison.as_json() for comparison in comparisons]})
+
+
+def write_environment(facts: Mapping[str, Json], folder: Path) -> None:
+    """environment.json: versions, the code's commit, and `facts`: fingerprints and the seed."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    machine = {"python": platform.python_version(), "platform": platform.platform()}
+    write_json(folder / "environment.json", {**machine, "versions": versions, "commit": _commit(), **facts})
+
+
+def _commit() -> str | None:
+    """Of the code that ran, where it is a checkout."""
+    here = Path(__file__).parent
+    asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None

@@ -1,0 +1,97 @@
+"""Rankings: the best passages of each query, best first; ties by passage id. In memory, and as TREC run files.
+
+Q queries, K ranks, C candidates.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdr.errors import DataError
+from xdr.storage.files import replacing_file
+
+PassageIds = Callable[[NDArray[np.int64]], list[str]]
+"""From rows of a collection to passage ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """What one system found. `rows_QK` are rows of the collection."""
+
+    scores_QK: NDArray[np.float32]
+    rows_QK: NDArray[np.int64]
+
+
+def best(scores_QC: NDArray[np.float32], rows_QC: NDArray[np.int64], k: int, passage_ids: PassageIds) -> Rankings:
+    """The k best candidates of each query, in order. Equal scores are ordered by passage id as strings, and so is decided which
+    of them are among the k. Padding has the score -inf; no query may need it."""
+    order_QC = np.argsort(-scores_QC, axis=1)
+    scores_QC = np.take_along_axis(scores_QC, order_QC, axis=1)
+    rows_QC = np.take_along_axis(rows_QC, order_QC, axis=1)
+    assert scores_QC.shape[1] >= k and (scores_QC[:, k - 1] > -np.inf).all()
+    tied = (scores_QC[:, :k] == scores_QC[:, 1 : k + 1]).any(axis=1) if scores_QC.shape[1] > k else _any_equal(scores_QC)
+    if tied.any():
+        rows_QC[tied] = _ordered_by_id(scores_QC[tied], rows_QC[tied], k, passage_ids)
+    return Rankings(np.ascontiguousarray(scores_QC[:, :k]), np.ascontiguousarray(rows_QC[:, :k]))
+
+
+def _any_equal(scores_QC: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray((scores_QC[:, 1:] == scores_QC[:, :-1]).any(axis=1))
+
+
+def _ordered_by_id(
+    scores_QC: NDArray[np.float32], rows_QC: NDArray[np.int64], k: int, passage_ids: PassageIds
+) -> NDArray[np.int64]:
+    """Scores descend already; rows of equal scores are put in the order of their ids."""
+    equal_QC = scores_QC[:, 1:] == scores_QC[:, :-1]
+    needs_id_QC = scores_QC >= scores_QC[:, k - 1 : k]
+    needs_id_QC[:, 1:] &= equal_QC | np.pad(equal_QC[:, 1:], ((0, 0), (0, 1)))
+    needs_id_QC[:, 0] &= equal_QC[:, 0]
+    rows, places = np.unique(rows_QC[needs_id_QC], return_inverse=True)
+    ids = passage_ids(rows)
+    ranks = np.empty(len(rows), np.int64)
+    ranks[sorted(range(len(rows)), key=ids.__getitem__)] = np.arange(len(rows))
+    ranks_QC = np.zeros(rows_QC.shape, np.int64)
+    ranks_QC[needs_id_QC] = ranks[places]
+    return np.take_along_axis(rows_QC, np.lexsort((ranks_QC, -scores_QC), axis=1), axis=1)
+
+
+def merge_rankings(parts: Sequence[Rankings], k: int, passage_ids: PassageIds) -> Rankings:
+    """The k best over parts of a collection, whoever searched them. Equal to searching it whole."""
+    scores_QC = np.concatenate([part.scores_QK for part in parts], axis=1)
+    return best(scores_QC, np.concatenate([part.rows_QK for part in parts], axis=1), k, passage_ids)
+
+
+def write_run(path: Path, query_ids: Sequence[str], rankings: Rankings, passage_ids: PassageIds, tag: str) -> None:
+    """A TREC run, `query_id Q0 passage_id rank score tag`; `xdr.data.run_negatives.read_run` reads it.
+
+    Readers order by score and break ties as they like: trec_eval, in float32, by id descending. So the scores written for a
+    query descend strictly: one that does not stand below its predecessor's is written as the next smaller float32. All others
+    are written in full, and read back as what they were."""
+    rows, places = np.unique(rankings.rows_QK, return_inverse=True)
+    ids = passage_ids(rows)
+    for name, names in (("query", query_ids), ("passage", ids), ("system", [tag])):
+        if "" in names:
+            raise DataError(f"fields of a TREC run are not empty, and an empty name came for a {name}", file=path)
+        if bad := next((each for each in names if each.split() != [each]), None):
+            raise DataError(f"fields of a TREC run are separated by blanks, and the {name} '{bad}' holds one", file=path)
+    scores_QK = _strictly_descending(rankings.scores_QK)
+    places_QK: Any = places.reshape(rankings.rows_QK.shape).tolist()
+    with replacing_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for query_id, scores_K, places_K in zip(query_ids, scores_QK.tolist(), places_QK, strict=True):
+            file.writelines(
+                f"{query_id} Q0 {ids[place]} {rank} {score!r} {tag}\n"
+                for rank, (place, score) in enumerate(zip(places_K, scores_K, strict=True), start=1)
+            )
+
+
+def _strictly_descending(scores_QK: NDArray[np.float32]) -> NDArray[np.float32]:
+    scores_QK = scores_QK.copy()
+    for rank in range(1, scores_QK.shape[1]):
+        below_Q = np.nextafter(scores_QK[:, rank - 1], np.float32(-np.inf))
+        scores_QK[:, rank] = np.minimum(scores_QK[:, rank], below_Q)
+    return scores_QK

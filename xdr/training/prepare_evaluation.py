@@ -1,0 +1,105 @@
+"""An evaluation's parts from its settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xdr.augmentation.fusion import require_alphas
+from xdr.augmentation.generated_source import import_generated, open_generated
+from xdr.augmentation.generated_store import GeneratedStore
+from xdr.data.benchmark import Benchmark
+from xdr.data.collection_folder import CollectionFolder
+from xdr.data.passage_store import PassageStore
+from xdr.data.problems import Problems
+from xdr.data.summary import check_judgements
+from xdr.errors import UserError
+from xdr.evaluation.metric_names import Metric
+from xdr.evaluation.outcome import read_metrics
+from xdr.evaluation.per_query import PerQuery
+from xdr.evaluation.scoring import gold, usable
+from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf
+from xdr.storage.ledger import ShardLedger
+from xdr.training.retrieval_task import Fusing, RetrievalTask, Testing, require_languages_of
+
+
+def index_of(search: Mapping[str, Any]) -> Index | None:
+    if "lists" in search:
+        return Ivf(search["lists"], search["probes"])
+    if "links" in search:
+        return Hnsw(search["links"], search["build_width"], search["search_width"])
+    return Flat() if search.get("index") == "flat" else None
+
+
+def fusing_of(augmentation: Mapping[str, Any], benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> Fusing | None:
+    """None for augmentation=none."""
+    if "fusion" not in augmentation:
+        return None
+    alpha = augmentation["alpha"]
+    alphas = require_alphas(augmentation["fusion"], alpha if isinstance(alpha, list) else [alpha])
+    generated = _generated(augmentation["source"], benchmark, store, artifacts_dir)
+    languages = require_languages_of(generated, augmentation["languages"] or [])
+    return Fusing(augmentation["fusion"], alphas, generated, languages, augmentation["number"])
+
+
+def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> GeneratedStore:
+    if source is not None:
+        return open_generated(source, store, artifacts_dir)
+    own = benchmark.generated_file() if isinstance(benchmark, CollectionFolder) else None
+    if own is None:
+        raise UserError(
+            "augmentation=generated_queries needs augmentation.source: a folder that stage=generate left, or files as xQG "
+            "published them; this collection has no generated.jsonl of its own"
+        )
+    return import_generated([own], store, artifacts_dir, lambda number: None)
+
+
+def retrieval_task(
+    benchmark: Benchmark,
+    store: PassageStore,
+    ledger: ShardLedger,
+    metrics: Sequence[Metric],
+    wanted: Mapping[str, Any],
+    depth: int,
+    index: Index | None,
+    fusing: Fusing | None,
+    compare_to: Sequence[str],
+) -> RetrievalTask:
+    problems = Problems(strict=True)
+    split = wanted["split"]
+    queries = list(benchmark.queries(split, problems))
+    if not queries:
+        raise UserError(f"evaluation.split={split} has no queries")
+    if fusing is not None and fusing.side == "queries":
+        written_for = [text.source_id for text in fusing.companions]
+        if written_for != [query.query_id for query in queries]:
+            raise UserError(
+                f"the passages in {fusing.companions.folder} were written for other queries ({len(written_for):,}) than those "
+                f"of evaluation.split={split} ({len(queries):,}); generate with augmentation.generation.split={split}"
+            )
+    judged_by = gold(queries, check_judgements(benchmark, split, store, problems), store.rows)
+    kept, warnings = usable(metrics, judged_by)
+    return RetrievalTask(
+        ledger,
+        store,
+        judged_by,
+        kept,
+        depth,
+        index,
+        fusing,
+        Testing(wanted["num_samples"], wanted["confidence"], wanted["seed"]),
+        earlier_systems(compare_to),
+        tuple(warnings),
+    )
+
+
+def earlier_systems(folders: Sequence[str]) -> dict[str, PerQuery]:
+    """`FOLDER:system` of each."""
+    found: dict[str, PerQuery] = {}
+    for name in folders:
+        folder = Path(name).expanduser()
+        for system, values in read_metrics(folder).items():
+            key = f"{folder.name}:{system}"
+            if key in found:
+                raise UserError(f"compare_to names two folders called {folder.name}; rename one")
+            found[key] = values
+    return found

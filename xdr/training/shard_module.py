@@ -1,0 +1,54 @@
+"""Work on the shards of a ledger, through `Trainer.predict` or `Trainer.test`."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from xdr.storage.ledger import ShardLedger
+
+
+class Work(Protocol):
+    def begin(self) -> None:
+        """Called in the first process, before its first shard."""
+        ...
+
+    def make(self, shard: int) -> None: ...
+
+
+class ShardModule(pl.LightningModule):
+    """Every process walks over all shards and makes those that are missing and that no other is at: one that dies or joins in
+    mid-way changes nothing. `work_on(device)` is called once, with the models where they are to be."""
+
+    def __init__(self, models: nn.Module, work_on: Callable[[torch.device], Work], ledger: ShardLedger) -> None:
+        super().__init__()
+        self.models = models
+        self._work_on, self._ledger = work_on, ledger
+        self.work: Work
+
+    def _shards(self) -> DataLoader:
+        """Each process begins at another one."""
+        number, trainer = self._ledger.num_shards, self.trainer
+        first = number * trainer.global_rank // trainer.world_size
+        order: Any = [(first + place) % number for place in range(number)]
+        return DataLoader(order, batch_size=None)
+
+    predict_dataloader = test_dataloader = _shards
+
+    def _begin(self) -> None:
+        self.models.eval()
+        self.work = self._work_on(self.device)
+        if self.trainer.is_global_zero and self._ledger.missing():
+            self.work.begin()
+
+    on_predict_start = on_test_start = _begin
+
+    def _make(self, shard: int, batch_idx: int) -> None:
+        with self._ledger.claiming(int(shard)) as mine:
+            if mine:
+                self.work.make(int(shard))
+
+    predict_step = test_step = _make
