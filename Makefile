@@ -20,7 +20,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED) ## the sample collection through everything there is
 	$(BIN)/python train.py experiment=sample_bi_encoder output_dir=outputs/demo/train
-	$(BIN)/python evaluate.py experiment=sample output_dir=outputs/demo/evaluate
+	$(BIN)/python train.py experiment=sample_generator output_dir=outputs/demo/generator
+	$(BIN)/python evaluate.py experiment=sample_generation checkpoint=outputs/demo/generator output_dir=outputs/demo/questions
+	$(BIN)/python evaluate.py experiment=sample_evaluation checkpoint=outputs/demo/train \
+	  augmentation.source=outputs/demo/questions output_dir=outputs/demo/evaluation
 
 check: $(INSTALLED) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

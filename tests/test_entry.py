@@ -90,7 +90,7 @@ def test_starting_loads_neither_torch_nor_transformers() -> None:
 def test_a_bad_line_is_an_error_or_is_skipped_and_told(tmp_path: Path) -> None:
     folder = collection(tmp_path)
     (folder / "queries.jsonl").write_text('{"query_id": "q", "query": "?", "lang": "te"}\n')
-    arguments = ["data=collection", f"data.path={folder}", "output_dir=out"]
+    arguments = ["stage=prepare", "data=collection", f"data.path={folder}", "output_dir=out"]
     result = run("evaluate.py", *arguments, folder=tmp_path)
     assert result.returncode == 2
     assert "corpus.jsonl, line 2, field 'text': a text is wanted that is not empty" in result.stderr
@@ -105,7 +105,7 @@ def test_a_bad_line_is_an_error_or_is_skipped_and_told(tmp_path: Path) -> None:
 
 def test_the_sample_s_collection_is_converted_and_opened_again(tmp_path: Path) -> None:
     for _ in range(2):
-        result = run("evaluate.py", "experiment=sample", folder=tmp_path)
+        result = run("evaluate.py", "experiment=sample", "stage=prepare", folder=tmp_path)
         assert result.returncode == 0, result.stderr
         assert "144 passages" in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]

@@ -52,3 +52,9 @@ class ShardModule(pl.LightningModule):
                 self.work.make(int(shard))
 
     predict_step = test_step = _make
+
+    def _wait(self) -> None:
+        """Others may be at their last shard, and what comes next wants them all."""
+        self.trainer.strategy.barrier()
+
+    on_predict_end = on_test_end = _wait
