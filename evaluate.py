@@ -65,9 +65,9 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     from xdr.augmentation.generation import Order
     from xdr.augmentation.quality import as_table
     from xdr.data.problems import Problems
+    from xdr.models.drawing import Sampling
     from xdr.models.generator_folder import open_generator
     from xdr.models.query_generator import Task
-    from xdr.models.sampling import Sampling
     from xdr.storage.files import write_json
     from xdr.storage.fingerprint import fingerprint
     from xdr.text.languages import language_codes

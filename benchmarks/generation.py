@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,10 @@ def ours(folder: Path, some: list[Any], backend: str, vocabulary: str, conversio
     from xdr.augmentation.generation import Generation, Order
     from xdr.augmentation.quality import Gate
     from xdr.models.ctranslate2_backend import CTranslate2Backend
+    from xdr.models.drawing import Sampling
     from xdr.models.generator_folder import open_generator
     from xdr.models.query_generator import Task
-    from xdr.models.sampling import Backend, HuggingFaceBackend, Sampling
+    from xdr.models.sampling import Backend, HuggingFaceBackend
     from xdr.text.identification import LanguageCheck
 
     generator, reader, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
@@ -136,8 +138,11 @@ def ours(folder: Path, some: list[Any], backend: str, vocabulary: str, conversio
 Way = Callable[[], tuple[float, int]]
 
 
-def compare(title: str, ways: dict[str, Way], rounds: int, targets: dict[str, float]) -> None:
-    """The first way is what the others are compared with, in the same round."""
+TARGETS = {"xdr, Hugging Face": 1.5, "xdr, CTranslate2 int8": 4.0}
+
+
+def compare(title: str, ways: dict[str, Way], rounds: int) -> None:
+    """The first way is what the others are compared with, in the same round; and full vocabularies with restricted ones."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: 1 if number % 2 else -1]:
@@ -147,8 +152,11 @@ def compare(title: str, ways: dict[str, Way], rounds: int, targets: dict[str, fl
     base = next(iter(ways))
     for name, found in rates.items():
         ratios = [rate / its_base for rate, its_base in zip(found, rates[base], strict=True)]
-        target = f"   (target {targets[name]})" if name in targets else ""
+        target = f"   (target {TARGETS[name]})" if name in TARGETS else ""
         print(f"  {name:<44}{spread(found, 0)} tokens/s{spread(ratios, 2)} x{target}", flush=True)
+    for name in ("xdr, Hugging Face", "xdr, CTranslate2 int8"):
+        pairs = zip(rates[f"{name}, vocabulary=language"], rates[name], strict=True)
+        print(f"  {name}: language to full {spread([small / full for small, full in pairs], 2)} x", flush=True)
 
 
 def with_many_rows(folder: Path, target: Path) -> Path:
@@ -183,7 +191,7 @@ def with_many_rows(folder: Path, target: Path) -> Path:
     return target
 
 
-def peak_of(number: int, folder: Path) -> None:
+def peak_of(number: int, folder: Path, generator: Path) -> None:
     """In a process of its own: stage=generate over so many passages."""
     import json
 
@@ -210,7 +218,7 @@ def peak_of(number: int, folder: Path) -> None:
         "augmentation.generation.probe=0",
         "trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",
-        f"checkpoint={folder / 'prompt'}",
+        f"checkpoint={generator / 'prompt'}",
         f"output_dir={collection / 'out'}",
     ]
     sys.argv = arguments
@@ -228,56 +236,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--afriqa", type=Path, help="AfriQA's folder `data`")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--passages", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=40, help="of the training before")
-    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--passages", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=150, help="of the training before, about six minutes")
+    parser.add_argument("--folder", type=Path, help="where the trained generator is kept, and found again")
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     quieten()
     if arguments.peak:
-        peak_of(int(arguments.peak[0]), Path(arguments.peak[1]))
+        peak_of(int(arguments.peak[0]), Path(arguments.peak[1]), Path(arguments.peak[2]))
         return
     print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     some = passages(arguments.afriqa, arguments.passages)
     with tempfile.TemporaryDirectory() as name:
-        folder, conversions = trained(Path(name), arguments.steps), Path(name) / "ctranslate2"
+        folder = arguments.folder or Path(name)
+        if not (folder / "decoder").exists():
+            trained(folder, arguments.steps)
+        for at in ("prompt", "decoder"):
+            if not (folder / f"many-{at}").exists():
+                with_many_rows(folder / at, folder / f"many-{at}")
 
         def way(at: str, backend: str, vocabulary: str) -> Way:
-            return lambda: ours(folder / at, some, backend, vocabulary, conversions)
+            return lambda: ours(folder / at, some, backend, vocabulary, folder / "ctranslate2")
 
-        compare(
-            f"{len(some)} passages, {NUMBER} questions in each of {len(LANGUAGES)} languages; {arguments.rounds} rounds",
-            {
-                "the recipe's way, Hugging Face": lambda: reference(folder / "prompt", some),
-                "xdr, Hugging Face": way("prompt", "huggingface", "full"),
-                "xdr, Hugging Face, language_at=decoder": way("decoder", "huggingface", "full"),
-                "xdr, CTranslate2 float32": way("prompt", "float32", "full"),
-                "xdr, CTranslate2 int8": way("prompt", "int8", "full"),
-            },
-            arguments.rounds,
-            {"xdr, Hugging Face": 1.5, "xdr, CTranslate2 int8": 4.0},
-        )
-        with_many_rows(folder / "prompt", folder / "many")
-        some = some[:4]
-        compare(
-            f"an output matrix of {ROWS:,} rows, {len(some)} passages",
-            {
-                "Hugging Face, vocabulary=full": way("many", "huggingface", "full"),
-                "Hugging Face, vocabulary=language": way("many", "huggingface", "language"),
-            },
-            arguments.rounds,
-            {"Hugging Face, vocabulary=language": 1.5},
-        )
-        compare(
-            f"an output matrix of {ROWS:,} rows, {len(some)} passages",
-            {
-                "CTranslate2 int8, vocabulary=full": way("many", "int8", "full"),
-                "CTranslate2 int8, vocabulary=language": way("many", "int8", "language"),
-            },
-            arguments.rounds,
-            {"CTranslate2 int8, vocabulary=language": 1.5},
-        )
+        for rows, prefix, number in (("6,000", "", arguments.passages), (f"{ROWS:,}", "many-", arguments.passages * 2 // 3)):
+            some = passages(arguments.afriqa, number)
+            at, decoder = f"{prefix}prompt", f"{prefix}decoder"
+            ways = {
+                "the recipe's way, Hugging Face": partial(reference, folder / at, some),
+                "xdr, Hugging Face": way(at, "huggingface", "full"),
+                "xdr, Hugging Face, vocabulary=language": way(at, "huggingface", "language"),
+                "xdr, Hugging Face, language_at=decoder": way(decoder, "huggingface", "full"),
+                "xdr, Hugging Face, decoder and language": way(decoder, "huggingface", "language"),
+                "xdr, CTranslate2 float32": way(at, "float32", "full"),
+                "xdr, CTranslate2 int8": way(at, "int8", "full"),
+                "xdr, CTranslate2 int8, vocabulary=language": way(at, "int8", "language"),
+            }
+            compare(f"{rows} pieces, {number} passages, {arguments.rounds} rounds", ways, arguments.rounds)
         for number in (1_000, 20_000):
-            command = [sys.executable, __file__, "--peak", str(number), name]
+            command = [sys.executable, __file__, "--peak", str(number), name, str(folder)]
             result = subprocess.run(command, check=True, capture_output=True, text=True)
             print(f"  peak memory over {number:>6,} passages {float(result.stdout.splitlines()[-1]):6.0f} MB", flush=True)
 

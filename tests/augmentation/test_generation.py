@@ -11,9 +11,10 @@ from torch import Tensor
 from xdr.augmentation.generation import Generation, Order
 from xdr.augmentation.quality import REASONS, Gate, Reason
 from xdr.errors import UserError
+from xdr.models.drawing import Sampling
 from xdr.models.generator_folder import load_generator
 from xdr.models.query_generator import GeneratorReader, Task
-from xdr.models.sampling import Drawn, HuggingFaceBackend, Sampling
+from xdr.models.sampling import Drawn, HuggingFaceBackend
 from xdr.models.small import build_small_mt5
 from xdr.models.texts import Texts
 from xdr.text.identification import LanguageCheck

@@ -11,10 +11,11 @@ from torch import Tensor
 from tests.models.conftest import TEXTS
 from xdr.errors import UserError
 from xdr.models.ctranslate2_backend import CTranslate2Backend
+from xdr.models.drawing import Sampling
 from xdr.models.generator_folder import load_generator
 from xdr.models.language_vocabulary import pieces_of, restricted
 from xdr.models.query_generator import GeneratorReader, QueryGenerator, Task, token_losses
-from xdr.models.sampling import Backend, HuggingFaceBackend, Sampling
+from xdr.models.sampling import Backend, HuggingFaceBackend
 
 ROWS = torch.arange(2)
 
@@ -84,16 +85,18 @@ def test_texts_that_leave_the_batch_when_they_end_are_those_of_one_call(small_mt
     with torch.no_grad():  # texts end where they would have held this piece
         head = generator.model.lm_head.weight
         head[reader.tokenizer.eos_token_id] = 1.01 * head[piece]
-    drawn = backend.decode(backend.encode(sources), torch.arange(len(TEXTS)), ["ru"] * len(TEXTS), 1)
+    backwards = torch.arange(len(TEXTS)).flip(0)
+    drawn = backend.decode(backend.encode(sources), backwards, ["ru"] * len(TEXTS), 3)[::-1]
+    assert all(first == second == third for first, second, third in drawn)
     tokens = reader.tokenizer(TEXTS, padding=True, truncation=True, max_length=24, return_tensors="pt")
     start = [0, *reader.language_pieces.values()][:1] if language_at == "prompt" else [0, reader.language_pieces["ru"]]
     theirs = generator.model.generate(
         **tokens, decoder_input_ids=torch.tensor([start] * len(TEXTS)), do_sample=False, max_new_tokens=30
     )
     end, pad = reader.tokenizer.eos_token_id, reader.tokenizer.pad_token_id
-    assert [one.ids for (one,) in drawn] == [[p for p in ids[len(start) :] if p not in (end, pad)] for ids in theirs.tolist()]
-    assert [one.ended for (one,) in drawn] == (theirs == end).any(1).tolist()
-    assert len({len(one.ids) for (one,) in drawn}) > 1, "they end at different places"
+    assert [one.ids for one, *_ in drawn] == [[p for p in ids[len(start) :] if p not in (end, pad)] for ids in theirs.tolist()]
+    assert [one.ended for one, *_ in drawn] == (theirs == end).any(1).tolist()
+    assert len({len(one.ids) for one, *_ in drawn}) > 1, "they end at different places"
 
 
 @pytest.mark.parametrize("backend", ["huggingface", "ctranslate2"])
@@ -175,17 +178,17 @@ def test_ctranslate2_agrees_in_log_probability(small_mt5: Path, tmp_path: Path, 
     with torch.no_grad():
         expected = token_losses(*model(sources, targets, None))[0]
     words = [reader.tokenizer.convert_ids_to_tokens(reader.targets([text]).ids_T.tolist()[:-1]) for text in texts]
-    scores = backend.translator("ru").score_batch(backend.encode(sources), words)
+    scores = backend.streams("ru")[0].score_batch(backend.encode(sources), words)
     for score, loss in zip(scores, expected.tolist(), strict=True):
         assert sum(score.log_probs) == pytest.approx(-loss, abs=1e-3)
 
 
 def test_a_conversion_is_made_once(small_mt5: Path, tmp_path: Path) -> None:
     generator, reader = loaded(small_mt5)
-    fast(generator, reader, sampling(), tmp_path).translator("ru")
+    fast(generator, reader, sampling(), tmp_path).streams("ru")
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     changed = (folder / "model.bin").stat().st_mtime_ns
-    fast(generator, reader, sampling(), tmp_path).translator("fi")
+    fast(generator, reader, sampling(), tmp_path).streams("fi")
     assert (folder / "model.bin").stat().st_mtime_ns == changed
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -46,24 +47,34 @@ def shards_in(folder: Path) -> int:
     return len(list((folder / "artifacts" / "generated").glob("*/shard-*")))
 
 
-def generate_with_kills(folder: Path, trained: Path, num_kills: int, processes: Sequence[int], seed: int) -> int:
+def generate_with_kills(
+    folder: Path, trained: Path, num_kills: int, processes: Sequence[int], seed: int, *arguments: str
+) -> None:
+    """Kills soon after a shard has come, or at any moment from the start on; begins anew where a run was too quick."""
     rng = random.Random(seed)
     kills = 0
-    for number in range(num_kills):
-        devices = processes[number % len(processes)]
-        arguments = (f"checkpoint={trained}", f"trainer.devices={devices}")
-        process = start(folder, *arguments, quick=QUICK_GENERATION, script="evaluate.py")
-        before, deadline = shards_in(folder), time.time() + 120
+    while kills < num_kills:
+        devices = processes[kills % len(processes)]
+        process = start(
+            folder,
+            f"checkpoint={trained}",
+            f"trainer.devices={devices}",
+            *arguments,
+            quick=QUICK_GENERATION,
+            script="evaluate.py",
+        )
+        before, deadline = shards_in(folder), time.time() + rng.choice([3, 120, 120])
         while process.poll() is None and shards_in(folder) == before and time.time() < deadline:
             time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.3))
+        time.sleep(rng.uniform(0, 0.2))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             kills += 1
+        else:
+            shutil.rmtree(folder / "artifacts" / "generated", ignore_errors=True)
         process.communicate()
         assert process.returncode in (0, -signal.SIGKILL)
-    generate(folder, trained, f"trainer.devices={processes[-1]}")
-    return kills
+    generate(folder, trained, f"trainer.devices={processes[-1]}", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +93,22 @@ def uninterrupted(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 def test_killed_and_continued_on_another_number_of_processes_it_leaves_the_same_bytes(
     trained: Path, uninterrupted: dict[str, bytes], tmp_path: Path
 ) -> None:
-    assert generate_with_kills(tmp_path / "run", trained, 2, (1, 2), 5)
+    generate_with_kills(tmp_path / "run", trained, 2, (1, 2), 5)
     assert contents(tmp_path / "run" / "artifacts" / "generated") == uninterrupted
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [(1,), (2,), (1, 2)])
+@pytest.mark.parametrize(
+    ("processes", "backend"), [((1,), "huggingface"), ((2,), "huggingface"), ((1, 2), "huggingface"), ((1, 2), "ctranslate2")]
+)
 def test_killed_ten_times_it_leaves_the_same_bytes(
-    trained: Path, uninterrupted: dict[str, bytes], tmp_path: Path, processes: tuple[int, ...]
+    trained: Path, tmp_path: Path, processes: tuple[int, ...], backend: str
 ) -> None:
-    assert generate_with_kills(tmp_path / "run", trained, 10, processes, 11) >= 3
-    assert contents(tmp_path / "run" / "artifacts" / "generated") == uninterrupted
+    arguments = ("augmentation.generation.shard_size=4", f"augmentation.generation.backend={backend}")
+    generate(tmp_path / "whole", trained, *arguments)
+    generate_with_kills(tmp_path / "run", trained, 10, processes, 11, *arguments)
+    whole, continued = (contents(tmp_path / name / "artifacts" / "generated") for name in ("whole", "run"))
+    assert len(whole) >= 2 * 36 and continued == whole
 
 
 def test_a_checkpoint_writes_what_the_folder_of_its_training_writes(

@@ -12,8 +12,9 @@ from torch import nn
 from xdr.augmentation.generation import prompt_of
 from xdr.augmentation.quality import copied_share, normalised
 from xdr.evaluation.gold_ranks import first_gold_ranks
+from xdr.models.drawing import Sampling
 from xdr.models.query_generator import GeneratorReader, QueryGenerator
-from xdr.models.sampling import HuggingFaceBackend, Sampling
+from xdr.models.sampling import HuggingFaceBackend
 from xdr.models.texts import select
 from xdr.models.tokenization import TextReader
 from xdr.text.identification import LanguageCheck

@@ -1,45 +1,20 @@
-"""Sampling texts with Hugging Face's `generate`, the reference."""
+"""Sampling texts with the models of Hugging Face, the reference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig
 from transformers.modeling_outputs import BaseModelOutput
 
-from xdr.errors import UserError
+from xdr.models.drawing import Sampling, draw
 from xdr.models.language_vocabulary import pieces_of, restricted, with_first_piece
 from xdr.models.query_generator import GeneratorReader, QueryGenerator
+from xdr.models.shared_prompts import Prompts, prompts_cache, reading_shared_prompts
 from xdr.models.texts import Texts, pad
 
-VOCABULARIES = ("full", "language")
-STAGE = 8
-"""Pieces after which texts that have ended leave a batch: of 4 and 8 neither was faster."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a piece is drawn: among the `top_k` most probable (0: all), of those the fewest that hold `top_p` together, from
-    probabilities sharpened by a `temperature` below one. `vocabulary` is `full`, or `language`: only pieces that a text in the
-    wanted language may hold, with those in Latin letters if `latin`."""
-
-    top_k: int
-    top_p: float
-    temperature: float
-    output_length: int
-    vocabulary: str = "full"
-    latin: bool = True
-
-    def __post_init__(self) -> None:
-        if self.top_k < 0 or not 0 < self.top_p <= 1 or self.temperature <= 0 or self.output_length < 1:
-            raise UserError(
-                "top_k is 0 or more, top_p in (0, 1], temperature above 0 and output_length at least 1; there came "
-                f"{self.top_k}, {self.top_p}, {self.temperature} and {self.output_length}"
-            )
-        if self.vocabulary not in VOCABULARIES:
-            raise UserError(f"vocabulary is one of {', '.join(VOCABULARIES)}, and '{self.vocabulary}' came")
+ENDED_SHARE = 1 / 8
+"""Of a batch's texts, after which those that have ended leave it."""
 
 
 class Drawn(NamedTuple):
@@ -103,8 +78,8 @@ class HuggingFaceBackend:
         if first_B is not None:
             known_B = first_B if writer.pieces_K is None else torch.searchsorted(writer.pieces_K, first_B)
             starts_B1 = torch.cat([starts_B1, known_B[:, None]], 1)
-        rows, starts_B1 = rows.to(writer.model.device), starts_B1.to(writer.model.device)
-        output_NL = self._written(writer, _Encoded(encoded.hidden_BSD[rows], encoded.mask_BS[rows]), starts_B1, number)
+        given_NG = starts_B1.to(encoded.mask_BS.device).repeat_interleave(number, 0)
+        output_NL = self._written(writer, encoded, rows.to(given_NG.device).repeat_interleave(number), given_NG)
         special = {writer.model.config.pad_token_id, writer.model.config.eos_token_id}
         ended_N = (output_NL == writer.model.config.eos_token_id).any(1).tolist()
         flat = [
@@ -113,47 +88,38 @@ class HuggingFaceBackend:
         ]
         return [flat[first : first + number] for first in range(0, len(flat), number)]
 
-    def _written(self, writer: _Writer, encoded: _Encoded, ids_NL: Tensor, number: int) -> Tensor:
-        """In stages of a few pieces, after each of which the texts that have ended leave the batch: `generate` alone would go
-        on computing them until the last one ends."""
-        config, longest = writer.model.config, self._sampling.output_length
-        device, given = writer.model.device, ids_NL.shape[1]
-        cache = self._prompts_cache(writer.model, encoded, ids_NL)
-        cache.batch_repeat_interleave(number)
-        hidden_NSD, mask_NS, ids_NL = (part.repeat_interleave(number, 0) for part in (*encoded, ids_NL))
-        rows_N = torch.arange(len(ids_NL), device=device)
-        output_NL = torch.full((len(ids_NL), longest), config.pad_token_id, device=device)
-        for done in range(0, longest, STAGE):
-            result = writer.model.generate(
-                encoder_outputs=BaseModelOutput(last_hidden_state=hidden_NSD),
-                attention_mask=mask_NS,
-                decoder_input_ids=ids_NL,
-                decoder_attention_mask=torch.ones_like(ids_NL),  # else what the cache holds is computed again
-                past_key_values=cache,
-                generation_config=self._settings(writer, min(STAGE, longest - done)),
-            )
-            ids_NL, cache = result.sequences, result.past_key_values
-            output_NL[rows_N, : ids_NL.shape[1] - given] = ids_NL[:, given:]
-            going_on = (ids_NL[:, given:] != config.eos_token_id).all(1).nonzero()[:, 0]
-            if not len(going_on):
-                break
-            if len(going_on) < len(ids_NL):
-                cache.batch_select_indices(going_on)
-                rows_N, ids_NL, hidden_NSD, mask_NS = (part[going_on] for part in (rows_N, ids_NL, hidden_NSD, mask_NS))
+    def _written(self, writer: _Writer, encoded: _Encoded, prompt_N: Tensor, given_NG: Tensor) -> Tensor:
+        """Piece by piece. Texts that have ended leave the batch; `generate` would compute them until the last one ends."""
+        config, num_given = writer.model.config, given_NG.shape[1]
+        output_NL = given_NG.new_full((len(given_NG), self._sampling.output_length), config.pad_token_id)
+        row_N, next_N = torch.arange(len(given_NG), device=given_NG.device), given_NG[:, 0]
+        ended_N = torch.zeros_like(row_N, dtype=torch.bool)
+        cache, prompts = prompts_cache(writer.model, encoded.hidden_BSD), Prompts.of(prompt_N, encoded.mask_BS)
+        with reading_shared_prompts(writer.model):
+            for place in range(1, num_given + self._sampling.output_length):
+                logits_NV = writer.model(
+                    encoder_outputs=BaseModelOutput(last_hidden_state=encoded.hidden_BSD),
+                    decoder_input_ids=next_N[:, None],
+                    past_key_values=cache,
+                    use_cache=True,
+                    prompts=prompts,
+                ).logits[:, 0]
+                if place < num_given:
+                    next_N = given_NG[:, place]
+                    continue
+                logits_NV[:, writer.unwritten] = -torch.inf
+                next_N = draw(logits_NV, self._sampling).masked_fill(ended_N, config.pad_token_id)
+                output_NL[row_N, place - num_given] = next_N
+                ended_N |= next_N == config.eos_token_id
+                num_ended = int(ended_N.sum())
+                if num_ended == len(ended_N):
+                    break
+                if num_ended > ENDED_SHARE * len(ended_N):
+                    going_on = (~ended_N).nonzero()[:, 0]
+                    cache.self_attention_cache.batch_select_indices(going_on)
+                    prompt_N, row_N, next_N, ended_N = (part[going_on] for part in (prompt_N, row_N, next_N, ended_N))
+                    prompts = Prompts.of(prompt_N, encoded.mask_BS)
         return output_NL
-
-    def _prompts_cache(self, model: Any, encoded: _Encoded, ids_BL: Tensor) -> EncoderDecoderCache:
-        """What the decoder needs of each prompt, computed once and not for each of its texts: `generate` would repeat the
-        prompts first."""
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded.hidden_BSD),
-            attention_mask=encoded.mask_BS,
-            decoder_input_ids=ids_BL,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return EncoderDecoderCache(DynamicCache(), cache.cross_attention_cache)
 
     @property
     def one_language(self) -> bool:
@@ -169,21 +135,6 @@ class HuggingFaceBackend:
             places = [int((pieces_K == piece).nonzero()) for piece in unwritten]
             self._restricted[language] = _Writer(restricted(self._model, pieces_K), pieces_K, places)
         return self._restricted[language]
-
-    def _settings(self, writer: _Writer, num_pieces: int) -> GenerationConfig:
-        config = writer.model.config
-        return GenerationConfig(
-            do_sample=True,
-            top_k=self._sampling.top_k,
-            top_p=self._sampling.top_p,
-            temperature=self._sampling.temperature,
-            max_new_tokens=num_pieces,
-            return_dict_in_generate=True,
-            suppress_tokens=writer.unwritten or None,
-            pad_token_id=config.pad_token_id,
-            eos_token_id=config.eos_token_id,
-            decoder_start_token_id=config.decoder_start_token_id,
-        )
 
 
 def _whole(piece: int, pieces_K: Tensor | None) -> int:

@@ -18,9 +18,10 @@ from xdr.augmentation.quality import Gate, Reason
 from xdr.data.progress import counting
 from xdr.errors import UserError
 from xdr.models.ctranslate2_backend import CTranslate2Backend
+from xdr.models.drawing import Sampling
 from xdr.models.generator_folder import fingerprint_generator, require_languages
 from xdr.models.query_generator import GeneratorReader, QueryGenerator
-from xdr.models.sampling import Backend, HuggingFaceBackend, Sampling
+from xdr.models.sampling import Backend, HuggingFaceBackend
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
@@ -28,7 +29,7 @@ from xdr.training.shard_module import ShardModule
 from xdr.training.shard_run import ShardProgress, explaining_a_full_disk, make_trainer
 from xdr.training.sources import Shards, Sources
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 from xdr.data.training_set import choose_positive
 from xdr.errors import UserError
 from xdr.evaluation.written_samples import Asked, RoundTrip, SampleCheck
+from xdr.models.drawing import Sampling
 from xdr.models.encoder_folder import is_encoder_folder, load_encoder
 from xdr.models.query_generator import GeneratorReader, Task
-from xdr.models.sampling import Sampling
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
 from xdr.text.records import Passage, TrainingExample
 from xdr.training.generator_data import Written, written
