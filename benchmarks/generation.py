@@ -261,7 +261,7 @@ def main() -> None:
         for rows, prefix, number in (("6,000", "", arguments.passages), (f"{ROWS:,}", "many-", arguments.passages * 2 // 3)):
             some = passages(arguments.afriqa, number)
             at, decoder = f"{prefix}prompt", f"{prefix}decoder"
-            ways = {
+            ways: dict[str, Way] = {
                 "the recipe's way, Hugging Face": partial(reference, folder / at, some),
                 "xdr, Hugging Face": way(at, "huggingface", "full"),
                 "xdr, Hugging Face, vocabulary=language": way(at, "huggingface", "language"),

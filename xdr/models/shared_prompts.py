@@ -76,7 +76,7 @@ def _attend(
     if module.is_causal:
         context_NH1W = F.scaled_dot_product_attention(query_NH1W, key, value, attn_mask=position_bias, scale=scaling)
         return context_NH1W.transpose(1, 2), None
-    _, heads, _, width = query_NH1W.shape
+    heads, width = query_NH1W.shape[1], query_NH1W.shape[3]
     places = (prompts.prompt_N, slice(None), prompts.slot_N)
     query_PHMW = query_NH1W.new_zeros(len(key), heads, prompts.most, width)
     query_PHMW[places] = query_NH1W[:, :, 0]
