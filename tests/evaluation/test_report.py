@@ -292,7 +292,7 @@ def test_questions_in_the_querys_language_come_first_and_the_others_a_click_away
     card = page[page.index("ما هي أولى") : page.index("</article>")]
     assert '<li dir="auto" lang="ar">متى تأسست جامعة هلسنكي؟</li>' in card.split("<details")[1].partition("</details>")[2]
     assert "1 question generated in Finnish" in card
-    assert "beyond 100 → 2" in page and "3 → 41" in page and "No question was generated for this passage." in page
+    assert "beyond 100 → 2" in page and "3 → 41" in page and "Nothing was generated for it." in page
 
 
 def test_a_single_query_stretches_no_chart(sweep: Report) -> None:

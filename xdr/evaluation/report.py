@@ -2,7 +2,7 @@
 and times 100 wherever they are shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from rich import box
@@ -33,8 +33,8 @@ class FusedSystem:
 
 @dataclass(frozen=True)
 class MovedQuery:
-    """Ranks are of the best placed relevant passage, and None beyond the depth of the ranking. `questions` were generated for
-    that passage, by language."""
+    """Ranks are of the best placed relevant passage, and None beyond the depth of the ranking. By language: `questions` that
+    were generated for that passage, `passages` that were written for the query."""
 
     query_id: str
     language: str
@@ -44,6 +44,7 @@ class MovedQuery:
     rank_before: int | None
     rank_after: int | None
     questions: Mapping[str, Sequence[str]]
+    passages: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def rose(self) -> bool:
@@ -53,7 +54,7 @@ class MovedQuery:
 @dataclass(frozen=True)
 class Report:
     """`systems` has the baseline first, and `comparisons` each of the others against it by every metric. `fused` tells what a
-    system's name stands for; systems that fuse nothing are not in it. `moved` went from baseline to `moved_system`, in
+    system's name stands for; systems without an alpha are not in it. `moved` went from baseline to `moved_system`, in
     rankings of `depth` passages."""
 
     title: str

@@ -242,28 +242,34 @@ def _moved_query(query: MovedQuery, depth: int) -> str:
         element("div", about, rank_change(query, depth), class_="moved"),
         element("p", escaped(query.query), class_="text", dir="auto", lang=query.language),
         passage,
-        *_questions(query),
+        *_generated(query),
         class_="query rise" if query.rose else "query fall",
     )
 
 
-def _questions(query: MovedQuery) -> list[str]:
-    """Those in the query's own language first; the others a click away."""
+def _generated(query: MovedQuery) -> list[str]:
+    """Questions in the query's own language first; the others a click away."""
+    if written := {language: texts for language, texts in query.passages.items() if texts}:
+        return [_in_language(f"Written for the query in {language_name(code)}", code, its) for code, its in written.items()]
     asked = {language: texts for language, texts in sorted(query.questions.items()) if texts}
     if not asked:
-        return [element("h4", "No question was generated for this passage.")]
+        return [element("h4", "Nothing was generated for it.")]
     own = asked.pop(query.language, None)
-    parts = [_in_language(query.language, own)] if own else []
+    parts = [_asked(query.language, own)] if own else []
     if asked:
         count = sum(map(len, asked.values()))
         words = f"{count} question{'s' if count > 1 else ''} generated in {', '.join(map(language_name, asked))}"
-        parts.append(_details(words, *(_in_language(language, texts) for language, texts in asked.items())))
+        parts.append(_details(words, *(_asked(language, texts) for language, texts in asked.items())))
     return parts
 
 
-def _in_language(language: str, texts: Sequence[str]) -> str:
+def _asked(language: str, texts: Sequence[str]) -> str:
+    return _in_language(f"Generated for it in {language_name(language)}", language, texts)
+
+
+def _in_language(heading: str, language: str, texts: Sequence[str]) -> str:
     items = [element("li", escaped(words), dir="auto", lang=language) for words in texts]
-    return element("h4", f"Generated for it in {escaped(language_name(language))}") + element("ul", *items)
+    return element("h4", escaped(heading)) + element("ul", *items)
 
 
 def _warnings(report: Report) -> str:
