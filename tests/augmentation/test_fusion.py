@@ -73,9 +73,7 @@ def test_what_cannot_be_fused_with_is_refused(fusion: str, alphas: list[float], 
 
 def test_a_doubtful_fusion_is_warned_of() -> None:
     assert fusion_warnings("sum", "passages", (35, 35), False) == fusion_warnings("mean", "passages", (0, 35), False) == []
-    assert (
-        fusion_warnings("unit_mean", "passages", (0, 35), True) == []
-    )
+    assert fusion_warnings("unit_mean", "passages", (0, 35), True) == []
     (longer,) = fusion_warnings("sum", "passages", (30, 35), False)
     assert longer.startswith("fusion=sum with 30 to 35 companions: those with more get longer vectors and higher scores")
     (drowned,) = fusion_warnings("sum", "queries", (1, 8), False)
