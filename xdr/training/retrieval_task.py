@@ -17,7 +17,7 @@ from xdr.errors import UserError
 from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Gold, score
-from xdr.evaluation.significance import Comparison, compare_systems
+from xdr.evaluation.significance import Comparison, compare_systems, too_few_samples
 from xdr.retrieval.embeddings import EmbeddingStore, Layout, Selection
 from xdr.retrieval.faiss_search import Index, faiss_search
 from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
@@ -134,6 +134,7 @@ class RetrievalTask:
                     confidence=self.testing.confidence,
                     generator=generator,
                 )
+        warnings += too_few_samples(comparisons, self.testing.num_samples)
         return Answer(systems, rankings, comparisons, [*self.remarks, *self.warnings(), *warnings])
 
     def warnings(self) -> list[str]:
