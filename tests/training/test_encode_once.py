@@ -2,13 +2,16 @@
 
 import json
 from collections import defaultdict
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from torch import nn
 
 from tests.training.runs import run
 from tests.training.test_evaluate import QUICK_EVALUATION
@@ -16,6 +19,7 @@ from xdr.augmentation.generated_source import import_generated
 from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
+from xdr.errors import DataError
 from xdr.models.open_encoder import open_encoder
 from xdr.models.small import build_small_bert
 from xdr.models.tokenization import Reading
@@ -96,3 +100,17 @@ def test_a_sweep_over_the_number_of_questions_encodes_once(trained_encoder: Path
     assert len({folder.parent for folder in folders}) == 1 and len(folders) == 12
     found = [json.loads((tmp_path / "run" / job / "metrics.json").read_text()) for job in ("0", "1")]
     assert found[0]["baseline"] == found[1]["baseline"] and found[0]["mean-a0.3"] != found[1]["mean-a0.3"], output
+
+
+def test_vectors_that_are_no_numbers_are_refused_by_the_passages_id(job: EncodingJob, tmp_path: Path) -> None:
+    """The vector of one piece is spoilt, and the first passage that has it is named."""
+    broken = deepcopy(job.queries)
+    embeddings = broken.get_submodule("backbone.embeddings.word_embeddings")
+    assert isinstance(embeddings, nn.Embedding)
+    texts = [set(job.reader.passages([passage]).ids_T.tolist()) for passage in job.store]
+    row = next(row for row in range(60, 144) if texts[row] - set().union(*texts[:row]))
+    piece = min(texts[row] - set().union(*texts[:row]))
+    with torch.no_grad():
+        embeddings.weight[piece] = torch.nan
+    with pytest.raises(DataError, match=f"the vector of the passage '{job.store[row].passage_id}' holds NaN or infinity"):
+        encoded(replace(job, queries=broken, generated=None), tmp_path)
