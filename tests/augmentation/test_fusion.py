@@ -3,7 +3,7 @@ import torch
 
 from xdr.augmentation.fusion import Fusion, fuse, fused_families, fusion_warnings, require_alphas, system_name
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import Layout
+from xdr.retrieval.layout import Layout
 
 PASSAGES = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
 SUMS = torch.tensor([[0.0, 10.0], [0.0, 0.0]])

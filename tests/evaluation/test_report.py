@@ -10,23 +10,13 @@ import pytest
 from rich.console import Console
 
 from xdr.evaluation.charts import differences_limits
+from xdr.evaluation.findings import answer, findings
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.evaluation.report import (
-    FusedSystem,
-    MovedQuery,
-    Report,
-    alpha_curves,
-    answer,
-    as_terminal_table,
-    choose_systems,
-    findings,
-    most_moved,
-    p_phrase,
-    p_text,
-    signed_points,
-)
+from xdr.evaluation.report import FusedSystem, MovedQuery, Report, alpha_curves, choose_systems, most_moved
 from xdr.evaluation.report_html import render
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, compare_systems
+from xdr.evaluation.terminal_table import as_terminal_table
+from xdr.evaluation.wording import p_phrase, p_text, signed_points
 
 Hits = Mapping[str, Sequence[float]]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xdr.models.encoding import encode_companions, encode_texts
 from xdr.models.texts import Texts
 from xdr.models.tokenization import TextReader
-from xdr.retrieval.embeddings import Layout
+from xdr.retrieval.layout import Layout
 from xdr.text.records import GeneratedTexts, Passage
 
 ROWS_AT_ONCE = 1024

@@ -17,8 +17,8 @@ from typing import Literal, TypeAlias, get_args
 from torch import Tensor
 
 from xdr.errors import UserError, did_you_mean, shown
-from xdr.retrieval.embeddings import Selection
-from xdr.retrieval.search import BlockVectors, Family
+from xdr.retrieval.families import BlockVectors, Family
+from xdr.retrieval.layout import Selection
 
 Fusion: TypeAlias = Literal["sum", "mean", "unit_mean", "hyde_mean"]
 Alpha: TypeAlias = float | None
@@ -90,7 +90,9 @@ def fusion_warnings(fusion: Fusion, side: Side, counts: tuple[int, int], unit_no
             "passages": "those with more get longer vectors and higher scores whatever they say",
             "queries": "the more a query has, the less of its own is left",
         }[side]
-        found.append(f"fusion=sum with {least} to {greatest} companions: {effect}; mean and unit_mean do not depend on it")
+        found.append(
+            f"fusion=sum with {least} to {greatest} companions: {effect}; mean and unit_mean do not depend on their number"
+        )
     if fusion in ("sum", "mean") and unit_norms:
         effect = {
             "passages": "fused vectors have norms of their own, which decide part of a ranking; unit_mean keeps them at 1",

@@ -18,10 +18,12 @@ from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Gold, score
 from xdr.evaluation.significance import Comparison, compare_systems, too_few_samples
-from xdr.retrieval.embeddings import EmbeddingStore, Layout, Selection
+from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Index, faiss_search
+from xdr.retrieval.families import Family
+from xdr.retrieval.layout import Layout, Selection
 from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
-from xdr.retrieval.search import Family, search
+from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
 
 BASELINE = "baseline"
