@@ -69,11 +69,9 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     from xdr.models.generator_folder import open_generator
     from xdr.models.query_generator import Task
     from xdr.storage.files import write_json
-    from xdr.storage.fingerprint import fingerprint
     from xdr.text.languages import language_codes
-    from xdr.text.records import Passage
     from xdr.training.generate import Request, generate_collection
-    from xdr.training.sources import Listed, Sources
+    from xdr.training.sources import Sources, queries_as_sources
 
     transformers_logging.disable_progress_bar()
     order = Order(
@@ -93,9 +91,8 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
         store = _collection(settings, benchmark, console)
         sources, sources_fingerprint = store, store.fingerprint
     else:
-        queries = list(benchmark.queries(wanted["split"], Problems(settings.data.strict)))
-        sources = Listed([Passage(query.query_id, "", query.text, query.language) for query in queries])
-        sources_fingerprint = fingerprint([[query.query_id, query.text] for query in queries])
+        queries = queries_as_sources(benchmark.queries(wanted["split"], Problems(settings.data.strict)))
+        sources, sources_fingerprint = queries, queries.fingerprint
     generated = generate_collection(
         generator,
         reader,

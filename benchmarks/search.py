@@ -35,7 +35,8 @@ def noisy(rng: np.random.Generator, centres_ND: NDArray[np.float32]) -> NDArray[
 
 
 def make_store(folder: Path, num_passages: int, dimension: int) -> None:
-    from xdr.retrieval.embeddings import Layout, create_embeddings, writing_shard
+    from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
+    from xdr.retrieval.layout import Layout
 
     num_shards = -(-num_passages // SHARD_ROWS)
     ledger = create_embeddings(folder, num_shards, Layout(dimension, "total"), {"made_by": "benchmark"})

@@ -6,9 +6,11 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from callbacks.wandb_logger import log_table
+from xdr.evaluation.findings import answer
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.report import Report, answer, as_terminal_table, best_system
+from xdr.evaluation.report import Report, best_system
 from xdr.evaluation.significance import RANDOMISATION
+from xdr.evaluation.terminal_table import as_terminal_table
 from xdr.training.encode import EncodingJob
 from xdr.training.report_answer import write_answer
 from xdr.training.retrieval_task import Answer, RetrievalTask

@@ -277,6 +277,7 @@ class FusionConf(Enum):
     sum = "sum"
     mean = "mean"
     unit_mean = "unit_mean"
+    hyde_mean = "hyde_mean"
 
 
 class KeepConf(Enum):

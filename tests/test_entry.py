@@ -124,7 +124,7 @@ def test_every_experiment_composes_and_binds() -> None:
             elif script == "train":
                 assert binds(settings.model, "objective", "optimizer")
             elif settings.stage.name == "generate":
-                assert entry.plain(settings.augmentation)["generation"]["number"] == 5
+                assert entry.plain(settings.augmentation)["generation"]["number"] > 0
 
 
 def scripts_of(experiment: str) -> list[str]:

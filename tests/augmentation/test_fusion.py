@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from xdr.augmentation.fusion import Fusion, fuse, fused_families, fusion_warnings, hyde_mean, require_alphas, system_name
+from xdr.augmentation.fusion import Fusion, fuse, fused_families, fusion_warnings, require_alphas, system_name
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import Layout
+from xdr.retrieval.layout import Layout
 
 PASSAGES = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
 SUMS = torch.tensor([[0.0, 10.0], [0.0, 0.0]])
@@ -35,17 +35,18 @@ def test_at_alpha_zero_nothing_is_fused(fusion: Fusion) -> None:
 
 
 def test_hydes_query_is_the_mean_of_the_query_and_its_passages() -> None:
-    """(3, 4) and two passages that add up to (0, 5): (1, 3). That is `mean` with alpha 2/3."""
-    queries, sums, counts = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 5.0]]), torch.tensor([2])
-    assert hyde_mean(queries, sums, counts).tolist() == [[1.0, 3.0]]
-    assert torch.allclose(fuse("mean", queries, sums, counts, 2 / 3), torch.tensor([[1.0, 3.0]]))
+    """(3, 4) and two passages that add up to (0, 5): (1, 3). That is `mean` with alpha 2/3. Alone it is the query."""
+    queries, sums, counts = torch.tensor([[3.0, 4.0]] * 2), torch.tensor([[0.0, 5.0], [0.0, 0.0]]), torch.tensor([2, 0])
+    assert fuse("hyde_mean", queries, sums, counts, None).tolist() == [[1.0, 3.0], [3.0, 4.0]]
+    assert torch.allclose(fuse("mean", queries, sums, counts, 2 / 3)[0], torch.tensor([1.0, 3.0]))
 
 
 def test_systems_are_named_by_fusion_and_alpha() -> None:
     assert system_name("sum", 0.01) == "sum-a0.01"
     assert system_name("unit_mean", 0.2, "fi-n3") == "unit_mean-a0.2-fi-n3"
+    assert [system_name("hyde_mean", alpha) for alpha in require_alphas("hyde_mean", [])] == ["hyde_mean"]
     selection = Layout(2, "total").select()
-    (family,) = fused_families("sum", [0.1, 0.0], selection)
+    (family,) = fused_families("sum", require_alphas("sum", [0.1, 0.0]), selection)
     assert (family.systems, family.weights) == (("sum-a0", "sum-a0.1"), (0.0, 0.1))
     assert [family.systems for family in fused_families("unit_mean", [0.1, 0.2], selection)] == [
         ("unit_mean-a0.1",),
@@ -59,7 +60,8 @@ def test_systems_are_named_by_fusion_and_alpha() -> None:
         ("sum", [0.1, 1.5], "from 0 to 1, and 1.5 came"),
         ("sum", [-0.1], "from 0 to 1, and -0.1 came"),
         ("sum", [float("nan")], "from 0 to 1, and nan came"),
-        ("sum", [], "an empty list came"),
+        ("sum", [], "a number or a list of numbers, and none came"),
+        ("hyde_mean", [0.1], r"takes no alpha, and \[0.1\] came; set augmentation.alpha=null"),
         ("sum", [0.1, 0.1], "each value once"),
         ("unit-mean", [0.1], "not 'unit-mean'. did you mean 'unit_mean'?"),
     ],
@@ -70,14 +72,17 @@ def test_what_cannot_be_fused_with_is_refused(fusion: str, alphas: list[float], 
 
 
 def test_a_doubtful_fusion_is_warned_of() -> None:
-    def warnings(fusion: Fusion, counts: tuple[int, int], unit_norms: bool) -> list[str]:
-        return fusion_warnings(fusion, side="passages", companions="generated_queries", counts=counts, unit_norms=unit_norms)
-
-    assert warnings("sum", (35, 35), False) == warnings("mean", (0, 35), True) == warnings("unit_mean", (0, 35), True) == []
-    (varying,) = warnings("sum", (30, 35), False)
-    assert varying.startswith("fusion=sum with 30 to 35 companions")
-    (unit_norms,) = warnings("sum", (35, 35), True)
-    assert "unit norms" in unit_norms
-    assert "no vector has a companion" in warnings("mean", (0, 0), False)[0]
-    (wrong_side,) = fusion_warnings("mean", side="queries", companions="generated_queries", counts=(5, 5), unit_norms=False)
-    assert wrong_side.startswith("generated queries are fused into queries")
+    assert fusion_warnings("sum", "passages", (35, 35), False) == fusion_warnings("mean", "passages", (0, 35), False) == []
+    assert fusion_warnings("unit_mean", "passages", (0, 35), True) == []
+    (longer,) = fusion_warnings("sum", "passages", (30, 35), False)
+    assert longer.startswith("fusion=sum with 30 to 35 companions: those with more get longer vectors and higher scores")
+    (drowned,) = fusion_warnings("sum", "queries", (1, 8), False)
+    assert "the more a query has, the less of its own is left" in drowned
+    for fusion in ("sum", "mean"):
+        (norms,) = fusion_warnings(fusion, "passages", (35, 35), True)  # type: ignore[arg-type]
+        assert norms.startswith(f"fusion={fusion} with an encoder of unit norms: fused vectors have norms of their own")
+        (share,) = fusion_warnings(fusion, "queries", (8, 8), True)  # type: ignore[arg-type]
+        assert "alpha is not its share" in share
+    assert fusion_warnings("mean", "queries", (0, 0), False) == [
+        "no vector has a companion: fusion=mean adds nothing to the queries"
+    ]

@@ -10,23 +10,13 @@ import pytest
 from rich.console import Console
 
 from xdr.evaluation.charts import differences_limits
+from xdr.evaluation.findings import answer, findings
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.evaluation.report import (
-    FusedSystem,
-    MovedQuery,
-    Report,
-    alpha_curves,
-    answer,
-    as_terminal_table,
-    choose_systems,
-    findings,
-    most_moved,
-    p_phrase,
-    p_text,
-    signed_points,
-)
+from xdr.evaluation.report import FusedSystem, MovedQuery, Report, alpha_curves, choose_systems, most_moved
 from xdr.evaluation.report_html import render
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, compare_systems
+from xdr.evaluation.terminal_table import as_terminal_table
+from xdr.evaluation.wording import p_phrase, p_text, signed_points
 
 Hits = Mapping[str, Sequence[float]]
 
@@ -292,7 +282,7 @@ def test_questions_in_the_querys_language_come_first_and_the_others_a_click_away
     card = page[page.index("ما هي أولى") : page.index("</article>")]
     assert '<li dir="auto" lang="ar">متى تأسست جامعة هلسنكي؟</li>' in card.split("<details")[1].partition("</details>")[2]
     assert "1 question generated in Finnish" in card
-    assert "beyond 100 → 2" in page and "3 → 41" in page and "No question was generated for this passage." in page
+    assert "beyond 100 → 2" in page and "3 → 41" in page and "Nothing was generated for it." in page
 
 
 def test_a_single_query_stretches_no_chart(sweep: Report) -> None:

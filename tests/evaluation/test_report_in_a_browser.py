@@ -142,6 +142,13 @@ def test_on_a_phone_the_table_scrolls_in_its_own_box_and_letters_stay_legible(br
     assert browser.value(f"Math.min(...{letters})") >= 10
 
 
+def test_on_a_phone_the_first_systems_p_is_in_sight(browser: Browser, page: Path) -> None:
+    browser.open(page, 390)
+    for column in range(3):  # value, difference, p
+        edge = f"document.querySelectorAll('thead tr:last-child th')[{column}].getBoundingClientRect().right"
+        assert browser.value(edge) <= 390
+
+
 def test_a_script_in_a_query_is_shown_and_not_run(browser: Browser, page: Path) -> None:
     browser.open(page, 1280)
     assert browser.value("document.scripts.length") == 0

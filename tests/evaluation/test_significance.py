@@ -9,7 +9,7 @@ from xdr.errors import UserError
 from xdr.evaluation.paired_tests import effect_size, holm, t_test_p
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.resampling import all_sign_sums, flipped_means, resampled_means, sign_flip_p
-from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison, compare_systems
+from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison, compare_systems, too_few_samples
 
 Generator = np.random.Generator
 
@@ -128,6 +128,22 @@ def test_the_family_is_every_comparison_of_the_metric() -> None:
         assert [c.corrected_p[test] for c in found] == holm([c.p[test] for c in found])  # type: ignore[misc]
     family = "all comparisons of R@2kt with baseline, Holm: 6 x paired t-test, 6 x sign-flip randomisation"
     assert {c.family for c in found} == {family}
+
+
+def test_samples_too_few_for_the_family_are_said_to_be() -> None:
+    """Three systems, two languages and macro: 9 comparisons. Of 100 samples the least p is 1/101, and 9/101 is .089."""
+    systems = {name: system(fi=[0, 1, 0], ko=[1, 0, value]) for name, value in (("baseline", 0), ("a", 1), ("b", 1))}
+    systems["c"] = system(fi=[0, 1, 0], ko=[0, 0, 0])
+
+    def said(names: list[str], num_samples: int) -> list[str]:
+        settings = {"num_samples": num_samples, "confidence": 0.95, "generator": np.random.default_rng(0)}
+        chosen = {name: systems[name] for name in names}
+        return too_few_samples(compare_systems(chosen, "baseline", "R@2kt", **settings), num_samples)  # type: ignore[arg-type]
+
+    assert said(["baseline", "a"], 59) == said(["baseline", "a", "b", "c"], 10_000) == []
+    (sentence,) = said(["baseline", "a", "b", "c"], 100)
+    assert "too few for a family of 9 comparisons: no p can come out below 0.089 after correction. Set 180 or more" in sentence
+    assert too_few_samples([], 1) == []
 
 
 def test_a_comparison_is_plain_json() -> None:

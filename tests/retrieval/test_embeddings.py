@@ -6,7 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from xdr.errors import ArtefactError, DataError, UserError
-from xdr.retrieval.embeddings import EmbeddingStore, Layout, create_embeddings, writing_shard
+from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
+from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.retrieval.layout import Layout
 
 MADE_BY = {"encoder": "abc", "passage_length": 128}
 

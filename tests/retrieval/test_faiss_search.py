@@ -8,7 +8,8 @@ from xdr.augmentation.fusion import baseline_family, fused_families
 from xdr.errors import ArtefactError, UserError
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf, faiss_search
-from xdr.retrieval.search import Family, search
+from xdr.retrieval.families import Family
+from xdr.retrieval.search import search
 
 RNG = np.random.default_rng(0)
 QUERIES = RNG.standard_normal((15, 16)).astype(np.float32)

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -54,46 +53,6 @@ def test_written_scores_descend_strictly_so_that_no_reader_breaks_a_tie_otherwis
     assert [np.float32(score) for score in scores] == scores, "trec_eval reads float32, and still sees five scores"
     assert scores[0] == 1 and scores[4] > 1 - 1e-6
     assert read_run(tmp_path / "a.trec", Problems()) == {"q": ["a", "b", "c", "d", "e"]}
-
-
-Qrels: TypeAlias = dict[str, dict[str, int]]
-
-
-def tied_run(path: Path) -> tuple[Qrels, float]:
-    """100 queries whose every second score is tied, judged at random; and the mean reciprocal rank, counted in the ranking."""
-    rng = np.random.default_rng(0)
-    ids = [f"p{number}" for number in rng.permutation(300)]
-    scores_QC = np.repeat(rng.standard_normal((100, 20)).astype(np.float32), 2, axis=1)
-    rows_QC = np.stack([rng.choice(300, 40, replace=False) for _ in range(100)])
-    found = best(scores_QC, rows_QC, 30, lambda rows: [ids[row] for row in rows])
-    query_ids = [f"q{number}" for number in range(100)]
-    write_run(path, query_ids, found, lambda rows: [ids[row] for row in rows], "t")
-    qrels = {q: {ids[row]: 1 for row in rng.choice(rows, 3, replace=False)} for q, rows in zip(query_ids, rows_QC, strict=True)}
-    reciprocal_ranks = [
-        next((1 / rank for rank, row in enumerate(rows, 1) if ids[row] in qrels[query_id]), 0)
-        for query_id, rows in zip(query_ids, found.rows_QK, strict=True)
-    ]
-    return qrels, float(np.mean(reciprocal_ranks))
-
-
-def test_pytrec_eval_and_ir_measures_see_the_order_that_was_written(tmp_path: Path) -> None:
-    pytrec_eval, ir_measures = pytest.importorskip("pytrec_eval"), pytest.importorskip("ir_measures")
-    qrels, by_hand = tied_run(tmp_path / "run.trec")
-    with (tmp_path / "run.trec").open() as file:
-        values = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank", "ndcg_cut.10"}).evaluate(pytrec_eval.parse_run(file))
-    assert np.mean([value["recip_rank"] for value in values.values()]) == pytest.approx(by_hand)
-    wanted = [ir_measures.RR, ir_measures.nDCG @ 10]
-    measured = ir_measures.calc_aggregate(wanted, qrels, list(ir_measures.read_trec_run(str(tmp_path / "run.trec"))))
-    assert measured[ir_measures.RR] == pytest.approx(by_hand)
-    assert measured[ir_measures.nDCG @ 10] == pytest.approx(np.mean([value["ndcg_cut_10"] for value in values.values()]))
-
-
-@pytest.mark.slow  # ranx compiles itself when imported
-def test_ranx_sees_the_order_that_was_written(tmp_path: Path) -> None:
-    ranx = pytest.importorskip("ranx")
-    qrels, by_hand = tied_run(tmp_path / "run.trec")
-    run = ranx.Run.from_file(str(tmp_path / "run.trec"), kind="trec")
-    assert ranx.evaluate(ranx.Qrels(qrels), run, "mrr") == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from tests.retrieval.test_embeddings import store_of
 from xdr.augmentation.fusion import Fusion, baseline_family, fuse, fused_families
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import EmbeddingStore, Layout
+from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.retrieval.families import Family
+from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, merge_rankings
-from xdr.retrieval.search import Family, search
+from xdr.retrieval.search import search
 
 ALPHAS = [0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0]
 

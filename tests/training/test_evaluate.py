@@ -27,13 +27,6 @@ QUICK_EVALUATION = [
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder") / "run"
-    run(folder, "trainer.max_epochs=1", "model.reading.query_length=24")  # sentence-transformers has one length for both
-    return folder
-
-
-@pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated")
     run(folder / "generator", "trainer.max_epochs=1", quick=QUICK_GENERATOR)
@@ -70,9 +63,9 @@ def vectors(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def whole(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(trained_encoder: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    output = evaluate(folder, f"checkpoint={trained}", *augmented(generated))
+    output = evaluate(folder, f"checkpoint={trained_encoder}", *augmented(generated))
     assert "baseline" in output and "The report is" in output
     return folder
 
@@ -95,7 +88,7 @@ def test_an_evaluation_leaves_its_files(whole: Path) -> None:
     assert len(runs(whole)["baseline.trec"].splitlines()) == 1152 * 100
 
 
-def test_sentence_transformers_own_evaluator_finds_the_same(whole: Path, trained: Path) -> None:
+def test_sentence_transformers_own_evaluator_finds_the_same(whole: Path, trained_encoder: Path) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
@@ -113,7 +106,7 @@ def test_sentence_transformers_own_evaluator_finds_the_same(whole: Path, trained
         precision_recall_at_k=[1, 10, 100],
         map_at_k=[100],
     )
-    model = SentenceTransformer(str(trained / "encoder"), device="cpu")
+    model = SentenceTransformer(str(trained_encoder / "encoder"), device="cpu")
     theirs = judge(model)
     rows = pq.read_table(whole / "per_query.parquet").to_pylist()
     for metric, name in (("recall@1", "recall@1"), ("recall@10", "recall@10"), ("MRR@10", "mrr@10"), ("nDCG@10", "ndcg@10")):
@@ -122,8 +115,8 @@ def test_sentence_transformers_own_evaluator_finds_the_same(whole: Path, trained
         assert sum(ours) / len(ours) == pytest.approx(value, abs=2e-3), f"{metric}: fp16 on disk may order near ties otherwise"
 
 
-def test_two_processes_find_what_one_finds(whole: Path, trained: Path, generated: Path, tmp_path: Path) -> None:
-    evaluate(tmp_path / "run", f"checkpoint={trained}", *augmented(generated), "trainer.devices=2")
+def test_two_processes_find_what_one_finds(whole: Path, trained_encoder: Path, generated: Path, tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", f"checkpoint={trained_encoder}", *augmented(generated), "trainer.devices=2")
     assert vectors(tmp_path / "run") == vectors(whole)
     assert metrics(tmp_path / "run") == metrics(whole)
     assert runs(tmp_path / "run") == runs(whole)
@@ -148,9 +141,9 @@ def encode_with_kills(folder: Path, arguments: Sequence[str], num_kills: int, se
 
 
 def test_killed_while_encoding_it_goes_on_to_the_same_bytes(
-    whole: Path, trained: Path, generated: Path, tmp_path: Path
+    whole: Path, trained_encoder: Path, generated: Path, tmp_path: Path
 ) -> None:
-    arguments = [f"checkpoint={trained}", *augmented(generated)]
+    arguments = [f"checkpoint={trained_encoder}", *augmented(generated)]
     encode_with_kills(tmp_path / "run", arguments, 2, 1)
     evaluate(tmp_path / "run", *arguments)
     assert vectors(tmp_path / "run") == vectors(whole)
@@ -159,9 +152,9 @@ def test_killed_while_encoding_it_goes_on_to_the_same_bytes(
 
 @pytest.mark.slow
 def test_killed_ten_times_while_encoding_it_goes_on_to_the_same_bytes(
-    whole: Path, trained: Path, generated: Path, tmp_path: Path
+    whole: Path, trained_encoder: Path, generated: Path, tmp_path: Path
 ) -> None:
-    arguments = [f"checkpoint={trained}", *augmented(generated), "search.shard_size=2"]
+    arguments = [f"checkpoint={trained_encoder}", *augmented(generated), "search.shard_size=2"]
     evaluate(tmp_path / "one", *arguments)
     assert encode_with_kills(tmp_path / "two", arguments, 10, 2) >= 3
     evaluate(tmp_path / "two", *arguments)
@@ -169,13 +162,13 @@ def test_killed_ten_times_while_encoding_it_goes_on_to_the_same_bytes(
     assert metrics(tmp_path / "two") == metrics(tmp_path / "one") == metrics(whole)
 
 
-def test_a_checkpoint_gives_what_the_folder_of_its_training_gives(trained: Path, whole: Path, tmp_path: Path) -> None:
-    evaluate(tmp_path / "run", f"checkpoint={trained / 'checkpoints' / 'best.ckpt'}")
+def test_a_checkpoint_gives_what_the_folder_of_its_training_gives(trained_encoder: Path, whole: Path, tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", f"checkpoint={trained_encoder / 'checkpoints' / 'best.ckpt'}")
     assert metrics(tmp_path / "run")["baseline"] == metrics(whole)["baseline"]
 
 
-def test_earlier_evaluations_are_compared_with(whole: Path, trained: Path, tmp_path: Path) -> None:
-    evaluate(tmp_path / "run", f"checkpoint={trained}", f"compare_to=[{whole}]")
+def test_earlier_evaluations_are_compared_with(whole: Path, trained_encoder: Path, tmp_path: Path) -> None:
+    evaluate(tmp_path / "run", f"checkpoint={trained_encoder}", f"compare_to=[{whole}]")
     found = metrics(tmp_path / "run")
     assert found["run:unit_mean-a0.1"] == metrics(whole)["unit_mean-a0.1"]
     comparisons = json.loads((tmp_path / "run" / "significance.json").read_text())["comparisons"]
@@ -201,10 +194,10 @@ def test_earlier_evaluations_are_compared_with(whole: Path, trained: Path, tmp_p
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(
-    trained: Path, generated: Path, tmp_path: Path, arguments: list[str], problem: str
+    trained_encoder: Path, generated: Path, tmp_path: Path, arguments: list[str], problem: str
 ) -> None:
     filled = [argument.replace("{generated}", str(generated)) for argument in arguments]
-    process = start(tmp_path / "run", f"checkpoint={trained}", *filled, quick=QUICK_EVALUATION, script="evaluate.py")
+    process = start(tmp_path / "run", f"checkpoint={trained_encoder}", *filled, quick=QUICK_EVALUATION, script="evaluate.py")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output
     assert problem in output, output

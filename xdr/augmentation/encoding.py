@@ -3,7 +3,7 @@
 N passages, G groups of questions as `Layout` keeps them, D dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xdr.models.encoding import encode_companions, encode_texts
+from xdr.models.texts import Texts
 from xdr.models.tokenization import TextReader
-from xdr.retrieval.embeddings import Layout
+from xdr.retrieval.layout import Layout
 from xdr.text.records import GeneratedTexts, Passage
 
 ROWS_AT_ONCE = 1024
@@ -43,6 +44,25 @@ class Encoders:
         self, generated: Sequence[GeneratedTexts], layout: Layout, most: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """(sums_GND, counts_GN) of the first `most` questions (0: of all) in each of the layout's languages."""
+        return self._sums(self.queries, self.reader.queries, generated, layout, most)
+
+    def encode_written(
+        self, generated: Sequence[GeneratedTexts], layout: Layout, most: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same of passages that were written for queries; read and encoded as passages are."""
+        return self._sums(self.passages, self._read_untitled, generated, layout, most)
+
+    def _read_untitled(self, texts: Sequence[str]) -> Texts:
+        return self.reader.passages([Passage("", "", text) for text in texts])
+
+    def _sums(
+        self,
+        encoder: nn.Module,
+        read: Callable[[Sequence[str]], Texts],
+        generated: Sequence[GeneratedTexts],
+        layout: Layout,
+        most: int,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         owners, slots, texts = [], [], []
         places = {name: place for place, name in enumerate(layout.groups)}
         for row, its in enumerate(generated):
@@ -56,8 +76,8 @@ class Encoders:
         if not texts:
             return np.zeros((*counts_SN.shape, layout.dimension), np.float32), counts_SN
         sums_SND = encode_companions(
-            self.queries,
-            self.reader.queries(texts),
+            encoder,
+            read(texts),
             torch.tensor(owners),
             torch.tensor(slots),
             len(generated),

@@ -1,47 +1,19 @@
 """Charts as SVG, to stand in a page: its style sheet colours them. They are drawn for the width of a phone, where they are
 shown at their own size."""
 
-import html
 import math
-import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
 
+from xdr.evaluation.markup import element, escaped
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.report import (
-    TEST,
-    AlphaCurve,
-    MovedQuery,
-    group_name,
-    is_significant,
-    p_phrase,
-    p_text,
-    points,
-    signed_points,
-)
+from xdr.evaluation.report import TEST, AlphaCurve, MovedQuery, is_significant
 from xdr.evaluation.significance import Comparison
+from xdr.evaluation.wording import group_name, p_phrase, p_text, points, signed_points
 
 Scale = Callable[[float], float]
 Limits = tuple[float, float]
-
-_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def escaped(text: str) -> str:
-    """For text and for attributes. Control characters and halves of surrogate pairs stand in no document, whatever its data
-    holds."""
-    return html.escape(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text))
-
-
-def element(name: str, *content: str, **attributes: str | float) -> str:
-    """`content` is markup already. `class_` writes `class`, `aria_label` writes `aria-label`."""
-    written = "".join(f' {key.strip("_").replace("_", "-")}="{_written(value)}"' for key, value in attributes.items())
-    return f"<{name}{written}>{''.join(content)}</{name}>"
-
-
-def _written(value: str | float) -> str:
-    return escaped(value) if isinstance(value, str) else f"{round(value, 2):g}"
 
 
 def differences_limits(comparisons: Sequence[Comparison]) -> Limits:

@@ -2,16 +2,11 @@
 and times 100 wherever they are shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
 from xdr.evaluation.per_query import MACRO, Means
-from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
-from xdr.text.languages import LANGUAGES
+from xdr.evaluation.significance import RANDOMISATION, Comparison
 
 TEST = RANDOMISATION
 """The test whose corrected p decides, for it assumes nothing about values that are 0 or 1; the t-test is told beside it."""
@@ -33,8 +28,8 @@ class FusedSystem:
 
 @dataclass(frozen=True)
 class MovedQuery:
-    """Ranks are of the best placed relevant passage, and None beyond the depth of the ranking. `questions` were generated for
-    that passage, by language."""
+    """Ranks are of the best placed relevant passage, and None beyond the depth of the ranking. By language: `questions` that
+    were generated for that passage, `passages` that were written for the query."""
 
     query_id: str
     language: str
@@ -44,6 +39,7 @@ class MovedQuery:
     rank_before: int | None
     rank_after: int | None
     questions: Mapping[str, Sequence[str]]
+    passages: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def rose(self) -> bool:
@@ -53,7 +49,7 @@ class MovedQuery:
 @dataclass(frozen=True)
 class Report:
     """`systems` has the baseline first, and `comparisons` each of the others against it by every metric. `fused` tells what a
-    system's name stands for; systems that fuse nothing are not in it. `moved` went from baseline to `moved_system`, in
+    system's name stands for; systems without an alpha are not in it. `moved` went from baseline to `moved_system`, in
     rankings of `depth` passages."""
 
     title: str
@@ -205,133 +201,3 @@ def most_moved(
             (risen if after < before else fallen).append(far)
     first, last = ([query_id for _, _, query_id in sorted(moves)[:most]] for moves in (risen, fallen))
     return first, last
-
-
-def answer(report: Report) -> str:
-    """In one sentence: did the headline metric rise, by how much, is that significant after correction, at which n?"""
-    metric, baseline = report.headline_metric, report.means[report.baseline][report.headline_metric]
-    over = f"over {len(baseline.by_language)} languages" if len(baseline.by_language) > 1 else _only_language(baseline)
-    if len(report.systems) == 1:
-        n = f"n = {baseline.num_queries:,}"
-        return f"{metric} of {report.baseline} is {points(baseline.macro)} {over} ({n}); nothing was compared with it."
-    best = best_system(report.systems[1:], report.means, metric)
-    comparison = report.comparison(best, metric)
-    before, after = points(baseline.macro), points(report.value(best, metric))
-    size = points(abs(comparison.mean_difference))
-    size = f"{size} points" if float(size) else "less than 0.1 points"
-    change = f"rose by {size}" if comparison.mean_difference > 0 else f"fell by {size}"
-    change = f"{change}, from {before} to {after}," if comparison.mean_difference else f"stayed at {before}"
-    return f"{metric} {over} {change} with {best} (n = {comparison.n:,}): {_verdict(comparison)}."
-
-
-def _only_language(means: Means) -> str:
-    return f"in {language_name(next(iter(means.by_language)))}"
-
-
-def _verdict(comparison: Comparison) -> str:
-    p, other_p = comparison.corrected_p[TEST], comparison.corrected_p[T_TEST]
-    if p is None or comparison.note == "no query differs":
-        return comparison.note
-    found = "significant after correction" if is_significant(comparison) else "not significant after correction"
-    if other_p is None or is_significant(comparison, T_TEST) == is_significant(comparison):
-        return f"{found} ({p_phrase(p)})"
-    return f"{found} by {TEST} ({p_phrase(p)}), though the {T_TEST} says otherwise ({p_phrase(other_p)})"
-
-
-def findings(report: Report) -> list[str]:
-    """What the answer leaves out, a sentence each: the languages one by one, where no test was possible, and the choice."""
-    if len(report.systems) == 1:
-        return []
-    metric = report.headline_metric
-    best = best_system(report.systems[1:], report.means, metric)
-    each = [report.comparison(best, metric, language) for language in report.languages(metric)]
-    significant = [f"{language_name(c.language)} ({signed_points(c.mean_difference)})" for c in each if is_significant(c)]
-    untested = [language_name(c.language) for c in each if c.corrected_p[TEST] is None]
-    found = []
-    if len(each) > 1:
-        where = f"in {len(significant)} of {len(each)}: {', '.join(significant)}" if significant else "in none"
-        found.append(f"Language by language the difference is significant {where}.")
-    if untested and len(each) > 1:
-        found.append(f"No test is possible in {', '.join(untested)}: there is one query, which macro counts as a language.")
-    if len(report.systems) > 2:
-        others = f"{best} has the highest macro {metric} of the {len(report.systems) - 1} systems beside {report.baseline}"
-        found.append(f"{others}, chosen on these very queries, which flatters it; p is corrected for all of them.")
-    return found
-
-
-def as_terminal_table(report: Report, metric: str) -> Table:
-    """Languages by systems: each value, its difference from the baseline and the corrected p. At most 100 columns wide."""
-    choice = choose_systems(report, metric)
-    means = report.means[report.baseline][metric]
-    table = Table(
-        title=f"{metric} x 100", title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    table.add_column("")
-    table.add_column("n", justify="right")
-    table.add_column(escape(report.baseline), justify="right", overflow="fold")
-    for system in choice.systems:
-        table.add_column(escape(system), justify="right", overflow="fold")
-    for language in report.groups(metric):
-        if language == MACRO:
-            table.add_section()
-        n = means.num_by_language.get(language, means.num_queries)
-        cells = [_terminal_cell(report, system, metric, language) for system in choice.systems]
-        table.add_row(group_name(language), f"{n:,}", points(report.value(report.baseline, metric, language)), *cells)
-    table.caption = escape("\n".join([*_legend(report, metric, choice), *([choice.how] if choice.how else [])]))
-    return table
-
-
-def _terminal_cell(report: Report, system: str, metric: str, language: str) -> str:
-    comparison = report.comparison(system, metric, language)
-    value = points(report.value(system, metric, language))
-    mark = "*" if is_significant(comparison) else " "
-    return f"{value} {signed_points(comparison.mean_difference):>6} {p_text(comparison.corrected_p[TEST]):>5}{mark}"
-
-
-def _legend(report: Report, metric: str, choice: Choice) -> list[str]:
-    if not choice.systems:
-        return []
-    comparison = report.comparison(choice.systems[0], metric)
-    notes = {report.comparison(s, metric, g).note for s in choice.systems for g in report.groups(metric)}
-    return [
-        f"Each: value, difference from {report.baseline}, corrected p; n queries. {legend(comparison)}",
-        *sorted(note for note in notes if note),
-    ]
-
-
-def legend(comparison: Comparison) -> str:
-    """What a mark in a table says: the level, the test, the pairing, the correction."""
-    level = f"{1 - comparison.confidence:g}"
-    return f"* p up to {level}: {TEST}, paired by {comparison.pairing}, corrected over {comparison.family}."
-
-
-def group_name(language: str) -> str:
-    return "Macro mean" if language == MACRO else language_name(language)
-
-
-def language_name(code: str) -> str:
-    return LANGUAGES[code].name if code in LANGUAGES else code
-
-
-def points(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def signed_points(difference: float) -> str:
-    """+1.9, −0.3, 0.0."""
-    size = points(abs(difference))
-    return size if float(size) == 0 else ("+" if difference > 0 else "\N{MINUS SIGN}") + size
-
-
-def p_text(p: float | None) -> str:
-    """.012; < .001; 1 for 1 alone."""
-    if p is None:
-        return "none"
-    if p >= 0.9995:
-        return "1" if p == 1 else ">.999"
-    return "<.001" if p < 0.0005 else f"{p:.3f}".removeprefix("0")
-
-
-def p_phrase(p: float) -> str:
-    text = p_text(p)
-    return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"

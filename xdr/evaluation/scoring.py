@@ -69,7 +69,7 @@ def score(
     answers = answer_recall(queries, rankings, text_of, budgets) if budgets else {}
     if short := max((found.num_short for found in answers.values()), default=0):
         warnings.append(
-            f"{short:,} rankings hold fewer than {max(budgets):,} tokens: with a larger search.depth "
+            f"{short:,} of {len(queries):,} rankings hold fewer than {max(budgets):,} tokens: with a larger search.depth "
             f"R@{max(budgets) // 1000}kt could only be higher"
         )
     systems = {}

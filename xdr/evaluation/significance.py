@@ -5,6 +5,7 @@ assumes nothing about values that are 0 or 1. Both test the very number that is 
 means, its queries weighted accordingly. p-values are corrected by Holm's method over all comparisons of one metric.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -39,6 +40,8 @@ class Comparison:
     corrected_p: Mapping[str, float | None]
     effect_size: float | None
     family: str
+    family_size: Mapping[str, int]
+    """By test: those in which it was possible."""
     pairing: str
     note: str
 
@@ -92,6 +95,18 @@ def compare_systems(
     if len(languages) == 1:
         return [each for one in comparisons for each in (one, replace(one, language=MACRO))]
     return comparisons
+
+
+def too_few_samples(comparisons: Sequence[Comparison], num_samples: int) -> list[str]:
+    """A sentence if no difference can be significant: randomisation finds no p below 1 / (samples + 1), and Holm's method
+    multiplies the least by the size of the family."""
+    size, level = max(((each.family_size[RANDOMISATION], 1 - each.confidence) for each in comparisons), default=(0, 1.0))
+    if size / (num_samples + 1) <= level:
+        return []
+    return [
+        f"evaluation.num_samples={num_samples} is too few for a family of {size} comparisons: no p can come out below "
+        f"{size / (num_samples + 1):.2g} after correction. Set {math.ceil(size / level)} or more"
+    ]
 
 
 def _interval(resampled_M: Array, confidence: float) -> tuple[float, float]:
@@ -182,6 +197,7 @@ def _corrected(rows: Sequence[_Row], metric: str, baseline: str, confidence: flo
             corrected_p=corrected_p,
             effect_size=effect_size(row.strata),
             family=family,
+            family_size=sizes,
             pairing="query id",
             note=row.note,
         )

@@ -77,6 +77,7 @@ def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, reader: 
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     tokenizer = reader.pieces.tokenizer  # type: ignore[attr-defined]  # both kinds of pieces have one
     pieces = tokenizer.backend_tokenizer if isinstance(reader.pieces, HuggingFacePieces) else tokenizer
-    digest.update(pieces.to_str().encode())
+    described = json.loads(pieces.to_str()) | {"truncation": None, "padding": None}  # what its last call asked for
+    digest.update(json.dumps(described, sort_keys=True).encode())
     digest.update(json.dumps(asdict(reader.reading), sort_keys=True).encode())
     return digest.hexdigest()[:32]

@@ -10,167 +10,23 @@ order. N rows, D dimensions, G groups. A collection is read in blocks; only the 
 in memory does not grow with the collection.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xdr.errors import ArtefactError, DataError, UserError, shown
+from xdr.errors import ArtefactError, shown
+from xdr.retrieval.layout import Layout, Selection, layout_of
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 
 KIND = "embeddings"
-Keep: TypeAlias = Literal["none", "total", "language", "count"]
 Rows: TypeAlias = slice | NDArray[np.integer]
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The groups whose sums, added up, are the companion vector that is wanted."""
-
-    groups: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Which sums are kept. `total`: one. `language`: one a language. `count`: for every language and every c up to `count`, the
-    sum of the passage's *first* c queries in that language (of all, where it has fewer), so that any number of queries in any
-    languages is one group a language, and costs no more to read than all of them."""
-
-    dimension: int
-    keep: Keep = "none"
-    languages: tuple[str, ...] = ()
-    count: int = 0
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        if self.keep == "count":
-            return tuple(f"{language}/{c}" for language in self.languages for c in range(1, self.count + 1))
-        return {"none": (), "total": ("all",), "language": self.languages}[self.keep]
-
-    def groups_of(self, language: str, position: int) -> range:
-        """The groups that the passage's query number `position`, from 0, in `language` is added to."""
-        if self.keep == "total":
-            return range(1)
-        index = self.languages.index(language)
-        if self.keep == "language":
-            return range(index, index + 1)
-        return range(index * self.count + position, (index + 1) * self.count)
-
-    def select(self, languages: Sequence[str] | None = None, count: int | None = None) -> Selection:
-        """The companions in `languages` (default: all), the first `count` in each (default: all)."""
-        wanted = tuple(self.languages if languages is None else languages)
-        if self.keep == "none":
-            raise UserError("these embeddings hold passages alone; encode with augmentation.keep=total, language or count")
-        if languages is not None and (self.keep == "total" or not set(wanted) <= set(self.languages)):
-            raise UserError(
-                f"companions in {shown(list(wanted))} were asked for, and the embeddings keep {self._kept()}. "
-                "Encode with augmentation.keep=language and these languages"
-            )
-        if len(set(wanted)) < len(wanted) or (languages is not None and not wanted):
-            raise UserError(f"a selection names each language once, and at least one; {shown(list(wanted))} came")
-        if count is not None and (self.keep != "count" or not 1 <= count <= self.count):
-            raise UserError(
-                f"the first {count} companions were asked for, and the embeddings keep {self._kept()}. "
-                "Encode with augmentation.keep=count, and that many at least"
-            )
-        if self.keep == "total":
-            return Selection((0,))
-        first = [self.languages.index(language) for language in wanted]
-        if self.keep == "language":
-            return Selection(tuple(first))
-        return Selection(tuple(index * self.count + (count or self.count) - 1 for index in first))
-
-    def _kept(self) -> str:
-        if self.keep == "total":
-            return "one sum of all"
-        return f"{', '.join(self.languages)}" + (
-            f", up to {self.count} of each" if self.keep == "count" else ", all in one sum"
-        )
-
-
-def create_embeddings(folder: Path, num_shards: int, layout: Layout, made_by: Mapping[str, Json]) -> ShardLedger:
-    """The ledger to write shards into. `made_by` says what decides the vectors: the fingerprints of encoder, collection and
-    generated queries, and lengths; the layout joins it."""
-    layout_json: dict[str, Json] = {
-        "dimension": layout.dimension,
-        "keep": layout.keep,
-        "languages": list(layout.languages),
-        "count": layout.count,
-    }
-    return ShardLedger.create(folder, KIND, num_shards, {**made_by, "layout": layout_json})
-
-
-class ShardWriter:
-    """Takes a shard's vectors in any order of rows. Get one from `writing_shard`."""
-
-    def __init__(self, folder: Path, layout: Layout, passage_ids: Sequence[str]) -> None:
-        num_rows, groups = len(passage_ids), len(layout.groups)
-        assert num_rows, "a shard has at least one row"
-        self._ids = passage_ids
-        self._written = np.zeros(num_rows, bool)
-        self._passages_ND = _new_array(folder / "passages.npy", np.float16, (num_rows, layout.dimension))
-        self._has_companions = groups > 0
-        if groups:
-            self._companions_GND = _new_array(folder / "companions.npy", np.float16, (groups, num_rows, layout.dimension))
-            self._counts_GN = _new_array(folder / "counts.npy", np.uint16, (groups, num_rows))
-        ids = pa.record_batch([pa.array(passage_ids, pa.string())], names=["id"])
-        with pa.OSFile(str(folder / "ids.arrow"), "wb") as sink, pa.ipc.new_file(sink, ids.schema) as writer:
-            writer.write_batch(ids)
-
-    def put(
-        self,
-        rows: Rows,
-        passages_ND: NDArray[np.floating],
-        companions_GND: NDArray[np.floating] | None = None,
-        counts_GN: NDArray[np.integer] | None = None,
-    ) -> None:
-        """Rows of the shard, from 0. A value that is no number, or too large for float16, is refused with its passage's id."""
-        assert not self._written[rows].any(), "a row is written once"
-        assert (companions_GND is None) == (counts_GN is None) != self._has_companions
-        self._passages_ND[rows] = self._halved(passages_ND, rows, "the passage")
-        if companions_GND is not None and counts_GN is not None:
-            for group, companions_ND in enumerate(companions_GND):
-                self._companions_GND[group, rows] = self._halved(companions_ND, rows, "the companions of")
-            self._counts_GN[:, rows] = counts_GN
-        self._written[rows] = True
-
-    def _halved(self, vectors_ND: NDArray[np.floating], rows: Rows, of: str) -> NDArray[np.float16]:
-        with np.errstate(over="ignore"):
-            halved_ND = vectors_ND.astype(np.float16)
-        fine_N = np.isfinite(halved_ND).all(axis=1)
-        if not fine_N.all():
-            bad = np.arange(len(self._ids))[rows][~fine_N]
-            values = vectors_ND[int(np.argmin(fine_N))]
-            found = "NaN or infinity" if not np.isfinite(values).all() else f"{np.abs(values).max():g}, too large for float16"
-            raise DataError(
-                f"the vector of {of} '{self._ids[bad[0]]}' holds {found} ({len(bad):,} such in this batch)",
-                remedy="Is the encoder sound in the precision it runs in? Try fp32",
-            )
-        return halved_ND
-
-    def finish(self) -> None:
-        assert self._written.all(), f"{int((~self._written).sum()):,} rows were never written"
-        self._passages_ND.flush()
-        if self._has_companions:
-            self._companions_GND.flush()
-            self._counts_GN.flush()
-
-
-@contextmanager
-def writing_shard(ledger: ShardLedger, shard: int, passage_ids: Sequence[str]) -> Iterator[ShardWriter]:
-    """A shard that joins the ledger when the block ends with every row written, and not at all if it fails."""
-    with ledger.writing(shard) as folder:
-        writer = ShardWriter(folder, _layout(ledger), passage_ids)
-        yield writer
-        writer.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +84,7 @@ class EmbeddingStore:
         ledger = ShardLedger.open(folder, KIND)
         _refuse_unless_made_by(ledger, made_by or {})
         ledger.require_complete()
-        layout = _layout(ledger)
+        layout = layout_of(ledger)
         folders = [ledger.shard(shard, checksum=checksum) for shard in range(ledger.num_shards)]
         headers = [_read_headers(shard, layout) for shard in folders]
         first_rows = accumulate((num_rows for num_rows, _ in headers), initial=0)
@@ -279,12 +135,6 @@ class EmbeddingStore:
         return bool((np.abs(norms_N - 1) < 5e-3).all())
 
 
-def _layout(ledger: ShardLedger) -> Layout:
-    layout = ledger.made_by.get("layout")
-    assert isinstance(layout, dict), "create_embeddings makes the ledger"
-    return Layout(layout["dimension"], layout["keep"], tuple(layout["languages"]), layout["count"])
-
-
 def _refuse_unless_made_by(ledger: ShardLedger, wanted: Mapping[str, Json]) -> None:
     differing = [key for key in wanted if fingerprint(wanted[key]) != fingerprint(ledger.made_by.get(key))]
     if differing:
@@ -311,12 +161,3 @@ def _read_headers(folder: Path, layout: Layout) -> tuple[int, dict[str, int]]:
                 f"{folder / name} holds {array.dtype} {array.shape}, and the manifest says {wanted[name]}; remove {folder}"
             )
     return rows, {name: int(array.offset) for name, array in arrays.items()}
-
-
-def _new_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap:
-    """A mapped file whose space is taken at once: a full disk is then an error here, not a crash at some later write."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array

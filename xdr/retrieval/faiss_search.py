@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from xdr.errors import ArtefactError, UserError
 from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.retrieval.exact_scores import rank_pairs
 from xdr.retrieval.faiss_import import has_gpu, load_faiss
+from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.rankings import Rankings
-from xdr.retrieval.search import BlockVectors, Family, rank_pairs, refuse_unless_searchable
+from xdr.retrieval.search import refuse_unless_searchable
 from xdr.storage.files import read_json, replacing_file, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
 

@@ -18,7 +18,8 @@ from xdr.errors import UserError
 from xdr.models.fast_inference import prepared_for_inference
 from xdr.models.open_encoder import fingerprint_encoder
 from xdr.models.tokenization import TextReader
-from xdr.retrieval.embeddings import Keep, Layout, create_embeddings, writing_shard
+from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
+from xdr.retrieval.layout import Keep, Layout
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.training.shard_module import ShardModule

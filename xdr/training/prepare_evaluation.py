@@ -20,6 +20,7 @@ from xdr.evaluation.scoring import gold, usable
 from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf
 from xdr.storage.ledger import ShardLedger
 from xdr.training.retrieval_task import Fusing, RetrievalTask, Testing, require_languages_of
+from xdr.training.sources import queries_as_sources
 
 
 def index_of(search: Mapping[str, Any]) -> Index | None:
@@ -35,10 +36,17 @@ def fusing_of(augmentation: Mapping[str, Any], benchmark: Benchmark, store: Pass
     if "fusion" not in augmentation:
         return None
     alpha = augmentation["alpha"]
-    alphas = require_alphas(augmentation["fusion"], alpha if isinstance(alpha, list) else [alpha])
+    given = alpha if isinstance(alpha, list) else [] if alpha is None else [alpha]
+    alphas = require_alphas(augmentation["fusion"], given)
     generated = _generated(augmentation["source"], benchmark, store, artifacts_dir)
     languages = require_languages_of(generated, augmentation["languages"] or [])
-    return Fusing(augmentation["fusion"], alphas, generated, languages, augmentation["number"])
+    fusing = Fusing(augmentation["fusion"], alphas, generated, languages, augmentation["number"])
+    if fusing.side == "queries" and augmentation["keep"] != "total":
+        raise UserError(
+            f"augmentation.keep={augmentation['keep']} is of sums beside passages, and these texts were written for queries; "
+            "leave it out"
+        )
+    return fusing
 
 
 def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> GeneratedStore:
@@ -70,11 +78,11 @@ def retrieval_task(
     if not queries:
         raise UserError(f"evaluation.split={split} has no queries")
     if fusing is not None and fusing.side == "queries":
-        written_for = [text.source_id for text in fusing.companions]
-        if written_for != [query.query_id for query in queries]:
+        written = fusing.companions
+        if written.made_by.get("sources") != queries_as_sources(queries).fingerprint:
             raise UserError(
-                f"the passages in {fusing.companions.folder} were written for other queries ({len(written_for):,}) than those "
-                f"of evaluation.split={split} ({len(queries):,}); generate with augmentation.generation.split={split}"
+                f"the passages in {written.folder} were written for other queries ({len(written):,}) than those of "
+                f"evaluation.split={split} ({len(queries):,}); generate with augmentation.generation.split={split}"
             )
     judged_by = gold(queries, check_judgements(benchmark, split, store, problems), store.rows)
     kept, warnings = usable(metrics, judged_by)

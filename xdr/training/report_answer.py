@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from xdr.augmentation.fusion import system_name
+from xdr.augmentation.fusion import Side
 from xdr.evaluation.outcome import write_comparisons, write_environment, write_metrics
 from xdr.evaluation.per_query import means
 from xdr.evaluation.report import FusedSystem, MovedQuery, Report, best_system, most_moved
@@ -39,10 +39,9 @@ def report_of(task: RetrievalTask, answer: Answer, job: EncodingJob, headline: s
     own = [system for system in answer.rankings if system != BASELINE]
     best = best_system(own, averages, headline) if own else ""
     moved = _moved(task, answer.rankings, best) if best and task.gold.has_judgements else []
-    num_queries = len(task.gold.queries)
     return Report(
         title="Retrieval evaluation",
-        subtitle=f"{num_queries:,} queries over {len(task.store):,} passages",
+        subtitle=_subtitle(task),
         systems=(BASELINE, *(system for system in answer.systems if system != BASELINE)),
         metrics=metrics,
         headline_metric=headline,
@@ -57,11 +56,23 @@ def report_of(task: RetrievalTask, answer: Answer, job: EncodingJob, headline: s
     )
 
 
+def _subtitle(task: RetrievalTask) -> str:
+    over = f"{len(task.gold.queries):,} queries over {len(task.store):,} passages"
+    if task.fusing is None:
+        return over
+    fused = {
+        "passages": "Questions generated about a passage are fused into its vector",
+        "queries": "Passages written for a query are fused into its vector",
+    }[task.fusing.side]
+    return f"{over}. {fused} by {task.fusing.fusion}."
+
+
 def _fused(task: RetrievalTask) -> list[FusedSystem]:
     if task.fusing is None:
         return []
     fusing = task.fusing
-    return [FusedSystem(system_name(fusing.fusion, alpha), fusing.fusion, alpha) for alpha in fusing.alphas]
+    named = zip(fusing.systems, fusing.alphas, strict=True)
+    return [FusedSystem(system, fusing.fusion, alpha) for system, alpha in named if alpha is not None]
 
 
 def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:
@@ -77,9 +88,6 @@ def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> 
         row = next(row for row, relevance in task.gold.relevance[place].items() if relevance > 0)
         assert isinstance(row, int)
         passage = task.store[row]
-        questions = {}
-        if task.fusing is not None and task.fusing.side == "passages":
-            questions = dict(next(task.fusing.companions.slice(row, row + 1)).texts)
         moved.append(
             MovedQuery(
                 query_id,
@@ -89,10 +97,20 @@ def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> 
                 passage.text,
                 before[query_id],
                 after[query_id],
-                {code: its for code, its in questions.items() if its},
+                _generated(task, "passages", row),
+                _generated(task, "queries", place),
             )
         )
     return moved
+
+
+def _generated(task: RetrievalTask, side: Side, row: int) -> dict[str, tuple[str, ...]]:
+    """The texts that were fused into a vector of that side."""
+    if task.fusing is None or task.fusing.side != side:
+        return {}
+    texts = next(task.fusing.companions.slice(row, row + 1)).texts
+    most = task.fusing.number or None
+    return {code: texts[code][:most] for code in task.fusing.languages if texts.get(code)}
 
 
 def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
@@ -104,7 +122,7 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
         "collection": made_by["collection"],
         "generated texts": fusing.companions.fingerprint if fusing else None,
         "fused into": fusing.side if fusing else None,
-        "questions of each language": (fusing.number or "all") if fusing else None,
+        "texts of each language": (fusing.number or "all") if fusing else None,
         "languages": " ".join(fusing.languages) if fusing else None,
         "embeddings": str(task.ledger.folder),
         "query length": job.reader.reading.query_length,

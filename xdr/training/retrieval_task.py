@@ -10,21 +10,21 @@ import torch
 from numpy.typing import NDArray
 
 from xdr.augmentation.encoding import Encoders
-from xdr.augmentation.fusion import Fusion, baseline_family, fuse, fused_families, fusion_warnings, require_alphas, system_name
+from xdr.augmentation.fusion import Alpha, Fusion, Side, baseline_family, fuse, fused_families, fusion_warnings, system_name
 from xdr.augmentation.generated_store import GeneratedStore
 from xdr.data.passage_store import PassageStore
 from xdr.errors import UserError
 from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Gold, score
-from xdr.evaluation.significance import Comparison, compare_systems
-from xdr.models.encoding import encode_companions
-from xdr.retrieval.embeddings import EmbeddingStore, Selection
+from xdr.evaluation.significance import Comparison, compare_systems, too_few_samples
+from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Index, faiss_search
+from xdr.retrieval.families import Family
+from xdr.retrieval.layout import Layout, Selection
 from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
-from xdr.text.records import Passage
 
 BASELINE = "baseline"
 
@@ -34,14 +34,25 @@ class Fusing:
     """How companions are fused, on the side of the passages (their questions) or of the queries (passages written for them)."""
 
     fusion: Fusion
-    alphas: tuple[float, ...]
+    alphas: tuple[Alpha, ...]
+    """In ascending order."""
     companions: GeneratedStore
     languages: tuple[str, ...]
     number: int
 
     @property
-    def side(self) -> str:
+    def side(self) -> Side:
         return "queries" if self.companions.made_by.get("direction") == "passage_from_query" else "passages"
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        return tuple(system_name(self.fusion, alpha) for alpha in self.alphas)
+
+    def counts_of_queries(self) -> tuple[int, int]:
+        """The least and the greatest number of passages that a query is fused with."""
+        most = self.number or None
+        numbers = [sum(len(its.texts.get(code, ())[:most]) for code in self.languages) for its in self.companions]
+        return min(numbers), max(numbers)
 
 
 @dataclass(frozen=True)
@@ -87,35 +98,20 @@ class RetrievalTask:
             raise UserError("search.index=faiss is built in one process; set trainer.devices=1, or search.index=exact")
         queries_QD = encoders.encode_queries([query.text for query in self.gold.queries])
         families = [baseline_family()]
-        if self.fusing is not None and self.fusing.side == "passages":
-            families += fused_families(self.fusing.fusion, self.fusing.alphas, self._selection())
         if self.fusing is not None and self.fusing.side == "queries":
-            return self._with_fused_queries(encoders, queries_QD, device, shards)
+            stacked = np.concatenate([queries_QD, *_fused_queries(encoders, self.fusing, queries_QD)])
+            found = self._ranked(stacked, families, device, shards)[BASELINE]
+            return _unstacked(found, (BASELINE, *self.fusing.systems))
+        if self.fusing is not None:
+            families += fused_families(self.fusing.fusion, self.fusing.alphas, self._selection())
+        return self._ranked(queries_QD, families, device, shards)
+
+    def _ranked(
+        self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]
+    ) -> dict[str, Rankings]:
         if self.index is not None:
             return faiss_search(self.embeddings, queries_QD, families, self.depth, index=self.index, device=device)
         return search(self.embeddings, queries_QD, families, self.depth, device=device, shards=shards)
-
-    def _with_fused_queries(
-        self, encoders: Encoders, queries_QD: NDArray[np.float32], device: str, shards: Sequence[int]
-    ) -> dict[str, Rankings]:
-        """Queries of all systems share one pass over the passages."""
-        assert self.fusing is not None
-        sums_QD, counts_Q = _written_passages(encoders, self.fusing, queries_QD.shape[1])
-        names = [
-            BASELINE,
-            *(system_name(self.fusing.fusion, alpha) for alpha in require_alphas(self.fusing.fusion, self.fusing.alphas)),
-        ]
-        plain_QD = torch.from_numpy(queries_QD)
-        fused = [fuse(self.fusing.fusion, plain_QD, sums_QD, counts_Q, alpha).numpy() for alpha in sorted(self.fusing.alphas)]
-        stacked = np.concatenate([queries_QD, *fused])
-        found = search(self.embeddings, stacked, [baseline_family()], self.depth, device=device, shards=shards)[BASELINE]
-        number = len(queries_QD)
-        return {
-            name: Rankings(
-                found.scores_QK[place * number : (place + 1) * number], found.rows_QK[place * number : (place + 1) * number]
-            )
-            for place, name in enumerate(names)
-        }
 
     def merge(self, parts: Sequence[dict[str, Rankings]]) -> dict[str, Rankings]:
         """Of all processes."""
@@ -140,20 +136,15 @@ class RetrievalTask:
                     confidence=self.testing.confidence,
                     generator=generator,
                 )
+        warnings += too_few_samples(comparisons, self.testing.num_samples)
         return Answer(systems, rankings, comparisons, [*self.remarks, *self.warnings(), *warnings])
 
     def warnings(self) -> list[str]:
         if self.fusing is None:
             return []
-        on_passages = self.fusing.side == "passages"
-        counts = self.embeddings.count_range(self._selection()) if on_passages else self._counts_of_queries()
-        return fusion_warnings(
-            self.fusing.fusion,
-            side="passages" if on_passages else "queries",
-            companions="generated_queries" if on_passages else "generated_passages",
-            counts=counts,
-            unit_norms=self.embeddings.has_unit_norms(),
-        )
+        on_queries = self.fusing.side == "queries"
+        counts = self.fusing.counts_of_queries() if on_queries else self.embeddings.count_range(self._selection())
+        return fusion_warnings(self.fusing.fusion, self.fusing.side, counts, self.embeddings.has_unit_norms())
 
     def _selection(self) -> Selection:
         """Of the sums that are kept, those of the languages and numbers that are wanted."""
@@ -162,38 +153,24 @@ class RetrievalTask:
         languages = None if layout.keep == "total" else self.fusing.languages
         return layout.select(languages, (self.fusing.number or None) if layout.keep == "count" else None)
 
-    def _counts_of_queries(self) -> tuple[int, int]:
-        assert self.fusing is not None
-        numbers = [sum(map(len, text.texts.values())) for text in self.fusing.companions]
-        return min(numbers), max(numbers)
-
     def write_runs(self, rankings: Mapping[str, Rankings], folder: Path) -> None:
         query_ids = [query.query_id for query in self.gold.queries]
         for system, found in rankings.items():
             write_run(folder / f"{system}.trec", query_ids, found, self.embeddings.ids, system)
 
 
-def _written_passages(encoders: Encoders, fusing: Fusing, dimension: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(sums_QD, counts_Q) of the vectors of the passages that were written for each query."""
-    texts = [
-        [text for language in fusing.languages for text in its.texts.get(language, ())[: fusing.number or None]]
-        for its in fusing.companions
-    ]
-    owners = torch.tensor([row for row, its in enumerate(texts) for _ in its], dtype=torch.long)
-    flat = [Passage("", "", text) for its in texts for text in its]
-    counts_Q = torch.tensor([len(its) for its in texts])
-    if not flat:
-        return torch.zeros(len(texts), dimension), counts_Q
-    sums_1QD = encode_companions(
-        encoders.passages,
-        encoders.reader.passages(flat),
-        owners,
-        torch.zeros_like(owners),
-        len(texts),
-        1,
-        encoders.tokens_per_batch,
-    )
-    return sums_1QD[0], counts_Q
+def _fused_queries(encoders: Encoders, fusing: Fusing, queries_QD: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """For each alpha, the queries' vectors with those of the passages that were written for them."""
+    layout = Layout(queries_QD.shape[1], "total", fusing.languages)
+    sums_1QD, counts_1Q = encoders.encode_written(list(fusing.companions), layout, fusing.number)
+    parts = (torch.from_numpy(queries_QD), torch.from_numpy(sums_1QD[0]), torch.from_numpy(counts_1Q[0]))
+    return [fuse(fusing.fusion, *parts, alpha).numpy() for alpha in fusing.alphas]
+
+
+def _unstacked(found: Rankings, systems: Sequence[str]) -> dict[str, Rankings]:
+    """Of queries that stood one system after the other."""
+    parts = zip(np.split(found.scores_QK, len(systems)), np.split(found.rows_QK, len(systems)), strict=True)
+    return {system: Rankings(*part) for system, part in zip(systems, parts, strict=True)}
 
 
 def gather_rankings(

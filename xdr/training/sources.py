@@ -1,11 +1,12 @@
 """What texts are generated for, and vectors made of, in shards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from xdr.storage.fingerprint import fingerprint
 from xdr.storage.ledger import ShardLedger
-from xdr.text.records import Passage
+from xdr.text.records import Passage, Query
 
 
 class Sources(Protocol):
@@ -27,6 +28,14 @@ class Listed:
 
     def slice(self, start: int, stop: int) -> Iterator[Passage]:
         return iter(self.passages[start:stop])
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint([[passage.passage_id, passage.text] for passage in self.passages])
+
+
+def queries_as_sources(queries: Iterable[Query]) -> Listed:
+    return Listed([Passage(query.query_id, "", query.text, query.language) for query in queries])
 
 
 @dataclass(frozen=True)
