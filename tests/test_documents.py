@@ -1,5 +1,6 @@
 """What the documents say is there."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -31,6 +32,26 @@ def test_links_and_paths_in_documents_lead_somewhere(document: Path) -> None:
     targets += re.findall(r"`((?:xdr|conf|tests|docs|benchmarks|callbacks)/[\w./]*)`", text)
     base = [document.parent, ROOT]
     assert [target for target in targets if not any((folder / target).exists() for folder in base)] == []
+
+
+def test_troubleshooting_quotes_what_the_code_says() -> None:
+    code = [path for room in ("xdr", "callbacks", "conf") for path in (ROOT / room).rglob("*.py")]
+    said = [message for path in code for message in _strings(path)]
+    rows = re.findall(r"^\| `(.+?)` \|", (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"), flags=re.M)
+    assert len(rows) > 20
+    patterns = {row: ".+".join(re.escape(part) for part in row.split("...")) for row in rows}
+    assert [row for row, pattern in patterns.items() if not any(re.search(pattern, message) for message in said)] == []
+
+
+def _strings(path: Path) -> list[str]:
+    """Of a file's code; what is filled in is `<>`."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "<>" for v in node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return found
 
 
 def test_constraints_name_packages_and_versions_only() -> None:
