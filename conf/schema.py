@@ -29,6 +29,7 @@ class Stage(Enum):
     encode = "encode"
     score = "score"
     export = "export"
+    sweep = "sweep"
 
 
 class Order(Enum):
@@ -347,6 +348,12 @@ class EvaluationSettings:
 
 
 @dataclass
+class SweepConf:
+    baseline: str = MISSING
+    repeated: list[str] = MISSING
+
+
+@dataclass
 class Train:
     data: Any = MISSING
     model: Any = MISSING
@@ -355,6 +362,7 @@ class Train:
     logger: Logger = MISSING
     seed: int = MISSING
     resume: str = MISSING
+    retry: bool = MISSING
     output_dir: str = MISSING
 
 
@@ -368,7 +376,9 @@ class Evaluate:
     evaluation: EvaluationSettings = MISSING
     trainer: InferenceTrainer = MISSING
     compare_to: list[str] = MISSING
+    sweep: SweepConf = MISSING
     logger: Logger = MISSING
+    retry: bool = MISSING
     output_dir: str = MISSING
     artifacts_dir: str = MISSING
 

@@ -1,7 +1,6 @@
 """A report as one HTML file, to be sent to a colleague: it is complete without a network and runs no script."""
 
-from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from collections.abc import Sequence
 
 from xdr.evaluation.charts import (
     alpha_curve,
@@ -14,6 +13,7 @@ from xdr.evaluation.charts import (
     rank_text,
     side,
 )
+from xdr.evaluation.page import bullets, cell, details, header, page, paragraph, section, table
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import (
     TEST,
@@ -34,21 +34,9 @@ from xdr.evaluation.report import (
 )
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""The browser itself refuses to load anything or to run a script, whatever stands in a query."""
-
 
 def render(report: Report) -> str:
-    style = files("xdr.evaluation").joinpath("report.css").read_text("utf-8")
     choice = choose_systems(report, report.headline_metric)
-    head = (
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<link rel="icon" href="data:,">',  # else a browser asks the server that shows the page for one
-        element("title", escaped(report.title)),
-        f"<style>{style}</style>",
-    )
     sections = (
         _top(report),
         _by_language(report, choice),
@@ -58,8 +46,7 @@ def render(report: Report) -> str:
         _warnings(report),
         _method(report),
     )
-    body = element("body", element("main", *sections))
-    return f'<!doctype html>\n<html lang="en"><head>{"".join(head)}</head>{body}</html>\n'
+    return page(report.title, sections)
 
 
 def _top(report: Report) -> str:
@@ -67,9 +54,9 @@ def _top(report: Report) -> str:
     if report.warnings:
         count = len(report.warnings)
         found.append(f'<a href="#warnings">{"One warning" if count == 1 else f"{count} warnings"}</a> to read first.')
-    subtitle = _paragraph(report.subtitle) if report.subtitle else ""
-    header = element("header", element("h1", escaped(report.title)), subtitle, class_="top")
-    return header + _paragraph(_unbroken(answer(report)), class_="answer") + _list(found, "findings")
+    subtitle = paragraph(report.subtitle) if report.subtitle else ""
+    top = element("header", element("h1", escaped(report.title)), subtitle, class_="top")
+    return top + paragraph(_unbroken(answer(report)), class_="answer") + bullets(found, "findings")
 
 
 def _unbroken(sentence: str) -> str:
@@ -78,21 +65,21 @@ def _unbroken(sentence: str) -> str:
 
 
 def _by_language(report: Report, choice: Choice) -> str:
-    parts = [_paragraph(choice.how, class_="soft")] if choice.how else []
+    parts = [paragraph(choice.how, class_="soft")] if choice.how else []
     parts.append(_language_table(report, report.headline_metric, choice))
     for metric in report.metrics:
         if metric != report.headline_metric:
-            parts.append(_details(f"The same by {metric}", _language_table(report, metric, choice)))
+            parts.append(details(f"The same by {metric}", _language_table(report, metric, choice)))
     if len(report.systems) > 1:
-        parts.append(_details(f"All {len(report.systems)} systems, by every metric", _system_table(report)))
-    return _section("By language", *parts)
+        parts.append(details(f"All {len(report.systems)} systems, by every metric", _system_table(report)))
+    return section("By language", *parts)
 
 
 def _language_table(report: Report, metric: str, choice: Choice) -> str:
     means = report.means[report.baseline][metric]
-    top = [_header(name, "col", rowspan=2 if choice.systems else 1) for name in ("Language", "n", report.baseline)]
-    top += [_header(system, "colgroup", colspan=3) for system in choice.systems]
-    names = (_header(name, "col", class_=class_) for name, class_ in (("value", "first"), ("difference", ""), ("p", "")))
+    top = [header(name, "col", rowspan=2 if choice.systems else 1) for name in ("Language", "n", report.baseline)]
+    top += [header(system, "colgroup", colspan=3) for system in choice.systems]
+    names = (header(name, "col", class_=class_) for name, class_ in (("value", "first"), ("difference", ""), ("p", "")))
     second = "".join(names) * len(choice.systems)
     rows = [
         _language_row(report, metric, choice.systems, language, means.num_by_language.get(language, means.num_queries))
@@ -101,7 +88,7 @@ def _language_table(report: Report, metric: str, choice: Choice) -> str:
     if MACRO in report.groups(metric):
         rows.append(_micro_row(report, metric, choice.systems))
     head = element("tr", *top) + (element("tr", second) if choice.systems else "")
-    return _table(head, rows, f"{metric} by language", _caption(report, metric, choice.systems))
+    return table(head, rows, f"{metric} by language", _caption(report, metric, choice.systems))
 
 
 def _caption(report: Report, metric: str, systems: Sequence[str]) -> str:
@@ -130,23 +117,23 @@ def _notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
 
 def _language_row(report: Report, metric: str, systems: Sequence[str], language: str, n: int) -> str:
     cells = [
-        _header(group_name(language), "row"),
-        _cell(f"{n:,}", "n"),
-        _cell(points(report.value(report.baseline, metric, language))),
+        header(group_name(language), "row"),
+        cell(f"{n:,}", "n"),
+        cell(points(report.value(report.baseline, metric, language))),
     ]
     for system in systems:
         comparison = report.comparison(system, metric, language)
-        cells += [_cell(points(report.value(system, metric, language)), "first"), *_tested(comparison)]
+        cells += [cell(points(report.value(system, metric, language)), "first"), *tested(comparison)]
     return element("tr", *cells, class_="sum" if language == MACRO else "language")
 
 
-def _tested(comparison: Comparison) -> list[str]:
+def tested(comparison: Comparison) -> list[str]:
     """The difference and its p, marked where significant."""
     significant = is_significant(comparison)
     marked = f" significant {side(comparison)}" if significant else ""
     star = f'<span class="star">{"*" if significant else ""}</span>'
     return [
-        _cell(signed_points(comparison.mean_difference), "difference" + marked),
+        cell(signed_points(comparison.mean_difference), "difference" + marked),
         element("td", escaped(p_text(comparison.corrected_p[TEST])), star, class_="p" + marked),
     ]
 
@@ -154,24 +141,24 @@ def _tested(comparison: Comparison) -> list[str]:
 def _micro_row(report: Report, metric: str, systems: Sequence[str]) -> str:
     """Not tested, so it has no p."""
     before = report.means[report.baseline][metric]
-    cells = [_header("Micro mean", "row"), _cell(f"{before.num_queries:,}", "n"), _cell(points(before.micro))]
+    cells = [header("Micro mean", "row"), cell(f"{before.num_queries:,}", "n"), cell(points(before.micro))]
     for system in systems:
         micro = report.means[system][metric].micro
-        cells += [_cell(points(micro), "first"), _cell(signed_points(micro - before.micro), "difference"), _cell("")]
+        cells += [cell(points(micro), "first"), cell(signed_points(micro - before.micro), "difference"), cell("")]
     return element("tr", *cells, class_="sum micro")
 
 
 def _system_table(report: Report) -> str:
-    head = _header("System", "col") + "".join(_header(metric, "col", colspan=3) for metric in report.metrics)
+    head = header("System", "col") + "".join(header(metric, "col", colspan=3) for metric in report.metrics)
     rows = []
     for system in report.systems:
-        cells = [_header(system, "row")]
+        cells = [header(system, "row")]
         for metric in report.metrics:
-            tested = [_cell(""), _cell("")] if system == report.baseline else _tested(report.comparison(system, metric))
-            cells += [_cell(points(report.value(system, metric)), "first"), *tested]
+            more = [cell(""), cell("")] if system == report.baseline else tested(report.comparison(system, metric))
+            cells += [cell(points(report.value(system, metric)), "first"), *more]
         rows.append(element("tr", *cells))
     caption = "Macro means, times 100; differences from the baseline; corrected p."
-    return _table(element("tr", head), rows, "All systems", caption)
+    return table(element("tr", head), rows, "All systems", caption)
 
 
 def _intervals(report: Report, choice: Choice) -> str:
@@ -195,7 +182,7 @@ def _intervals(report: Report, choice: Choice) -> str:
         f"{metric} less that of {report.baseline}, with {confidence} bootstrap intervals. A filled mark is significant after "
         "correction. The intervals are not corrected: one may leave out 0 where the mark is hollow."
     )
-    return _section("How sure is each difference?", _paragraph(says), element("div", *plots, class_="plots"))
+    return section("How sure is each difference?", paragraph(says), element("div", *plots, class_="plots"))
 
 
 def _curves(report: Report) -> str:
@@ -207,7 +194,7 @@ def _curves(report: Report) -> str:
         "line plus the interval of the difference, so that where the band leaves the line, the difference has a sign before "
         "correction. Filled points are significant after it."
     )
-    parts = [_paragraph(says)]
+    parts = [paragraph(says)]
     for family in dict.fromkeys(curve.family for curve in curves):
         of_family = [curve for curve in curves if curve.family == family and curve.language in report.groups(metric)]
         panels = [
@@ -215,7 +202,7 @@ def _curves(report: Report) -> str:
             for i, (curve, span) in enumerate(zip(of_family, curve_spans(of_family), strict=True))
         ]
         parts.append(element("h3", f"Fusion: {escaped(family)}") + element("div", *panels, class_="curves"))
-    return _section(f"{metric} against alpha", *parts)
+    return section(f"{metric} against alpha", *parts)
 
 
 def _moved(report: Report) -> str:
@@ -225,18 +212,18 @@ def _moved(report: Report) -> str:
         f"From {report.baseline} to {report.moved_system}: the rank of the best placed relevant passage before (hollow) and "
         f"after (filled), 1 at the right and beyond {report.depth:,} at the left."
     )
-    parts = [_paragraph(says)]
+    parts = [paragraph(says)]
     for name, rose in (("Rose most", True), ("Fell most", False)):
         cards = [_moved_query(query, report.depth) for query in report.moved if query.rose == rose]
         parts += [element("h3", name), element("div", *cards, class_="queries")] if cards else []
-    return _section("Queries that moved most", *parts)
+    return section("Queries that moved most", *parts)
 
 
 def _moved_query(query: MovedQuery, depth: int) -> str:
     ranks = element("strong", escaped(f"{rank_text(query.rank_before, depth)} → {rank_text(query.rank_after, depth)}"))
     about = element("span", f"{escaped(language_name(query.language))} · {ranks}")
     title = query.gold_passage_title or query.gold_passage_text[:60]
-    passage = _details(f"Its passage: {title}", element("p", escaped(query.gold_passage_text), dir="auto"))
+    passage = details(f"Its passage: {title}", element("p", escaped(query.gold_passage_text), dir="auto"))
     return element(
         "article",
         element("div", about, rank_change(query, depth), class_="moved"),
@@ -257,7 +244,7 @@ def _questions(query: MovedQuery) -> list[str]:
     if asked:
         count = sum(map(len, asked.values()))
         words = f"{count} question{'s' if count > 1 else ''} generated in {', '.join(map(language_name, asked))}"
-        parts.append(_details(words, *(_in_language(language, texts) for language, texts in asked.items())))
+        parts.append(details(words, *(_in_language(language, texts) for language, texts in asked.items())))
     return parts
 
 
@@ -269,20 +256,20 @@ def _in_language(language: str, texts: Sequence[str]) -> str:
 def _warnings(report: Report) -> str:
     if not report.warnings:
         return ""
-    return _section("Warnings", _list(map(escaped, report.warnings), "warnings"), id="warnings")
+    return section("Warnings", bullets(map(escaped, report.warnings), "warnings"), id="warnings")
 
 
 def _method(report: Report) -> str:
     parts = []
     if report.comparisons:
         comparison = report.comparison(report.systems[1], report.headline_metric)
-        parts += [_paragraph(words) for words in _tests_told(comparison)]
+        parts += [paragraph(words) for words in _tests_told(comparison)]
     facts = [element("dt", escaped(name)) + element("dd", escaped(value)) for name, value in report.facts]
     if facts:
         parts.append(element("dl", *facts, class_="facts"))
     if report.comparisons:
-        parts.append(_details(f"Every comparison by {report.headline_metric}", _comparison_table(report)))
-    return _section("How it was computed", *parts) if parts else ""
+        parts.append(details(f"Every comparison by {report.headline_metric}", _comparison_table(report)))
+    return section("How it was computed", *parts) if parts else ""
 
 
 def _tests_told(comparison: Comparison) -> list[str]:
@@ -310,45 +297,15 @@ def _comparison_table(report: Report) -> str:
         "effect size",
         "",
     )
-    head = "".join(_header(name, "col", class_="words" if name == "Language" else "") for name in names)
+    head = "".join(header(name, "col", class_="words" if name == "Language" else "") for name in names)
     rows = []
     for each in report.comparisons:
         if each.metric == report.headline_metric:
             low, high = map(signed_points, each.confidence_interval)
             p = (p_text(of_test[test]) for test in (RANDOMISATION, T_TEST) for of_test in (each.p, each.corrected_p))
             effect = "none" if each.effect_size is None else f"{each.effect_size:.2f}".replace("-", "\N{MINUS SIGN}")
-            cells = [_cell(f"{each.n:,}", "n"), _cell(signed_points(each.mean_difference)), _cell(f"{low} to {high}")]
-            cells += [*map(_cell, p), _cell(effect), _cell(each.note, "words")]
-            rows.append(element("tr", _header(each.system, "row"), _cell(group_name(each.language), "words"), *cells))
+            cells = [cell(f"{each.n:,}", "n"), cell(signed_points(each.mean_difference)), cell(f"{low} to {high}")]
+            cells += [*map(cell, p), cell(effect), cell(each.note, "words")]
+            rows.append(element("tr", header(each.system, "row"), cell(group_name(each.language), "words"), *cells))
     caption = "Differences and intervals in points; the effect size is Cohen's d of paired differences."
-    return _table(element("tr", head), rows, "Every comparison", caption)
-
-
-def _section(heading: str, *parts: str, **attributes: str) -> str:
-    return element("section", element("h2", escaped(heading)), *parts, **attributes)
-
-
-def _details(summary: str, *parts: str) -> str:
-    return element("details", element("summary", escaped(summary), dir="auto"), *parts)
-
-
-def _paragraph(words: str, **attributes: str) -> str:
-    return element("p", escaped(words), **attributes)
-
-
-def _list(items: Iterable[str], class_: str) -> str:
-    return element("ul", *(element("li", item) for item in items), class_=class_)
-
-
-def _table(head: str, rows: Sequence[str], label: str, caption: str) -> str:
-    """In a box of its own that scrolls, by keyboard too, where the page is narrower."""
-    inside = element("caption", element("span", escaped(caption))) + element("thead", head) + element("tbody", *rows)
-    return element("div", element("table", inside), class_="scroll", role="region", aria_label=label, tabindex="0")
-
-
-def _header(name: str, scope: str, **attributes: str | int) -> str:
-    return element("th", escaped(name), scope=scope, **attributes)
-
-
-def _cell(words: str, class_: str = "") -> str:
-    return element("td", escaped(words), **({"class": class_} if class_ else {}))
+    return table(element("tr", head), rows, "Every comparison", caption)

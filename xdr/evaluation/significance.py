@@ -187,3 +187,30 @@ def _corrected(rows: Sequence[_Row], metric: str, baseline: str, confidence: flo
         )
         for row, corrected_p in zip(rows, corrected, strict=True)
     ]
+
+
+def corrected_together(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons of several baselines as one family for each metric. Where a system has one language, its macro is no other
+    comparison and does not count twice."""
+    languages: dict[tuple[str, str], set[str]] = {}
+    for each in comparisons:
+        languages.setdefault((each.metric, each.system), set()).add(each.language)
+    counted = [each for each in comparisons if each.language != MACRO or len(languages[each.metric, each.system]) > 2]
+    corrected: dict[tuple[str, str, str, str], float] = {}
+    families = {}
+    for metric in dict.fromkeys(each.metric for each in counted):
+        sizes = []
+        for test in (T_TEST, RANDOMISATION):
+            tested = {(metric, e.system, e.language): p for e in counted if e.metric == metric and (p := e.p[test]) is not None}
+            corrected |= {(*key, test): p for key, p in zip(tested, holm(list(tested.values())), strict=True)}
+            sizes.append(f"{len(tested)} x {test}")
+        families[metric] = f"all comparisons of {metric} in the sweep, Holm: {', '.join(sizes)}"
+
+    def of(each: Comparison, test: str) -> float | None:
+        (language, *more) = languages[each.metric, each.system] - {MACRO}
+        return corrected.get((each.metric, each.system, each.language if more else language, test))
+
+    return [
+        replace(each, corrected_p={test: of(each, test) for test in (T_TEST, RANDOMISATION)}, family=families[each.metric])
+        for each in comparisons
+    ]
