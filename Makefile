@@ -31,7 +31,7 @@ QUESTIONS := $(if $(wildcard outputs/demo/questions/generated.json),outputs/demo
 
 sweep-demo: $(INSTALLED) $(ENCODER)/encoder $(QUESTIONS)/generated.json ## alpha, number of questions and languages swept on the sample
 	$(BIN)/python evaluate.py experiment=sample_sweep checkpoint=$(ENCODER) augmentation.source=$(QUESTIONS) output_dir=outputs/sweep-demo/sweep
-	$(BIN)/python evaluate.py stage=sweep evaluation.headline=MRR@10 output_dir=outputs/sweep-demo/sweep
+	$(BIN)/python evaluate.py stage=sweep output_dir=outputs/sweep-demo/sweep
 
 outputs/sweep-demo/train/encoder: | $(INSTALLED)
 	$(BIN)/python train.py experiment=sample_bi_encoder trainer.max_epochs=6 output_dir=outputs/sweep-demo/train

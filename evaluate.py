@@ -23,7 +23,8 @@ def main(settings: "DictConfig") -> float | None:
 
     console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
     if settings.stage.name == "sweep":
-        return read_sweep(settings, console)
+        read_sweep(settings, console)
+        return None
     benchmark = entry.build_benchmark(settings.data)
     stages = {"prepare": prepare, "generate": generate, "export": export, "encode": score, "score": score}
     return stages[settings.stage.name](settings, benchmark, console)
@@ -206,14 +207,16 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
     jobs = read_jobs(folder)
     from callbacks.build import build_logger
     from callbacks.report_sweep import log_sweep
-    from xdr.evaluation.sweep import Testing, sweep_report
+    from xdr.evaluation.significance import Testing
+    from xdr.evaluation.sweep import sweep_report
     from xdr.evaluation.sweep_files import as_terminal_table, write_sweep
     from xdr.evaluation.sweep_html import sweep_answer
+    from xdr.training.run import quieten
 
+    quieten()
     report = sweep_report(
         folder.name,
         jobs,
-        wanted["headline"],
         **entry.plain(settings.sweep),
         testing=Testing(wanted["num_samples"], wanted["confidence"], wanted["seed"]),
     )

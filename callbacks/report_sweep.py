@@ -10,7 +10,7 @@ from xdr.evaluation.sweep_points import short, told
 
 def log_sweep(logger: Logger, report: SweepReport) -> None:
     """`POINT/METRIC/LANGUAGE`, and differences and corrected p of macro; as a table the points with their settings."""
-    values = {}
+    values: dict[str, float] = {}
     for point in report.points:
         for metric in report.metrics:
             its = report.means[point.name][metric].as_json()

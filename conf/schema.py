@@ -349,6 +349,7 @@ class EvaluationSettings:
 
 @dataclass
 class SweepConf:
+    metric: str | None = None
     baseline: str = MISSING
     repeated: list[str] = MISSING
 

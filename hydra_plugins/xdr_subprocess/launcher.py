@@ -65,16 +65,23 @@ class SubprocessLauncher(Launcher):
             while waiting or running:
                 while waiting and len(running) < self._n_jobs:
                     number, overrides = waiting.popleft()
-                    running.append(self._start(number, initial_job_idx + number, overrides))
+                    folder = self._folder(overrides)
+                    if (job := read_job(folder)).state == "done":
+                        ended[number] = _returned(job, overrides, "was done before")
+                    else:
+                        running.append(self._start(number, initial_job_idx + number, folder, overrides))
                 time.sleep(_LOOKS_APART)
-                for job in [job for job in running if job.process.poll() is not None]:
-                    running.remove(job)
-                    ended[job.number] = _returned(job, job_overrides[job.number])
+                for started in [started for started in running if started.process.poll() is not None]:
+                    running.remove(started)
+                    job = _ended(started)
+                    ended[started.number] = _returned(job, job_overrides[started.number], job.state)
         return [ended[number] for number in range(len(job_overrides))]
 
-    def _start(self, number: int, place: int, overrides: Sequence[str]) -> _Started:
+    def _folder(self, overrides: Sequence[str]) -> Path:
         settings = self._context.config_loader.load_sweep_config(self._config, list(overrides))
-        folder = Path(settings.hydra.sweep.dir, settings.hydra.sweep.subdir).absolute()
+        return Path(settings.hydra.sweep.dir, settings.hydra.sweep.subdir).absolute()
+
+    def _start(self, number: int, place: int, folder: Path, overrides: Sequence[str]) -> _Started:
         folder.mkdir(parents=True, exist_ok=True)
         own = [
             override for override in self._config.hydra.overrides.hydra if not override.lstrip("+~").startswith(_NOT_A_JOB_S)
@@ -87,15 +94,20 @@ class SubprocessLauncher(Launcher):
         return _Started(number, folder, process)
 
 
-def _returned(job: _Started, overrides: Sequence[str]) -> JobReturn:
-    """Its value from the ledger. A process that was killed had no time to write there why."""
-    status, found = job.process.returncode, read_job(job.folder)
-    if found.state not in ("done", "failed") and status not in (0, 128 + signal.SIGTERM):
-        with claiming(job.folder) as found:
-            found = found.fail(_ending(status, job.folder))
-    print(f"job {job.folder.name} {_told(found)}", flush=True)
+def _ended(started: _Started) -> Job:
+    """As the ledger has it. A process that was killed had no time to write there why."""
+    status, job = started.process.returncode, read_job(started.folder)
+    if job.state in ("done", "failed") or status in (0, 128 + signal.SIGTERM):
+        return job
+    with claiming(started.folder) as job:
+        return job.fail(_ending(status, started.folder))
+
+
+def _returned(job: Job, overrides: Sequence[str], said: str) -> JobReturn:
+    value = "" if job.value is None else f", {job.value:.4g}"
+    print(f"job {job.name} {said}{f': {job.error}' if job.error else value}", flush=True)
     result = JobReturn(overrides=list(overrides), working_dir=str(job.folder), status=JobStatus.COMPLETED)
-    result.return_value = found.value
+    result.return_value = job.value
     return result
 
 
@@ -103,13 +115,6 @@ def _ending(status: int, folder: Path) -> str:
     cause = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     hint = " (out of memory?)" if status == -signal.SIGKILL else ""
     return f"its process {cause}{hint}; its last words are in {folder / OUTPUT}"
-
-
-def _told(job: Job) -> str:
-    if job.state == "failed":
-        return f"failed: {job.error}"
-    value = "" if job.value is None else f", {job.value:.4g}"
-    return f"{job.state}{value}"
 
 
 def _quoted(path: Path) -> str:

@@ -9,10 +9,10 @@ import pytest
 import scipy.stats
 
 from xdr.errors import UserError
-from xdr.evaluation.outcome import write_metrics
+from xdr.evaluation import significance
+from xdr.evaluation.outcome import write_environment, write_metrics
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.significance import RANDOMISATION
-from xdr.evaluation.sweep import SweepReport, Testing, over_queries, over_repeats, slices, sweep_report
+from xdr.evaluation.sweep import SweepReport, over_queries, over_repeats, slices, sweep_report
 from xdr.evaluation.sweep_files import as_table, as_terminal_table
 from xdr.evaluation.sweep_html import render_sweep, sweep_answer
 from xdr.storage.jobs import Job, read_job
@@ -51,7 +51,7 @@ def augmented(folder: Path, alpha: Any, number: int, languages: Sequence[str], f
 
 
 def report_of(jobs: Sequence[Job], baseline: str = "baseline", repeated: Sequence[str] = ()) -> SweepReport:
-    return sweep_report("sweep", jobs, "R@2kt", baseline, repeated, Testing(500, 0.95, 0))
+    return sweep_report("sweep", jobs, None, baseline, repeated, significance.Testing(500, 0.95, 0))
 
 
 @pytest.fixture
@@ -79,8 +79,9 @@ def test_a_point_is_a_system_with_its_settings_and_the_baseline_is_one(grid: lis
 def test_p_is_corrected_over_the_whole_sweep(grid: list[Job]) -> None:
     comparisons = report_of(grid).comparisons.values()
     assert len(comparisons) == 8 * 3, "two languages and macro"
-    smallest = min(comparisons, key=lambda each: each.p[RANDOMISATION] or 0)
-    assert smallest.corrected_p[RANDOMISATION] == pytest.approx(min(1, 24 * (smallest.p[RANDOMISATION] or 0)))
+    test = significance.RANDOMISATION
+    smallest = min(comparisons, key=lambda each: each.p[test] or 0)
+    assert smallest.corrected_p[test] == pytest.approx(min(1, 24 * (smallest.p[test] or 0)))
     assert "24 x" in smallest.family
 
 
@@ -107,6 +108,14 @@ def test_a_point_may_be_what_all_are_compared_with(tmp_path: Path) -> None:
     assert report.reference == {"baseline checkpoint=b": "baseline checkpoint=a"}
     with pytest.raises(UserError, match="did you mean 'baseline checkpoint=a'"):
         report_of(jobs, baseline="baseline checkpoint=aa")
+
+
+def test_an_encoder_that_changed_under_its_name_is_found_out(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        job(tmp_path / name, {"checkpoint": "encoder"}, {"baseline": scored(fi=8)})
+        write_environment({"encoder": name, "collection": "c"}, tmp_path / name)
+    with pytest.raises(UserError, match="one and two name the same checkpoint and collection, and one of these was made anew"):
+        report_of([read_job(tmp_path / name) for name in ("one", "two")])
 
 
 def test_seeds_are_repetitions_and_their_spread_is_not_that_of_queries(tmp_path: Path) -> None:
@@ -170,10 +179,8 @@ def test_of_a_sweep_of_train_the_values_are_told(tmp_path: Path) -> None:
         for rate, seed in settings
     ]
     report = report_of(jobs)
-    assert [(run.name, run.figures) for run in report.runs] == [
-        ("run learning_rate=0.001", (0.11, 0.21)),
-        ("run learning_rate=0.01", (0.2, 0.3)),
-    ]
+    assert [run.name for run in report.runs] == ["run learning_rate=0.001", "run learning_rate=0.01"]
+    assert [run.figures for run in report.runs] == [pytest.approx((0.11, 0.21)), pytest.approx((0.2, 0.3))]
     assert slices(report)["model.optimizer.learning_rate"][0].curves[0].values == pytest.approx((0.16, 0.25))
     assert "2 settings were trained" in sweep_answer(report) and "0.16" in render_sweep(report)
     assert as_table(report).num_rows == 2

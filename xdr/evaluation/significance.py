@@ -24,6 +24,15 @@ RANDOMISATION = "sign-flip randomisation"
 
 
 @dataclass(frozen=True)
+class Testing:
+    """`num_samples` of the randomisation and of the bootstrap."""
+
+    num_samples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Comparison:
     """`system` minus `baseline`. `p` and `corrected_p` are by test; None where no test is possible, and `note` says why."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import fmean, stdev
 
 import numpy as np
@@ -11,19 +12,12 @@ from xdr.errors import UserError, did_you_mean
 from xdr.evaluation.per_query import MACRO, Means, PerQuery, means
 from xdr.evaluation.report import AlphaCurve, is_significant
 from xdr.evaluation.resampling import resampled_means
-from xdr.evaluation.significance import Comparison, compare_systems, corrected_together
-from xdr.evaluation.sweep_points import BASELINE, Point, points_of, short, told
+from xdr.evaluation.significance import Comparison, Testing, compare_systems, corrected_together
+from xdr.evaluation.sweep_points import BASELINE, Point, points_of, refuse_changed, setting, short, told
 from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job
 
 Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Testing:
-    num_samples: int
-    confidence: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -60,10 +54,12 @@ class SweepReport:
 
 
 def sweep_report(
-    folder: str, jobs: Sequence[Job], headline: str, baseline: str, repeated: Sequence[str], testing: Testing
+    folder: str, jobs: Sequence[Job], metric: str | None, baseline: str, repeated: Sequence[str], testing: Testing
 ) -> SweepReport:
-    """`baseline` is a kind of system (each point is compared with that of its own encoder and data), or a point's name."""
-    points = points_of(jobs, repeated)
+    """`metric` is that of the jobs' own headline where none is named. `baseline` is a kind of system (each point is compared
+    with that of its own encoder and data), or a point's name."""
+    refuse_changed(jobs)
+    points = sorted(points_of(jobs, repeated), key=_order)
     scored = {point.name: point.values for point in points if point.repeats}
     metrics = tuple(dict.fromkeys(metric for values in scored.values() for metric in values.values))
     metrics = tuple(metric for metric in metrics if all(metric in values.values for values in scored.values()))
@@ -72,7 +68,7 @@ def sweep_report(
     reference = _references([point for point in points if point.repeats], baseline) if scored else {}
     return SweepReport(
         folder=folder,
-        metric=headline if headline in metrics or not metrics else metrics[0],
+        metric=_front(metric, jobs, metrics),
         metrics=metrics,
         points=tuple(point for point in points if point.repeats),
         runs=tuple(point for point in points if not point.repeats),
@@ -82,6 +78,22 @@ def sweep_report(
         jobs=tuple(jobs),
         testing=testing,
     )
+
+
+def _order(point: Point) -> tuple[bool, str, list[tuple[float, str]]]:
+    """The baselines, then by settings: numbers and lengths ascending."""
+    settings = [(place(value, key), told(value)) for key, value in point.settings.items()]
+    return point.kind != BASELINE, point.kind, [(inf if at is None else at, words) for at, words in settings]
+
+
+def _front(wanted: str | None, jobs: Sequence[Job], metrics: Sequence[str]) -> str:
+    if wanted is None:
+        headlines = [str(setting(job, "evaluation.headline")) for job in jobs if job.state == "done"]
+        return next((name for name in (*headlines, *metrics) if name in metrics), "")
+    if metrics and wanted not in metrics:
+        remedy = did_you_mean(wanted, metrics) or f"they have {', '.join(metrics)}"
+        raise UserError(f"sweep.metric={wanted} was not scored by all jobs; {remedy}")
+    return wanted
 
 
 def _references(points: Sequence[Point], baseline: str) -> dict[str, str]:
@@ -195,9 +207,9 @@ def _is_line(points: Sequence[Point], axis: str) -> bool:
 
 def _slice(report: SweepReport, axis: str, held: str, points: Sequence[Point]) -> Slice:
     ordered = sorted(points, key=lambda point: place(point.settings[axis], axis) or 0.0)
-    languages = (MACRO, *report.means[points[0].name][report.metric].by_language) if points[0].repeats else (MACRO,)
-    if len(languages) == 2:
-        languages = languages[:1]
+    scored = [report.means[point.name][report.metric].by_language for point in points if point.repeats]
+    shared = [language for language in scored[0] if all(language in each for each in scored)] if scored else []
+    languages = [MACRO, *(shared if len(shared) > 1 else [])]
     curves = tuple(_curve(report, axis, held, ordered, language) for language in languages)
     return Slice(axis, held, max(curves[0].values), curves)
 

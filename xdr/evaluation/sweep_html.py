@@ -94,7 +94,8 @@ def _language(report: SweepReport, point: Point, metric: str, language: str) -> 
         return cell("")
     comparison = report.comparison(point.name, metric, language)
     marked = comparison is not None and is_significant(comparison)
-    return cell(points(values[language]) + ("*" if marked else ""), "significant" if marked else "")
+    star = f'<span class="star">{"*" if marked else ""}</span>'
+    return element("td", points(values[language]), star, class_="significant" if marked else "")
 
 
 def _spread(report: SweepReport, point: Point, metric: str) -> str:
@@ -185,7 +186,7 @@ def _jobs(report: SweepReport) -> str:
 
 
 def _method(report: SweepReport) -> str:
-    first = next(iter(report.comparisons.values()), None)
+    first = next((each for each in report.comparisons.values() if each.metric == report.metric), None)
     if first is None:
         return ""
     says = (

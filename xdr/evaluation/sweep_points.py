@@ -10,8 +10,9 @@ import numpy as np
 
 from xdr.augmentation.fusion import system_name
 from xdr.errors import UserError
-from xdr.evaluation.outcome import PER_QUERY, read_metrics
+from xdr.evaluation.outcome import ENVIRONMENT, PER_QUERY, read_metrics
 from xdr.evaluation.per_query import PerQuery
+from xdr.storage.files import read_json
 from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job
 
@@ -86,6 +87,24 @@ def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQ
             yield fusion, {**fused, ALPHA: alphas[system]}, values
         elif ":" not in system:  # that of an earlier evaluation, which compare_to named
             yield system, {key: value for key, value in settings.items() if key != ALPHA}, values
+
+
+def refuse_changed(jobs: Sequence[Job]) -> None:
+    """A path says nothing of what it holds: an encoder that was trained anew under its old name is found out here."""
+    seen: dict[str, tuple[Json, Job]] = {}
+    for job in jobs:
+        if job.state != "done" or not (job.folder / ENVIRONMENT).is_file():
+            continue
+        made_of = read_json(job.folder / ENVIRONMENT)
+        fingerprints = [made_of.get("encoder"), made_of.get("collection")]
+        named = json.dumps([job.settings.get(key) for key in ("checkpoint", "data", "evaluation")], sort_keys=True)
+        before, other = seen.setdefault(named, (fingerprints, job))
+        if before != fingerprints:
+            older, newer = sorted([other, job], key=lambda each: each.started)
+            raise UserError(
+                f"jobs {older.name} and {newer.name} name the same checkpoint and collection, and one of these was made anew "
+                f"in between. Remove {older.folder} and all that are as old, and run the sweep again"
+            )
 
 
 def varied(jobs: Sequence[Job]) -> list[str]:

@@ -17,7 +17,7 @@ from xdr.errors import UserError
 from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Gold, score
-from xdr.evaluation.significance import Comparison, compare_systems
+from xdr.evaluation.significance import Comparison, Testing, compare_systems
 from xdr.models.encoding import encode_companions
 from xdr.retrieval.embeddings import EmbeddingStore, Selection
 from xdr.retrieval.faiss_search import Index, faiss_search
@@ -42,13 +42,6 @@ class Fusing:
     @property
     def side(self) -> str:
         return "queries" if self.companions.made_by.get("direction") == "passage_from_query" else "passages"
-
-
-@dataclass(frozen=True)
-class Testing:
-    num_samples: int
-    confidence: float
-    seed: int
 
 
 @dataclass
