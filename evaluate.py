@@ -208,7 +208,7 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
     from callbacks.build import build_logger
     from callbacks.report_sweep import log_sweep
     from xdr.evaluation.significance import Testing
-    from xdr.evaluation.sweep import sweep_report
+    from xdr.evaluation.sweep import sweep_report, too_few_samples
     from xdr.evaluation.sweep_files import as_terminal_table, write_sweep
     from xdr.evaluation.sweep_html import sweep_answer
     from xdr.training.run import quieten
@@ -225,7 +225,9 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
     for job in jobs:
         if job.state != "done":
             console.print(f"job {job.name} is {job.state}{f': {job.error}' if job.error else ''}", markup=False, soft_wrap=True)
-    console.print(sweep_answer(report), markup=False, soft_wrap=True)
+    for sentence in (sweep_answer(report), too_few_samples(report)):
+        if sentence:
+            console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"The page is {folder / 'sweep.html'}", markup=False, soft_wrap=True)
     log_sweep(build_logger(settings.logger.name, folder), report)
 

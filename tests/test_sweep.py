@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -114,6 +115,23 @@ def test_what_is_done_is_not_done_again(whole: Path, evaluation: list[str]) -> N
     assert "6 jobs" in output and "6 done before" in output
     changed = {path.name for path, when in before.items() if path.stat().st_mtime_ns != when}
     assert changed == {"sweep.json"}
+
+
+def test_one_command_reads_a_sweep(whole: Path) -> None:
+    output = run(whole, "stage=sweep", "evaluation.num_samples=200", quick=[], script="evaluate.py")
+    assert "9 jobs: 9 done" in output and "MRR@10 is highest with unit_mean" in output
+    rows = pq.read_table(whole / "sweep.parquet").to_pylist()
+    assert len(rows) == (1 + 9) * 2 * 9, "the baseline and nine points, two metrics, eight languages and macro"
+    baseline = next(row["value"] for row in rows if (row["point"], row["metric"], row["lang"]) == ("baseline", "MRR@10", "fi"))
+    metrics = json.loads((read_jobs(whole)[0].folder / "metrics.json").read_text())
+    assert baseline == metrics["baseline"]["MRR@10"]["fi"]
+    assert "Along number" in (whole / "sweep.html").read_text()
+    assert (whole / "metrics.csv").exists(), "what the logger was told"
+
+
+def test_a_folder_that_is_no_sweep_s_is_not_read(tmp_path: Path) -> None:
+    output = sweep(tmp_path / "empty", "stage=sweep", quick=[], status=2)
+    assert "is no sweep's folder: there is no sweep.json in it" in output
 
 
 def kill_once(folder: Path, arguments: list[str], quick: list[str], rng: random.Random) -> bool:

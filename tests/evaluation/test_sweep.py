@@ -12,7 +12,7 @@ from xdr.errors import UserError
 from xdr.evaluation import significance
 from xdr.evaluation.outcome import write_environment, write_metrics
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.sweep import SweepReport, over_queries, over_repeats, slices, sweep_report
+from xdr.evaluation.sweep import SweepReport, over_queries, over_repeats, slices, sweep_report, too_few_samples
 from xdr.evaluation.sweep_files import as_table, as_terminal_table
 from xdr.evaluation.sweep_html import render_sweep, sweep_answer
 from xdr.storage.jobs import Job, read_job
@@ -83,6 +83,12 @@ def test_p_is_corrected_over_the_whole_sweep(grid: list[Job]) -> None:
     smallest = min(comparisons, key=lambda each: each.p[test] or 0)
     assert smallest.corrected_p[test] == pytest.approx(min(1, 24 * (smallest.p[test] or 0)))
     assert "24 x" in smallest.family
+
+
+def test_samples_too_few_for_the_sweep_are_said_to_be(grid: list[Job]) -> None:
+    assert too_few_samples(report_of(grid)) == "", "24 / 501 is below 0.05"
+    few = sweep_report("sweep", grid, None, "baseline", (), significance.Testing(400, 0.95, 0))
+    assert "num_samples=400 is too few for 24 comparisons" in render_sweep(few) and "Set 480 or more" in too_few_samples(few)
 
 
 def test_encoders_have_baselines_of_their_own_and_one_family(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from statistics import fmean, stdev
 
 import numpy as np
@@ -132,6 +132,18 @@ def _compared(
                 generator=generator,
             )
     return {(each.metric, each.system, each.language): each for each in corrected_together(found)}
+
+
+def too_few_samples(report: SweepReport) -> str:
+    """Randomisation finds no p below 1 / (samples + 1), and Holm's method multiplies the least by the number of tests."""
+    number = sum(metric == report.metric for metric, _, _ in report.comparisons)
+    level = 1 - report.testing.confidence
+    if number <= level * (report.testing.num_samples + 1):
+        return ""
+    return (
+        f"evaluation.num_samples={report.testing.num_samples} is too few for {number} comparisons: none can be significant "
+        f"after correction. Set {ceil(number / level)} or more."
+    )
 
 
 def repeat_values(report: SweepReport, point: Point, metric: str = "", language: str = MACRO) -> list[float]:

@@ -6,7 +6,7 @@ from xdr.evaluation.charts import alpha_curve, curve_spans, element, escaped
 from xdr.evaluation.page import bullets, cell, details, header, page, paragraph, section, table
 from xdr.evaluation.report import TEST, group_name, is_significant, legend, p_phrase, points, signed_points
 from xdr.evaluation.report_html import tested
-from xdr.evaluation.sweep import Slice, SweepReport, over_repeats, repeat_values, slices
+from xdr.evaluation.sweep import Slice, SweepReport, over_repeats, repeat_values, slices, too_few_samples
 from xdr.evaluation.sweep_points import Point, short, told
 from xdr.storage.jobs import Job
 
@@ -48,6 +48,8 @@ def _top(report: SweepReport) -> str:
         found.append(
             "What is chosen on the queries it is reported on looks better than it is; p is corrected for all that was tried."
         )
+    if warning := too_few_samples(report):
+        found.append(escaped(warning))
     top = element("header", element("h1", _TITLE), paragraph(report.folder), class_="top")
     return top + paragraph(sweep_answer(report), class_="answer") + bullets(found, "findings")
 
