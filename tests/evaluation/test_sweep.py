@@ -12,7 +12,8 @@ from xdr.errors import UserError
 from xdr.evaluation import significance
 from xdr.evaluation.outcome import write_environment, write_metrics
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.sweep import SweepReport, over_queries, over_repeats, slices, sweep_report, too_few_samples
+from xdr.evaluation.sweep import SweepReport, over_queries, over_repeats, sweep_report, too_few_samples
+from xdr.evaluation.sweep_curves import slices
 from xdr.evaluation.sweep_files import as_table, as_terminal_table
 from xdr.evaluation.sweep_html import render_sweep, sweep_answer
 from xdr.storage.jobs import Job, read_job

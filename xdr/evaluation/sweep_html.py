@@ -6,7 +6,8 @@ from xdr.evaluation.charts import alpha_curve, curve_spans, element, escaped
 from xdr.evaluation.page import bullets, cell, details, header, page, paragraph, section, table
 from xdr.evaluation.report import TEST, group_name, is_significant, legend, p_phrase, points, signed_points
 from xdr.evaluation.report_html import tested
-from xdr.evaluation.sweep import Slice, SweepReport, over_repeats, repeat_values, slices, too_few_samples
+from xdr.evaluation.sweep import SweepReport, over_repeats, repeat_values, too_few_samples
+from xdr.evaluation.sweep_curves import Slice, slices
 from xdr.evaluation.sweep_points import Point, short, told
 from xdr.storage.jobs import Job
 

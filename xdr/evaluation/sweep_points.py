@@ -135,6 +135,16 @@ def told(value: Json) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def place(value: Json, axis: str) -> float | None:
+    """Where a value stands on its axis: a number where it is, a list where its length is. 0 questions are all of them, and
+    stand nowhere."""
+    if isinstance(value, list | tuple):
+        return float(len(value))
+    if isinstance(value, bool) or not isinstance(value, int | float) or (axis == "augmentation.number" and value == 0):
+        return None
+    return float(value)
+
+
 def _name(kind: str, settings: Settings) -> str:
     return " ".join([kind, *(f"{short(key)}={told(value)}" for key, value in settings.items())])
 
