@@ -33,3 +33,4 @@ def log_sweep(logger: Logger, report: SweepReport) -> None:
         for point in report.points
     ]
     log_table(logger, "sweep", columns, rows)
+    logger.finalize("success")  # no trainer does it here
