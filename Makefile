@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format benchmark clean
+.PHONY: help demo sweep-demo test test-slow check format benchmark clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,7 +15,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,dev]'
 	@touch $@
 
 demo: $(INSTALLED) ## the sample collection through everything there is
@@ -24,6 +24,23 @@ demo: $(INSTALLED) ## the sample collection through everything there is
 	$(BIN)/python evaluate.py experiment=sample_generation checkpoint=outputs/demo/generator output_dir=outputs/demo/questions
 	$(BIN)/python evaluate.py experiment=sample_evaluation checkpoint=outputs/demo/train \
 	  augmentation.source=outputs/demo/questions output_dir=outputs/demo/evaluation
+
+# What `make demo` left is used; else a quick encoder and quick questions are made.
+ENCODER := $(if $(wildcard outputs/demo/train/encoder),outputs/demo/train,outputs/sweep-demo/train)
+QUESTIONS := $(if $(wildcard outputs/demo/questions/generated.json),outputs/demo/questions,outputs/sweep-demo/questions)
+
+sweep-demo: $(INSTALLED) $(ENCODER)/encoder $(QUESTIONS)/generated.json ## alpha, number of questions and languages swept on the sample
+	$(BIN)/python evaluate.py experiment=sample_sweep checkpoint=$(ENCODER) augmentation.source=$(QUESTIONS) output_dir=outputs/sweep-demo/sweep
+	$(BIN)/python evaluate.py stage=sweep output_dir=outputs/sweep-demo/sweep
+
+outputs/sweep-demo/train/encoder: | $(INSTALLED)
+	$(BIN)/python train.py experiment=sample_bi_encoder trainer.max_epochs=6 output_dir=outputs/sweep-demo/train
+
+outputs/sweep-demo/questions/generated.json: | $(INSTALLED)
+	$(BIN)/python train.py experiment=sample_generator trainer.max_epochs=2 output_dir=outputs/sweep-demo/generator
+	$(BIN)/python evaluate.py experiment=sample_generation checkpoint=outputs/sweep-demo/generator \
+	  'augmentation.generation.languages=[fi,ja,ru]' augmentation.generation.number=3 augmentation.generation.refuse=[] \
+	  output_dir=outputs/sweep-demo/questions
 
 check: $(INSTALLED) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 def main(settings: "DictConfig") -> float | None:
     """Returns the headline figure of the best system, for those who optimise it."""
-    benchmark = entry.build_benchmark(settings.data)
     from rich.console import Console
 
     console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
+    if settings.stage.name == "sweep":
+        read_sweep(settings, console)
+        return None
+    benchmark = entry.build_benchmark(settings.data)
     stages = {"prepare": prepare, "generate": generate, "export": export, "encode": score, "score": score}
     return stages[settings.stage.name](settings, benchmark, console)
 
@@ -191,6 +194,38 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         console.print(f"The vectors are in {ledger.folder}", markup=False, soft_wrap=True)
         return None
     return report.best
+
+
+def read_sweep(settings: "DictConfig", console: "Console") -> None:
+    """The jobs of the sweep in output_dir: how each is doing, and those that are done side by side."""
+    from xdr.storage.jobs import read_jobs
+
+    folder, wanted = Path(settings.output_dir), entry.plain(settings.evaluation)
+    jobs = read_jobs(folder)
+    from callbacks.build import build_logger
+    from callbacks.report_sweep import log_sweep
+    from xdr.evaluation.significance import Testing
+    from xdr.evaluation.sweep import sweep_report
+    from xdr.evaluation.sweep_files import as_terminal_table, write_sweep
+    from xdr.evaluation.sweep_html import sweep_answer
+    from xdr.training.run import quieten
+
+    quieten()
+    report = sweep_report(
+        folder.name,
+        jobs,
+        **entry.plain(settings.sweep),
+        testing=Testing(wanted["num_samples"], wanted["confidence"], wanted["seed"]),
+    )
+    write_sweep(report, folder)
+    console.print(as_terminal_table(report))
+    for job in jobs:
+        if job.state != "done":
+            console.print(f"job {job.name} is {job.state}{f': {job.error}' if job.error else ''}", markup=False, soft_wrap=True)
+    for sentence in (sweep_answer(report), *report.warnings()):
+        console.print(sentence, markup=False, soft_wrap=True)
+    console.print(f"The page is {folder / 'sweep.html'}", markup=False, soft_wrap=True)
+    log_sweep(build_logger(settings.logger.name, folder), report)
 
 
 def _collection(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> "PassageStore":

@@ -2,21 +2,19 @@
 sentence with its remedy."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from conf import schema
+from conf import schema, sweep
+from conf.job import run_job
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, compose_unchecked, explain, refuse_unknown
-from xdr.errors import UserError
+from xdr.errors import Unfinished, UserError
 
 TARGETS = ("xdr.",)
 """What a `_target_` in the settings may name."""
@@ -27,39 +25,47 @@ _INFORMATION = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "
 def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes `conf/<name>.yaml` with the command line, checks it, and calls `task` with it, once for each job."""
     schema.register()
+    planned = None
     try:
         if not _INFORMATION.intersection(sys.argv):
-            check(name, [word for word in sys.argv[1:] if not word.startswith("-") and ("=" in word or word[0] == "~")])
+            planned = check(name, [word for word in sys.argv[1:] if _is_override(word)])
     except UserError as error:
         _exit(error)
-    hydra.main(version_base="1.3", config_path=str(FOLDER), config_name=name)(partial(_job, task))()
+    try:
+        hydra.main(version_base="1.3", config_path=str(FOLDER), config_name=name)(partial(_job, task))()
+    finally:
+        status = sweep.report(planned) if planned else 0
+    if status:
+        sys.exit(status)
 
 
-def check(name: str, overrides: list[str]) -> None:
-    """Every job that the command line asks for, before the first one starts."""
-    multirun = bool({"-m", "--multirun"}.intersection(sys.argv))
-    for job in _jobs(overrides):
-        settings = compose(name, job)
-        if multirun and "trainer" in settings and _starts_processes(settings.trainer):
-            raise UserError(
-                "a multirun cannot start the processes of trainer.strategy=ddp: each of them would walk the sweep itself. Set "
-                "trainer.strategy=ddp_spawn, or start the jobs one by one without -m"
-            )
+def check(name: str, overrides: list[str]) -> sweep.Sweep | None:
+    """Every job that the command line asks for, before the first one starts. A sweep's folder is that of the settings which
+    its jobs have in common."""
+    settings = compose(name, sweep.common(overrides), with_hydra=True)
+    if not sweep.is_multirun(settings):
+        compose(name, overrides)
+        return None
+    HydraConfig.instance().set_config(settings)  # which output_dir refers to
+    if not any(override.startswith("output_dir=") for override in overrides):
+        overrides = [*overrides, f"output_dir='{settings.output_dir}'"]
+    planned = sweep.plan(overrides, settings, partial(compose, name))
+    sys.argv[1:] = [*(word for word in sys.argv[1:] if not _is_override(word)), *overrides]  # in a row, or argparse refuses
+    return planned
 
 
-def _starts_processes(trainer: DictConfig) -> bool:
-    """By running the command line again, as Lightning's DDP does."""
-    several = str(trainer.devices) not in ("1", "auto", "[0]") or trainer.num_nodes > 1
-    return several and "spawn" not in trainer.strategy
+def _is_override(word: str) -> bool:
+    return not word.startswith("-") and ("=" in word or word[0] == "~")
 
 
-def compose(name: str, overrides: list[str]) -> DictConfig:
+def compose(name: str, overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
     """The checked settings of one job."""
     try:
-        settings = compose_unchecked(name, overrides)
+        settings = compose_unchecked(name, overrides, with_hydra)
     except COMPOSE_ERRORS as error:
         raise UserError(explain(name, overrides, error)) from None
-    refuse_unknown(settings)
+    if not with_hydra:
+        refuse_unknown(settings)
     return settings
 
 
@@ -105,9 +111,13 @@ def build_benchmark(settings: DictConfig) -> Any:
 
 
 def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
+    if "artifacts_dir" in settings:
+        settings.artifacts_dir = settings.artifacts_dir  # as it stands with the sweep's folder: its jobs share it
     settings.output_dir = HydraConfig.get().runtime.output_dir  # in a multirun each job has its own
     try:
-        return task(settings)
+        return run_job(task, settings)
+    except Unfinished:
+        return None
     except UserError as error:
         _exit(error)
 
@@ -115,23 +125,3 @@ def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
 def _exit(error: UserError) -> None:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2)
-
-
-def _jobs(overrides: list[str]) -> Iterator[list[str]]:
-    """The jobs of a sweep, each value of each swept key once; a single job as it is."""
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except OverrideParseException as error:
-        raise UserError(f"'{error.override}' cannot be read: {str(error).splitlines()[0]}") from None
-    values = [_values(override) for override in parsed]
-    yield [first for first, *_ in values]
-    for place, choices in enumerate(values):
-        for value in choices[1:]:
-            yield [value if at == place else first for at, (first, *_) in enumerate(values)]
-
-
-def _values(override: Override) -> list[str]:
-    """One override of a single job for each value it sweeps over."""
-    if not override.is_sweep_override():
-        return [str(override.input_line)]
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]

@@ -15,9 +15,9 @@ FOLDER = Path(__file__).parent
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
 
-def compose_unchecked(name: str, overrides: list[str]) -> DictConfig:
+def compose_unchecked(name: str, overrides: list[str], with_hydra: bool = False) -> DictConfig:
     with hydra.initialize_config_dir(str(FOLDER), version_base="1.3"):
-        return hydra.compose(name, overrides)
+        return hydra.compose(name, overrides, return_hydra_config=with_hydra)
 
 
 def explain(name: str, overrides: list[str], error: Exception) -> str:

@@ -29,6 +29,7 @@ class Stage(Enum):
     encode = "encode"
     score = "score"
     export = "export"
+    sweep = "sweep"
 
 
 class Order(Enum):
@@ -348,6 +349,13 @@ class EvaluationSettings:
 
 
 @dataclass
+class SweepConf:
+    metric: str | None = None
+    baseline: str = MISSING
+    repeated: list[str] = MISSING
+
+
+@dataclass
 class Train:
     data: Any = MISSING
     model: Any = MISSING
@@ -356,6 +364,7 @@ class Train:
     logger: Logger = MISSING
     seed: int = MISSING
     resume: str = MISSING
+    retry: bool = MISSING
     output_dir: str = MISSING
 
 
@@ -369,7 +378,9 @@ class Evaluate:
     evaluation: EvaluationSettings = MISSING
     trainer: InferenceTrainer = MISSING
     compare_to: list[str] = MISSING
+    sweep: SweepConf = MISSING
     logger: Logger = MISSING
+    retry: bool = MISSING
     output_dir: str = MISSING
     artifacts_dir: str = MISSING
 

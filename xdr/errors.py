@@ -37,6 +37,10 @@ class ArtefactError(UserError):
     """A stored artefact is missing, damaged, or was made by something else."""
 
 
+class Unfinished(Exception):  # noqa: N818  nothing is wrong
+    """The run was asked to end, and the same command goes on."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint to append to an error sentence; empty when nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

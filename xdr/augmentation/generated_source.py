@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock
+
 from xdr.augmentation.generated_store import KIND, GeneratedStore, write_texts
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.passage_store import PassageStore
@@ -70,8 +72,10 @@ def import_generated(
         "format": FORMAT,
     }
     folder = artifacts_dir / "generated" / fingerprint(made_from)
-    if not (folder / "manifest.json").exists():
-        _import(files, passages, folder, made_from, progress)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):  # who wants the same waits for the first
+        if not (folder / "manifest.json").exists():
+            _import(files, passages, folder, made_from, progress)
     return GeneratedStore(folder)
 
 

@@ -105,11 +105,12 @@ def alpha_curve(curve: AlphaCurve, span: float, metric: str, *, large: bool) -> 
     parts += _alpha_ticks(curve.alphas, x, bottom, least_gap=30)
     if large:
         root = "" if _is_even(curve.alphas) else " (square-root scale)"
-        parts.append(_text(width, height - 4, f"alpha{root}", "tick end"))
+        parts.append(_text(width, height - 4, f"{curve.axis}{root}", "tick end"))
+    if large and curve.baseline is not None:
         parts.append(_text(width, 14, f"baseline {points(curve.baseline)}", "tick end"))
         parts.append(_line(width - 110, 10, width - 84, 10, "baseline"))
     parts += _band_and_line(curve, x, y, left, width)
-    return _picture(width, height, f"{metric} against alpha, {curve.family}, {name}", _curve_told(curve), parts)
+    return _picture(width, height, f"{metric} against {curve.axis}, {curve.family}, {name}", _curve_told(curve), parts)
 
 
 def _band_and_line(curve: AlphaCurve, x: Scale, y: Scale, left: float, right: float) -> list[str]:
@@ -118,22 +119,28 @@ def _band_and_line(curve: AlphaCurve, x: Scale, y: Scale, left: float, right: fl
     middle = [f"{x(alpha):.1f},{y(value):.1f}" for alpha, value in zip(curve.alphas, curve.values, strict=True)]
     parts = [
         element("polygon", points=" ".join(upper + lower[::-1]), class_="band"),
-        _line(left, y(curve.baseline), right, y(curve.baseline), "baseline"),
+        *([] if curve.baseline is None else [_line(left, y(curve.baseline), right, y(curve.baseline), "baseline")]),
         element("polyline", points=" ".join(middle), class_="curve"),
+        *(
+            _line(x(at), y(its[0]), x(at), y(its[1]), "repeats")
+            for at, its in zip(curve.alphas, curve.repeats, strict=False)
+            if its
+        ),
     ]
     for alpha, value, significant in zip(curve.alphas, curve.values, curve.significant, strict=True):
-        title = element("title", f"alpha {alpha:g}: {points(value)}")
+        title = element("title", f"{curve.axis} {alpha:g}: {points(value)}")
         parts.append(element("circle", title, cx=x(alpha), cy=y(value), r=3, class_="dot" if significant else "dot hollow"))
     return parts
 
 
 def _curve_told(curve: AlphaCurve) -> str:
     pairs = ", ".join(f"{points(value)} at {alpha:g}" for alpha, value in zip(curve.alphas, curve.values, strict=True))
-    return f"The baseline has {points(curve.baseline)}; fused it is {pairs}"
+    return pairs if curve.baseline is None else f"The baseline has {points(curve.baseline)}; fused it is {pairs}"
 
 
 def _extent(curve: AlphaCurve) -> tuple[float, ...]:
-    return (curve.baseline, *curve.values, *curve.lower, *curve.upper)
+    baseline = () if curve.baseline is None else (curve.baseline,)
+    return (*baseline, *curve.values, *curve.lower, *curve.upper, *(end for its in curve.repeats if its for end in its))
 
 
 def _alpha_scale(alphas: Sequence[float], start: float, end: float) -> Scale:

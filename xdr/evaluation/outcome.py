@@ -16,7 +16,7 @@ from xdr.evaluation.significance import Comparison
 from xdr.storage.files import replacing_file, write_json
 from xdr.storage.fingerprint import Json
 
-PER_QUERY = "per_query.parquet"
+PER_QUERY, ENVIRONMENT = "per_query.parquet", "environment.json"
 _PACKAGES = ("torch", "lightning", "transformers", "faiss-cpu", "faiss-gpu", "nltk", "numpy", "scipy", "pyarrow")
 
 
@@ -76,7 +76,7 @@ def write_environment(facts: Mapping[str, Json], folder: Path) -> None:
         except importlib.metadata.PackageNotFoundError:
             continue
     machine = {"python": platform.python_version(), "platform": platform.platform()}
-    write_json(folder / "environment.json", {**machine, "versions": versions, "commit": _commit(), **facts})
+    write_json(folder / ENVIRONMENT, {**machine, "versions": versions, "commit": _commit(), **facts})
 
 
 def _commit() -> str | None:

@@ -98,17 +98,20 @@ class Report:
 
 @dataclass(frozen=True)
 class AlphaCurve:
-    """The values at ascending alphas. `lower` and `upper` are the baseline's value plus the ends of the difference's confidence
-    interval: where they leave the baseline outside, the difference has a sign."""
+    """The values at ascending alphas, or along another `axis`. `lower` and `upper` are the baseline's value plus the ends of
+    the difference's confidence interval: where they leave the baseline outside, the difference has a sign. `repeats` are
+    intervals of another kind, over repetitions."""
 
     family: str
     language: str
-    baseline: float
+    baseline: float | None
     alphas: tuple[float, ...]
     values: tuple[float, ...]
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     significant: tuple[bool, ...]
+    axis: str = "alpha"
+    repeats: tuple[tuple[float, float] | None, ...] = ()
 
 
 @dataclass(frozen=True)

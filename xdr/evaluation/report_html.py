@@ -1,31 +1,19 @@
 """A report as one HTML file, to be sent to a colleague: it is complete without a network and runs no script."""
 
-from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from collections.abc import Sequence
 
 from xdr.evaluation.charts import alpha_curve, curve_spans, differences, differences_limits, rank_change, rank_text
 from xdr.evaluation.findings import answer, findings
 from xdr.evaluation.markup import element, escaped
+from xdr.evaluation.page import bullets, details, page, paragraph, section
 from xdr.evaluation.report import Choice, MovedQuery, Report, alpha_curves, choose_systems
 from xdr.evaluation.report_tables import comparison_table, language_table, system_table
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.evaluation.wording import language_name
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""The browser itself refuses to load anything or to run a script, whatever stands in a query."""
-
 
 def render(report: Report) -> str:
-    style = files("xdr.evaluation").joinpath("report.css").read_text("utf-8")
     choice = choose_systems(report, report.headline_metric)
-    head = (
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<link rel="icon" href="data:,">',  # else a browser asks the server that shows the page for one
-        element("title", escaped(report.title)),
-        f"<style>{style}</style>",
-    )
     sections = (
         _top(report),
         _by_language(report, choice),
@@ -35,8 +23,7 @@ def render(report: Report) -> str:
         _warnings(report),
         _method(report),
     )
-    body = element("body", element("main", *sections))
-    return f'<!doctype html>\n<html lang="en"><head>{"".join(head)}</head>{body}</html>\n'
+    return page(report.title, sections)
 
 
 def _top(report: Report) -> str:
@@ -44,9 +31,9 @@ def _top(report: Report) -> str:
     if report.warnings:
         count = len(report.warnings)
         found.append(f'<a href="#warnings">{"One warning" if count == 1 else f"{count} warnings"}</a> to read first.')
-    subtitle = _paragraph(report.subtitle) if report.subtitle else ""
+    subtitle = paragraph(report.subtitle) if report.subtitle else ""
     header = element("header", element("h1", escaped(report.title)), subtitle, class_="top")
-    return header + _paragraph(_unbroken(answer(report)), class_="answer") + _list(found, "findings")
+    return header + paragraph(_unbroken(answer(report)), class_="answer") + bullets(found, "findings")
 
 
 def _unbroken(sentence: str) -> str:
@@ -55,14 +42,14 @@ def _unbroken(sentence: str) -> str:
 
 
 def _by_language(report: Report, choice: Choice) -> str:
-    parts = [_paragraph(choice.how, class_="soft")] if choice.how else []
+    parts = [paragraph(choice.how, class_="soft")] if choice.how else []
     parts.append(language_table(report, report.headline_metric, choice))
     for metric in report.metrics:
         if metric != report.headline_metric:
-            parts.append(_details(f"The same by {metric}", language_table(report, metric, choice)))
+            parts.append(details(f"The same by {metric}", language_table(report, metric, choice)))
     if len(report.systems) > 1:
-        parts.append(_details(f"All {len(report.systems)} systems, by every metric", system_table(report)))
-    return _section("By language", *parts)
+        parts.append(details(f"All {len(report.systems)} systems, by every metric", system_table(report)))
+    return section("By language", *parts)
 
 
 def _intervals(report: Report, choice: Choice) -> str:
@@ -86,7 +73,7 @@ def _intervals(report: Report, choice: Choice) -> str:
         f"{metric} less that of {report.baseline}, with {confidence} bootstrap intervals. A filled mark is significant after "
         "correction. The intervals are not corrected: one may leave out 0 where the mark is hollow."
     )
-    return _section("How sure is each difference?", _paragraph(says), element("div", *plots, class_="plots"))
+    return section("How sure is each difference?", paragraph(says), element("div", *plots, class_="plots"))
 
 
 def _curves(report: Report) -> str:
@@ -98,7 +85,7 @@ def _curves(report: Report) -> str:
         "line plus the interval of the difference, so that where the band leaves the line, the difference has a sign before "
         "correction. Filled points are significant after it."
     )
-    parts = [_paragraph(says)]
+    parts = [paragraph(says)]
     for family in dict.fromkeys(curve.family for curve in curves):
         of_family = [curve for curve in curves if curve.family == family and curve.language in report.groups(metric)]
         panels = [
@@ -106,7 +93,7 @@ def _curves(report: Report) -> str:
             for i, (curve, span) in enumerate(zip(of_family, curve_spans(of_family), strict=True))
         ]
         parts.append(element("h3", f"Fusion: {escaped(family)}") + element("div", *panels, class_="curves"))
-    return _section(f"{metric} against alpha", *parts)
+    return section(f"{metric} against alpha", *parts)
 
 
 def _moved(report: Report) -> str:
@@ -116,18 +103,18 @@ def _moved(report: Report) -> str:
         f"From {report.baseline} to {report.moved_system}: the rank of the best placed relevant passage before (hollow) and "
         f"after (filled), 1 at the right and beyond {report.depth:,} at the left."
     )
-    parts = [_paragraph(says)]
+    parts = [paragraph(says)]
     for name, rose in (("Rose most", True), ("Fell most", False)):
         cards = [_moved_query(query, report.depth) for query in report.moved if query.rose == rose]
         parts += [element("h3", name), element("div", *cards, class_="queries")] if cards else []
-    return _section("Queries that moved most", *parts)
+    return section("Queries that moved most", *parts)
 
 
 def _moved_query(query: MovedQuery, depth: int) -> str:
     ranks = element("strong", escaped(f"{rank_text(query.rank_before, depth)} → {rank_text(query.rank_after, depth)}"))
     about = element("span", f"{escaped(language_name(query.language))} · {ranks}")
     title = query.gold_passage_title or query.gold_passage_text[:60]
-    passage = _details(f"Its passage: {title}", element("p", escaped(query.gold_passage_text), dir="auto"))
+    passage = details(f"Its passage: {title}", element("p", escaped(query.gold_passage_text), dir="auto"))
     return element(
         "article",
         element("div", about, rank_change(query, depth), class_="moved"),
@@ -150,7 +137,7 @@ def _generated(query: MovedQuery) -> list[str]:
     if asked:
         count = sum(map(len, asked.values()))
         words = f"{count} question{'s' if count > 1 else ''} generated in {', '.join(map(language_name, asked))}"
-        parts.append(_details(words, *(_asked(language, texts) for language, texts in asked.items())))
+        parts.append(details(words, *(_asked(language, texts) for language, texts in asked.items())))
     return parts
 
 
@@ -166,20 +153,20 @@ def _in_language(heading: str, language: str, texts: Sequence[str]) -> str:
 def _warnings(report: Report) -> str:
     if not report.warnings:
         return ""
-    return _section("Warnings", _list(map(escaped, report.warnings), "warnings"), id="warnings")
+    return section("Warnings", bullets(map(escaped, report.warnings), "warnings"), id="warnings")
 
 
 def _method(report: Report) -> str:
     parts = []
     if report.comparisons:
         comparison = report.comparison(report.systems[1], report.headline_metric)
-        parts += [_paragraph(words) for words in _tests_told(comparison)]
+        parts += [paragraph(words) for words in _tests_told(comparison)]
     facts = [element("dt", escaped(name)) + element("dd", escaped(value)) for name, value in report.facts]
     if facts:
         parts.append(element("dl", *facts, class_="facts"))
     if report.comparisons:
-        parts.append(_details(f"Every comparison by {report.headline_metric}", comparison_table(report)))
-    return _section("How it was computed", *parts) if parts else ""
+        parts.append(details(f"Every comparison by {report.headline_metric}", comparison_table(report)))
+    return section("How it was computed", *parts) if parts else ""
 
 
 def _tests_told(comparison: Comparison) -> list[str]:
@@ -191,19 +178,3 @@ def _tests_told(comparison: Comparison) -> list[str]:
         f"p-values are corrected over {comparison.family}. Intervals are percentiles of a bootstrap over queries within "
         "their languages, and not corrected.",
     ]
-
-
-def _section(heading: str, *parts: str, **attributes: str) -> str:
-    return element("section", element("h2", escaped(heading)), *parts, **attributes)
-
-
-def _details(summary: str, *parts: str) -> str:
-    return element("details", element("summary", escaped(summary), dir="auto"), *parts)
-
-
-def _paragraph(words: str, **attributes: str) -> str:
-    return element("p", escaped(words), **attributes)
-
-
-def _list(items: Iterable[str], class_: str) -> str:
-    return element("ul", *(element("li", item) for item in items), class_=class_)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from xdr.evaluation.charts import side
 from xdr.evaluation.markup import element, escaped
+from xdr.evaluation.page import cell, header, table
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import TEST, Choice, Report, is_significant
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
@@ -12,9 +13,9 @@ from xdr.evaluation.wording import group_name, legend, p_text, points, signed_po
 
 def language_table(report: Report, metric: str, choice: Choice) -> str:
     means = report.means[report.baseline][metric]
-    top = [_header(name, "col", rowspan=2 if choice.systems else 1) for name in ("Language", "n", report.baseline)]
-    top += [_header(system, "colgroup", colspan=3) for system in choice.systems]
-    names = (_header(name, "col", class_=class_) for name, class_ in (("value", "first"), ("difference", ""), ("p", "")))
+    top = [header(name, "col", rowspan=2 if choice.systems else 1) for name in ("Language", "n", report.baseline)]
+    top += [header(system, "colgroup", colspan=3) for system in choice.systems]
+    names = (header(name, "col", class_=class_) for name, class_ in (("value", "first"), ("difference", ""), ("p", "")))
     second = "".join(names) * len(choice.systems)
     rows = [
         _language_row(report, metric, choice.systems, language, means.num_by_language.get(language, means.num_queries))
@@ -23,7 +24,7 @@ def language_table(report: Report, metric: str, choice: Choice) -> str:
     if MACRO in report.groups(metric):
         rows.append(_micro_row(report, metric, choice.systems))
     head = element("tr", *top) + (element("tr", second) if choice.systems else "")
-    return _table(head, rows, f"{metric} by language", _caption(report, metric, choice.systems))
+    return table(head, rows, f"{metric} by language", _caption(report, metric, choice.systems))
 
 
 def _caption(report: Report, metric: str, systems: Sequence[str]) -> str:
@@ -52,23 +53,23 @@ def _notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
 
 def _language_row(report: Report, metric: str, systems: Sequence[str], language: str, n: int) -> str:
     cells = [
-        _header(group_name(language), "row"),
-        _cell(f"{n:,}", "n"),
-        _cell(points(report.value(report.baseline, metric, language))),
+        header(group_name(language), "row"),
+        cell(f"{n:,}", "n"),
+        cell(points(report.value(report.baseline, metric, language))),
     ]
     for system in systems:
         comparison = report.comparison(system, metric, language)
-        cells += [_cell(points(report.value(system, metric, language)), "first"), *_tested(comparison)]
+        cells += [cell(points(report.value(system, metric, language)), "first"), *tested(comparison)]
     return element("tr", *cells, class_="sum" if language == MACRO else "language")
 
 
-def _tested(comparison: Comparison) -> list[str]:
+def tested(comparison: Comparison) -> list[str]:
     """The difference and its p, marked where significant."""
     significant = is_significant(comparison)
     marked = f" significant {side(comparison)}" if significant else ""
     star = f'<span class="star">{"*" if significant else ""}</span>'
     return [
-        _cell(signed_points(comparison.mean_difference), "difference" + marked),
+        cell(signed_points(comparison.mean_difference), "difference" + marked),
         element("td", escaped(p_text(comparison.corrected_p[TEST])), star, class_="p" + marked),
     ]
 
@@ -76,24 +77,24 @@ def _tested(comparison: Comparison) -> list[str]:
 def _micro_row(report: Report, metric: str, systems: Sequence[str]) -> str:
     """Not tested, so it has no p."""
     before = report.means[report.baseline][metric]
-    cells = [_header("Micro mean", "row"), _cell(f"{before.num_queries:,}", "n"), _cell(points(before.micro))]
+    cells = [header("Micro mean", "row"), cell(f"{before.num_queries:,}", "n"), cell(points(before.micro))]
     for system in systems:
         micro = report.means[system][metric].micro
-        cells += [_cell(points(micro), "first"), _cell(signed_points(micro - before.micro), "difference"), _cell("")]
+        cells += [cell(points(micro), "first"), cell(signed_points(micro - before.micro), "difference"), cell("")]
     return element("tr", *cells, class_="sum micro")
 
 
 def system_table(report: Report) -> str:
-    head = _header("System", "col") + "".join(_header(metric, "col", colspan=3) for metric in report.metrics)
+    head = header("System", "col") + "".join(header(metric, "col", colspan=3) for metric in report.metrics)
     rows = []
     for system in report.systems:
-        cells = [_header(system, "row")]
+        cells = [header(system, "row")]
         for metric in report.metrics:
-            tested = [_cell(""), _cell("")] if system == report.baseline else _tested(report.comparison(system, metric))
-            cells += [_cell(points(report.value(system, metric)), "first"), *tested]
+            more = [cell(""), cell("")] if system == report.baseline else tested(report.comparison(system, metric))
+            cells += [cell(points(report.value(system, metric)), "first"), *more]
         rows.append(element("tr", *cells))
     caption = "Macro means, times 100; differences from the baseline; corrected p."
-    return _table(element("tr", head), rows, "All systems", caption)
+    return table(element("tr", head), rows, "All systems", caption)
 
 
 def comparison_table(report: Report) -> str:
@@ -110,29 +111,15 @@ def comparison_table(report: Report) -> str:
         "effect size",
         "",
     )
-    head = "".join(_header(name, "col", class_="words" if name == "Language" else "") for name in names)
+    head = "".join(header(name, "col", class_="words" if name == "Language" else "") for name in names)
     rows = []
     for each in report.comparisons:
         if each.metric == report.headline_metric:
             low, high = map(signed_points, each.confidence_interval)
             p = (p_text(of_test[test]) for test in (RANDOMISATION, T_TEST) for of_test in (each.p, each.corrected_p))
             effect = "none" if each.effect_size is None else f"{each.effect_size:.2f}".replace("-", "\N{MINUS SIGN}")
-            cells = [_cell(f"{each.n:,}", "n"), _cell(signed_points(each.mean_difference)), _cell(f"{low} to {high}")]
-            cells += [*map(_cell, p), _cell(effect), _cell(each.note, "words")]
-            rows.append(element("tr", _header(each.system, "row"), _cell(group_name(each.language), "words"), *cells))
+            cells = [cell(f"{each.n:,}", "n"), cell(signed_points(each.mean_difference)), cell(f"{low} to {high}")]
+            cells += [*map(cell, p), cell(effect), cell(each.note, "words")]
+            rows.append(element("tr", header(each.system, "row"), cell(group_name(each.language), "words"), *cells))
     caption = "Differences and intervals in points; the effect size is Cohen's d of paired differences."
-    return _table(element("tr", head), rows, "Every comparison", caption)
-
-
-def _table(head: str, rows: Sequence[str], label: str, caption: str) -> str:
-    """In a box of its own that scrolls, by keyboard too, where the page is narrower."""
-    inside = element("caption", element("span", escaped(caption))) + element("thead", head) + element("tbody", *rows)
-    return element("div", element("table", inside), class_="scroll", role="region", aria_label=label, tabindex="0")
-
-
-def _header(name: str, scope: str, **attributes: str | int) -> str:
-    return element("th", escaped(name), scope=scope, **attributes)
-
-
-def _cell(words: str, class_: str = "") -> str:
-    return element("td", escaped(words), **({"class": class_} if class_ else {}))
+    return table(element("tr", head), rows, "Every comparison", caption)

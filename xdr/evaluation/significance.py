@@ -25,6 +25,15 @@ RANDOMISATION = "sign-flip randomisation"
 
 
 @dataclass(frozen=True)
+class Testing:
+    """`num_samples` of the randomisation and of the bootstrap."""
+
+    num_samples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Comparison:
     """`system` minus `baseline`. `p` and `corrected_p` are by test; None where no test is possible, and `note` says why."""
 
@@ -202,4 +211,39 @@ def _corrected(rows: Sequence[_Row], metric: str, baseline: str, confidence: flo
             note=row.note,
         )
         for row, corrected_p in zip(rows, corrected, strict=True)
+    ]
+
+
+def corrected_together(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons of several baselines as one family for each metric. Where a system has one language, its macro is no other
+    comparison and does not count twice."""
+    languages: dict[tuple[str, str], set[str]] = {}
+    for each in comparisons:
+        languages.setdefault((each.metric, each.system), set()).add(each.language)
+    counted = [each for each in comparisons if each.language != MACRO or len(languages[each.metric, each.system]) > 2]
+    corrected: dict[tuple[str, str, str, str], float] = {}
+    sizes: dict[str, dict[str, int]] = {}
+    for metric in dict.fromkeys(each.metric for each in counted):
+        sizes[metric] = {}
+        for test in (T_TEST, RANDOMISATION):
+            tested = {(metric, e.system, e.language): p for e in counted if e.metric == metric and (p := e.p[test]) is not None}
+            corrected |= {(*key, test): p for key, p in zip(tested, holm(list(tested.values())), strict=True)}
+            sizes[metric][test] = len(tested)
+
+    def family(metric: str) -> str:
+        told = ", ".join(f"{number} x {test}" for test, number in sizes[metric].items())
+        return f"all comparisons of {metric} in the sweep, Holm: {told}"
+
+    def of(each: Comparison, test: str) -> float | None:
+        (language, *more) = languages[each.metric, each.system] - {MACRO}
+        return corrected.get((each.metric, each.system, each.language if more else language, test))
+
+    return [
+        replace(
+            each,
+            corrected_p={test: of(each, test) for test in (T_TEST, RANDOMISATION)},
+            family=family(each.metric),
+            family_size=sizes[each.metric],
+        )
+        for each in comparisons
     ]

@@ -13,7 +13,7 @@ from rich.console import Console
 from xdr.data.batches import epoch_batches
 from xdr.data.training_set import TrainingSet
 from xdr.data.validation_pool import ValidationPool
-from xdr.errors import UserError
+from xdr.errors import Unfinished, UserError
 from xdr.evaluation.written_samples import SampleCheck, as_table
 from xdr.models.bi_encoder import BiEncoder
 from xdr.models.encoder_folder import save_encoder
@@ -52,7 +52,7 @@ def fit_bi_encoder(
         save_towers(module.bi_encoder, reader, beginning)
     shown = ("recall@1", "recall@10", "recall@100", "MRR") if pool is not None else ()
     result = fit(module, data_module, run, console, shown)
-    if result.finished and result.is_first_process:
+    if result.is_first_process:
         leave_encoders(module.bi_encoder, reader, run.output_dir)
         console.print(f"the encoder is in {run.output_dir / 'encoder'}", markup=False, soft_wrap=True)
     return result.value
@@ -89,7 +89,7 @@ def fit_generator(
     if check is not None and check.round_trip is not None:
         shown = (*shown, "round_trip@1", "round_trip@10")
     result = fit(module, data_module, run, console, shown)
-    if result.finished and result.is_first_process:
+    if result.is_first_process:
         if module.samples:
             console.print(as_table(module.samples))
         folder = run.output_dir / GENERATOR
@@ -103,7 +103,6 @@ def fit_generator(
 class Fitted:
     """`value` is the monitored figure of the best checkpoint, whose weights the module then has."""
 
-    finished: bool
     is_first_process: bool
     value: float | None
 
@@ -139,7 +138,7 @@ def fit(
         trainer.fit(module, data_module, ckpt_path=start, weights_only=True)
         if module.asked_to_end or trainer.interrupted:
             console.print(f"stopped at step {trainer.global_step}; the same command goes on", style="yellow")
-            return Fitted(False, trainer.is_global_zero, None)
+            raise Unfinished
         if shown:
             if run.checkpoints.best.exists():
                 state = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)["state_dict"]
@@ -151,7 +150,7 @@ def fit(
         if error.errno != errno.ENOSPC:
             raise
         raise UserError("the disk is full; the last checkpoint is whole. Make room, and the same command goes on") from error
-    return Fitted(True, trainer.is_global_zero, value)
+    return Fitted(trainer.is_global_zero, value)
 
 
 def number_of_steps(data: TrainingSet, batches: BatchSettings, run: Run) -> int:

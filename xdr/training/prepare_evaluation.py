@@ -17,9 +17,10 @@ from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.outcome import read_metrics
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import gold, usable
+from xdr.evaluation.significance import Testing
 from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf
 from xdr.storage.ledger import ShardLedger
-from xdr.training.retrieval_task import Fusing, RetrievalTask, Testing, require_languages_of
+from xdr.training.retrieval_task import Fusing, RetrievalTask, require_languages_of
 from xdr.training.sources import queries_as_sources
 
 

@@ -17,7 +17,7 @@ from xdr.errors import UserError
 from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Gold, score
-from xdr.evaluation.significance import Comparison, compare_systems, too_few_samples
+from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Index, faiss_search
 from xdr.retrieval.families import Family
@@ -53,13 +53,6 @@ class Fusing:
         most = self.number or None
         numbers = [sum(len(its.texts.get(code, ())[:most]) for code in self.languages) for its in self.companions]
         return min(numbers), max(numbers)
-
-
-@dataclass(frozen=True)
-class Testing:
-    num_samples: int
-    confidence: float
-    seed: int
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Work on the shards of a ledger, through `Trainer.predict` or `Trainer.test`."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -9,6 +10,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from xdr.storage.ledger import ShardLedger
+
+_LOOKS_APART = 0.2
+"""Seconds between two looks at what others are at."""
 
 
 class Work(Protocol):
@@ -54,7 +58,16 @@ class ShardModule(pl.LightningModule):
     predict_step = test_step = _make
 
     def _wait(self) -> None:
-        """Others may be at their last shard, and what comes next wants them all."""
+        """Others, also of other runs, may be at their last shard, and what comes next wants them all. A shard whose maker dies
+        is made here."""
+        while missing := self._ledger.missing():
+            time.sleep(_LOOKS_APART)
+            for shard in missing:
+                self._make(shard, 0)
+
+    on_predict_epoch_end = on_test_epoch_end = _wait
+
+    def _meet(self) -> None:
         self.trainer.strategy.barrier()
 
-    on_predict_end = on_test_end = _wait
+    on_predict_end = on_test_end = _meet

@@ -1,0 +1,36 @@
+"""What a sweep's points are to a logger."""
+
+from lightning.pytorch.loggers import Logger
+
+from callbacks.wandb_logger import log_table
+from xdr.evaluation.report import TEST
+from xdr.evaluation.sweep import SweepReport
+from xdr.evaluation.sweep_points import short, told
+
+
+def log_sweep(logger: Logger, report: SweepReport) -> None:
+    """`POINT/METRIC/LANGUAGE`, and differences and corrected p of macro; as a table the points with their settings."""
+    values: dict[str, float] = {}
+    for point in report.points:
+        for metric in report.metrics:
+            its = report.means[point.name][metric].as_json()
+            values |= {f"{point.name}/{metric}/{language}": value for language, value in its.items()}
+            if (comparison := report.comparison(point.name, metric)) is not None:
+                values[f"{point.name}/{metric}/difference"] = comparison.mean_difference
+                if (p := comparison.corrected_p[TEST]) is not None:
+                    values[f"{point.name}/{metric}/corrected_p"] = p
+    for run in report.runs:
+        values[f"{run.name}/value"] = sum(run.figures) / len(run.figures)
+    if values:
+        logger.log_metrics(values)
+    columns = ("system", *map(short, report.axes), report.metric)
+    rows = [
+        [
+            point.kind,
+            *(told(point.settings[axis]) if axis in point.settings else "" for axis in report.axes),
+            report.value(point.name),
+        ]
+        for point in report.points
+    ]
+    log_table(logger, "sweep", columns, rows)
+    logger.finalize("success")  # no trainer does it here

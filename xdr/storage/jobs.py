@@ -1,0 +1,159 @@
+"""The jobs of a sweep, and how each is doing.
+
+    SWEEP/sweep.json         the jobs that the last command asked for, in order
+    SWEEP/NAME/job.json      settings, state, value; NAME is the fingerprint of those settings
+    SWEEP/NAME/.claim        locked by the process that is at the job, for as long as it lives
+
+A lock dies with its process, however that dies: a job that says it is running and is not locked was interrupted.
+"""
+
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from filelock import FileLock, Timeout
+
+from xdr.errors import ArtefactError, UserError
+from xdr.storage.files import read_json, write_json
+from xdr.storage.fingerprint import Json, fingerprint
+
+State: TypeAlias = Literal["waiting", "running", "interrupted", "done", "failed"]
+
+LISTING = "sweep.json"
+_ENTRY, _CLAIM = "job.json", ".claim"
+
+
+@dataclass(frozen=True)
+class Job:
+    """`value` is what an optimiser is told; `error` one sentence. Times are of UTC."""
+
+    folder: Path
+    overrides: Sequence[str] = ()
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    state: State = "waiting"
+    started: str = ""
+    ended: str = ""
+    value: float | None = None
+    error: str = ""
+    host: str = ""
+    process: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def seconds(self) -> float | None:
+        if not self.ended:
+            return None
+        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)).total_seconds()
+
+    def begin(self, settings: Mapping[str, Json], overrides: Sequence[str]) -> "Job":
+        return self._written(
+            settings=settings,
+            overrides=tuple(overrides),
+            state="running",
+            started=_now(),
+            ended="",
+            value=None,
+            error="",
+            host=socket.gethostname(),
+            process=os.getpid(),
+        )
+
+    def finish(self, value: object) -> "Job":
+        """A value that is no number, or not finite, is none."""
+        number = isinstance(value, int | float) and math.isfinite(value)
+        return self._written(state="done", ended=_now(), value=float(value) if number else None)  # type: ignore[arg-type]
+
+    def fail(self, error: str) -> "Job":
+        now = _now()
+        return self._written(state="failed", started=self.started or now, ended=now, error=error)
+
+    def _written(self, **changes: Any) -> "Job":
+        job = replace(self, **changes)
+        write_json(self.folder / _ENTRY, {key: value for key, value in asdict(job).items() if key != "folder"})
+        return job
+
+
+def job_name(settings: Mapping[str, Json]) -> str:
+    return fingerprint(settings)[:12]
+
+
+@contextmanager
+def claiming(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Job]:
+    """The job, nobody else's as long as the block runs. One that another process is at is waited for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _CLAIM)
+    try:
+        lock.acquire(timeout=1)  # who looks at a job's state holds its lock for a moment
+    except Timeout:
+        on_wait()
+        lock.acquire()
+    try:
+        yield _read_entry(folder)
+    finally:
+        lock.release()
+
+
+def read_job(folder: Path) -> Job:
+    """`waiting` where it has not begun."""
+    job = _read_entry(folder)
+    if job.state != "running" or _is_claimed(folder):
+        return job
+    job = _read_entry(folder)  # it may have ended in between
+    return replace(job, state="interrupted") if job.state == "running" else job
+
+
+def write_listing(sweep: Path, jobs: Mapping[str, Sequence[str]]) -> None:
+    """Overrides by name. Without jobs where they are proposed one after the other."""
+    sweep.mkdir(parents=True, exist_ok=True)
+    write_json(sweep / LISTING, {"jobs": {name: list(overrides) for name, overrides in jobs.items()}})
+
+
+def is_sweep(folder: Path) -> bool:
+    return (folder / LISTING).is_file()
+
+
+def read_jobs(sweep: Path) -> list[Job]:
+    """Those that the last command asked for in its order, then those of earlier ones in the order of their start."""
+    if not is_sweep(sweep):
+        raise UserError(f"{sweep} is no sweep's folder: there is no {LISTING} in it. A sweep is a command with -m")
+    listed = read_json(sweep / LISTING).get("jobs")
+    if not isinstance(listed, dict):
+        raise ArtefactError(f"{sweep / LISTING} is damaged; the sweep's command writes it anew")
+    jobs = []
+    for name, overrides in listed.items():
+        job = read_job(sweep / name)
+        jobs.append(job if job.overrides else replace(job, overrides=tuple(overrides)))
+    others = [read_job(file.parent) for file in sweep.glob(f"*/{_ENTRY}") if file.parent.name not in listed]
+    return [*jobs, *sorted(others, key=lambda job: job.started)]
+
+
+def _read_entry(folder: Path) -> Job:
+    if not (folder / _ENTRY).is_file():
+        return Job(folder)
+    entry: dict[str, Any] = dict(read_json(folder / _ENTRY))
+    if set(entry) != set(Job.__dataclass_fields__) - {"folder"}:
+        raise ArtefactError(f"{folder / _ENTRY} is of another version of xdr; remove {folder}, and the job is done again")
+    return Job(folder, **entry)
+
+
+def _is_claimed(folder: Path) -> bool:
+    lock = FileLock(folder / _CLAIM)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
