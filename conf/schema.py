@@ -305,6 +305,15 @@ class Logger(Enum):
 
 
 @dataclass
+class Wandb:
+    project: str = MISSING
+    group: str | None = None
+    name: str | None = None
+    tags: list[str] = MISSING
+    artifacts: bool = MISSING
+
+
+@dataclass
 class ExactSearch:
     depth: int = MISSING
     shard_size: int = MISSING
@@ -353,6 +362,7 @@ class Train:
     trainer: Any = MISSING
     callbacks: Any = MISSING
     logger: Logger = MISSING
+    wandb: Wandb = MISSING
     seed: int = MISSING
     resume: str = MISSING
     output_dir: str = MISSING
@@ -369,6 +379,7 @@ class Evaluate:
     trainer: InferenceTrainer = MISSING
     compare_to: list[str] = MISSING
     logger: Logger = MISSING
+    wandb: Wandb = MISSING
     output_dir: str = MISSING
     artifacts_dir: str = MISSING
 
@@ -399,6 +410,7 @@ def register() -> None:
         ("augmentation", (NoAugmentation, GeneratedQueries)),
         ("search", (ExactSearch, FaissFlat, FaissIvf, FaissHnsw)),
         ("evaluation", (EvaluationSettings,)),
+        ("wandb", (Wandb,)),
     ):
         for schema in schemas:
             store.store(group=f"{group}/schema", name=schema.__name__, node=schema)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.training.runs import QUICK_GENERATOR, run, start
 from tests.training.test_generate import QUICK_GENERATION
+from tests.wandb_files import read_run
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.text.prompts import passage_text
@@ -36,8 +37,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated")
-    run(folder / "generator", "trainer.max_epochs=1", quick=QUICK_GENERATOR)
-    arguments = (f"checkpoint={folder / 'generator'}", "augmentation.generation.refuse=[]")
+    run(folder / "generator", "trainer.max_epochs=1", "logger=offline", quick=QUICK_GENERATOR)
+    arguments = (f"checkpoint={folder / 'generator'}", "augmentation.generation.refuse=[]", "logger=offline")
     run(folder / "texts", *arguments, quick=QUICK_GENERATION, script="evaluate.py")
     return folder / "texts"
 
@@ -72,9 +73,88 @@ def vectors(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    output = evaluate(folder, f"checkpoint={trained}", *augmented(generated))
+    labels = ("logger=offline", "wandb.name=mine", "wandb.artifacts=true")
+    output = evaluate(folder, f"checkpoint={trained}", *augmented(generated), *labels)
     assert "baseline" in output and "The report is" in output
     return folder
+
+
+def test_wandb_holds_the_values_of_the_files(whole: Path) -> None:
+    found = read_run(whole)
+    assert (found.job_type, found.name, found.exit_codes) == ("evaluate", "mine", [0])
+    assert found.config["augmentation"]["alpha"] == [0.1, 0.3] and found.config["stage"] == "score"
+    (row,) = found.rows
+    in_files = {
+        f"{system}/{metric}/{language}": value
+        for system, of_system in metrics(whole).items()
+        for metric, by_language in of_system.items()
+        for language, value in by_language.items()
+    }
+    comparisons = json.loads((whole / "significance.json").read_text())["comparisons"]
+    for each in comparisons:
+        name = f"{each['system']}/{each['metric']}/{each['language']}"
+        in_files[f"{name}/difference"] = each["mean_difference"]
+        in_files[f"{name}/corrected_p"] = each["corrected_p"]["sign-flip randomisation"]
+    figures = {name: value for name, value in row.items() if "/" in name}
+    assert figures == in_files
+    lines = {(line["system"], line["metric"], line["language"]): line for line in found.tables["systems"]}
+    assert len(lines) == 3 * 7 * 9
+    for each in comparisons:
+        line = lines[each["system"], each["metric"], each["language"]]
+        assert [line["difference from"], line["difference to"]] == each["confidence_interval"]
+        for test, p in each["p"].items():
+            assert (line[f"p, {test}"], line[f"corrected p, {test}"]) == (p, each["corrected_p"][test])
+
+
+def test_wandb_holds_the_alpha_curve_and_the_queries_that_moved_most(whole: Path) -> None:
+    found, values = read_run(whole), metrics(whole)
+    curve = [line for line in found.tables["alpha_curve"] if line["language"] == "macro"]
+    headline = "R@2kt"
+    assert [(line["alpha"], line[headline]) for line in curve] == [
+        (0.0, values["baseline"][headline]["macro"]),
+        (0.1, values["unit_mean-a0.1"][headline]["macro"]),
+        (0.3, values["unit_mean-a0.3"][headline]["macro"]),
+    ]
+    best = max(("unit_mean-a0.1", "unit_mean-a0.3"), key=lambda system: values[system][headline]["macro"])
+    sample = Sample()
+    gold = {j.query_id: j.passage_id for j in sample.judgements("dev", Problems())}
+    queries = {query.query_id: query for query in sample.queries("dev", Problems())}
+    passages = {passage.passage_id: passage for passage in sample.passages(Problems())}
+    ranks = {
+        system: {
+            (line.split()[0], line.split()[2]): int(line.split()[3]) for line in runs(whole)[f"{system}.trec"].splitlines()
+        }
+        for system in ("baseline", best)
+    }
+    moved = found.tables["moved_most"]
+    assert moved
+    for line in moved:
+        query, passage = queries[line["query id"]], passages[gold[line["query id"]]]
+        assert (line["query"], line["language"]) == (query.text, query.language)
+        assert (line["passage"], line["text"]) == (passage.title, passage.text)
+        place = (query.query_id, passage.passage_id)
+        assert (line["rank before"], line["rank after"]) == (ranks["baseline"].get(place), ranks[best].get(place))
+        assert set(json.loads(line["questions"])) <= {"ar", "bn", "fi", "ja", "ko", "ru", "te"}
+
+
+def test_wandb_keeps_the_report_where_it_is_asked_to(whole: Path) -> None:
+    found = read_run(whole)
+    names = {"report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json"}
+    assert set(found.artifacts[f"report-{found.run_id}"]) == names
+
+
+def test_wandb_holds_what_the_generator_wrote_and_what_the_gate_counted(generated: Path) -> None:
+    training = read_run(generated.parent / "generator")
+    assert training.job_type == "train"
+    file = max((generated.parent / "generator" / "samples").glob("*.jsonl"))
+    written = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert training.tables["dev/written"] == written
+    assert {line["language"] for line in written} == {"ar", "bn", "en", "fi", "ja", "ko", "ru", "te"}
+    generation = read_run(generated)
+    assert generation.job_type == "generate"
+    counts = json.loads((generated / "generated.json").read_text())["counts"]
+    expected = {f"{reason}/{language}": number for language, its in counts.items() for reason, number in its.items()}
+    assert {name: value for name, value in generation.rows[0].items() if "/" in name} == expected
 
 
 def test_an_evaluation_leaves_its_files(whole: Path) -> None:
