@@ -11,11 +11,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from conf import entry, schema
+from evaluate import main
 from tests.training.runs import QUICK_GENERATOR, run, start
 from tests.training.test_generate import QUICK_GENERATION
 from tests.wandb_files import read_run
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
+from xdr.errors import UserError
 from xdr.text.prompts import passage_text
 
 QUICK_EVALUATION = [
@@ -288,3 +291,15 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output
     assert problem in output, output
+
+
+def test_vectors_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.register()
+    arguments = [*QUICK_EVALUATION, "stage=encode", f"checkpoint={trained}", f"output_dir={tmp_path}"]
+    settings = entry.compose("evaluate", arguments)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5000})())
+    with pytest.raises(UserError, match="the vectors of 144 passages take 9 kB, and 5 kB are free"):
+        main(settings)
+    assert not vectors(tmp_path)
