@@ -1,14 +1,17 @@
 """Everything after training. `python evaluate.py experiment=sample`; `--help` tells the rest."""
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf import entry
+from conf.labels import configuration, labels_of
 from xdr.errors import UserError
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback
+    from contextlib import AbstractContextManager
+
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
     from rich.console import Console
@@ -65,6 +68,7 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
         raise UserError("stage=generate needs a generator: checkpoint=FOLDER, a checkpoint of train.py, or a hub name")
     from transformers.utils import logging as transformers_logging
 
+    from callbacks.wandb_logger import log_row
     from xdr.augmentation.generation import Order
     from xdr.augmentation.quality import as_table
     from xdr.data.problems import Problems
@@ -96,18 +100,20 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     else:
         queries = queries_as_sources(benchmark.queries(wanted["split"], Problems(settings.data.strict)))
         sources, sources_fingerprint = queries, queries.fingerprint
-    generated = generate_collection(
-        generator,
-        reader,
-        identifier,
-        sources,
-        sources_fingerprint,
-        request,
-        Path(settings.artifacts_dir),
-        entry.plain(settings.trainer),
-        console,
-    )
-    counts = generated.counts()
+    with _logging(settings, "generate") as logger:
+        generated = generate_collection(
+            generator,
+            reader,
+            identifier,
+            sources,
+            sources_fingerprint,
+            request,
+            Path(settings.artifacts_dir),
+            entry.plain(settings.trainer),
+            console,
+        )
+        counts = generated.counts()
+        log_row(logger, {f"{reason}/{code}": n for code, its in counts.items() for reason, n in its.to_json().items()}, {})
     console.print(as_table(counts, "Generated texts"))
     report = Path(settings.output_dir) / "generated.json"
     write_json(
@@ -147,9 +153,9 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     wanted, search = entry.plain(settings.evaluation), entry.plain(settings.search)
     from transformers.utils import logging as transformers_logging
 
-    from callbacks.build import build_logger
     from callbacks.report_evaluation import ReportEvaluation
     from callbacks.retrieval_evaluation import RetrievalEvaluation
+    from callbacks.wandb_logger import log_row
     from xdr.evaluation.metric_names import parse_metrics
     from xdr.models.open_encoder import open_encoder
     from xdr.models.tokenization import Reading
@@ -181,18 +187,22 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         ),
     )
     ledger = job.ledger(artifacts_dir, str(settings.trainer.precision))
-    callbacks: list[Callback] = []
-    logger: Logger | None = None
-    if settings.stage.name == "score":
-        task = retrieval_task(
-            benchmark, store, ledger, metrics, wanted, search["depth"], index_of(search), fusing, settings.compare_to
-        )
-        report = ReportEvaluation(task, wanted["headline"], wanted["runs"], job, output_dir, console)
-        callbacks, logger = [RetrievalEvaluation(task, report)], build_logger(settings.logger.name, output_dir)
-    encode_collection(job, ledger, entry.plain(settings.trainer), console, callbacks, logger or False)
-    if not callbacks:
+    if settings.stage.name == "encode":
+        start = time.perf_counter()
+        with _logging(settings, "encode") as logger:
+            missing = len(ledger.missing()) / ledger.num_shards
+            encode_collection(job, ledger, entry.plain(settings.trainer), console)
+            seconds = time.perf_counter() - start
+            log_row(logger, {"passages": len(store), "share encoded": missing, "seconds": seconds}, {})
         console.print(f"The vectors are in {ledger.folder}", markup=False, soft_wrap=True)
         return None
+    task = retrieval_task(
+        benchmark, store, ledger, metrics, wanted, search["depth"], index_of(search), fusing, settings.compare_to
+    )
+    report = ReportEvaluation(task, wanted["headline"], wanted["runs"], job, output_dir, console)
+    with _logging(settings, "evaluate") as logger:
+        callbacks = [RetrievalEvaluation(task, report)]
+        encode_collection(job, ledger, entry.plain(settings.trainer), console, callbacks, logger)
     return report.best
 
 
@@ -202,7 +212,6 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
 
     folder, wanted = Path(settings.output_dir), entry.plain(settings.evaluation)
     jobs = read_jobs(folder)
-    from callbacks.build import build_logger
     from callbacks.report_sweep import log_sweep
     from xdr.evaluation.significance import Testing
     from xdr.evaluation.sweep import sweep_report
@@ -225,7 +234,16 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
     for sentence in (sweep_answer(report), *report.warnings()):
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"The page is {folder / 'sweep.html'}", markup=False, soft_wrap=True)
-    log_sweep(build_logger(settings.logger.name, folder), report)
+    with _logging(settings, "sweep") as logger:
+        log_sweep(logger, report)
+
+
+def _logging(settings: "DictConfig", job_type: str) -> "AbstractContextManager[Logger]":
+    from callbacks.build import logging_to
+    from callbacks.wandb_logger import Labels
+
+    labels = Labels(**labels_of(settings, job_type))
+    return logging_to(settings.logger.name, Path(settings.output_dir), labels, configuration(settings))
 
 
 def _collection(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> "PassageStore":

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf import entry
+from conf.labels import configuration, labels_of
 from xdr.errors import UserError
 
 if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
     from rich.console import Console
 
@@ -42,11 +44,20 @@ def main(settings: "DictConfig") -> float | None:
         console.print(note, style="yellow", markup=False)
     weights = entry.plain(settings.data.batches)["language_weights"]
     data = training_set(train, weights, getattr(benchmark, "weight_of", None))
-    return (fit_generator if writes else fit_retriever)(settings, data, dev, console)
+    from callbacks.build import logging_to
+    from callbacks.wandb_logger import Labels, log_files
+
+    fit, output_dir = fit_generator if writes else fit_retriever, Path(settings.output_dir)
+    labels = Labels(**labels_of(settings, "train"))
+    with logging_to(settings.logger.name, output_dir, labels, configuration(settings)) as logger:
+        value = fit(settings, data, dev, console, logger)
+        if labels.artifacts:
+            log_files(logger, "model", _model_files(output_dir))
+        return value
 
 
 def fit_retriever(
-    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console"
+    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger"
 ) -> float | None:
     from xdr.data.validation_pool import validation_pool
 
@@ -69,13 +80,13 @@ def fit_retriever(
         _batches(settings),
         Objective(**entry.plain(settings.model.objective)),
         Optimizer(**entry.plain(settings.model.optimizer)),
-        _run(settings, validates=pool is not None),
+        _run(settings, logger, validates=pool is not None),
         console,
     )
 
 
 def fit_generator(
-    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console"
+    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger"
 ) -> float | None:
     from xdr.data.training_set import texts_by_language
     from xdr.models.query_generator import Task
@@ -103,13 +114,13 @@ def fit_generator(
         sample_check(reader, dev_set, identifier, settings.seed, **validation) if dev_set else None,
         _batches(settings),
         WritingOptimizer(**model["optimizer"]),
-        _run(settings, validates=bool(dev_set)),
+        _run(settings, logger, validates=bool(dev_set)),
         console,
     )
 
 
-def _run(settings: "DictConfig", validates: bool) -> "Run":
-    from callbacks.build import build_callbacks, build_logger
+def _run(settings: "DictConfig", logger: "Logger", validates: bool) -> "Run":
+    from callbacks.build import build_callbacks
     from xdr.training.run import Run
 
     output_dir, validation, writes = Path(settings.output_dir), settings.callbacks.validation, "direction" in settings.model
@@ -127,10 +138,21 @@ def _run(settings: "DictConfig", validates: bool) -> "Run":
             validation.monitor if validates else None,
             writes,
             settings.trainer.enable_progress_bar,
+            logger,
         ),
-        logger=build_logger(settings.logger.name, output_dir),
+        logger=logger,
         settings={name: entry.plain(settings[name]) for name in ("data", "model")} | {"seed": settings.seed},
     )
+
+
+def _model_files(output_dir: Path) -> list[Path]:
+    """The best checkpoint, or without validation the newest, and what its weights belong to."""
+    from xdr.models.generator_folder import SKELETON
+    from xdr.training.checkpoints import CheckpointFolder
+
+    checkpoints = CheckpointFolder(output_dir / "checkpoints")
+    best = checkpoints.best if checkpoints.best.is_file() else checkpoints.newest_whole()[0]
+    return [best, checkpoints.folder / SKELETON] if best is not None else []
 
 
 def _batches(settings: "DictConfig") -> "BatchSettings":

@@ -5,15 +5,16 @@ from pathlib import Path
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
-from callbacks.wandb_logger import log_table
+from callbacks.logged_report import log_report
+from callbacks.wandb_logger import log_files
 from xdr.evaluation.findings import answer
-from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.report import Report, best_system
-from xdr.evaluation.significance import RANDOMISATION
+from xdr.evaluation.report import best_system
 from xdr.evaluation.terminal_table import as_terminal_table
 from xdr.training.encode import EncodingJob
 from xdr.training.report_answer import write_answer
 from xdr.training.retrieval_task import Answer, RetrievalTask
+
+FILES = ("report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json")
 
 
 class ReportEvaluation:
@@ -37,29 +38,4 @@ class ReportEvaluation:
         self._console.print(f"The report is {self._output_dir / 'report.html'}", markup=False, soft_wrap=True)
         if logger is not None:
             log_report(logger, report)
-
-
-def log_report(logger: Logger, report: Report) -> None:
-    """`SYSTEM/METRIC/LANGUAGE`, differences and corrected p; as tables the alpha curve and the queries that moved most."""
-    values = {
-        f"{system}/{metric}/{language}": value
-        for system in report.systems
-        for metric in report.metrics
-        for language, value in report.means[system][metric].as_json().items()
-    }
-    for each in report.comparisons:
-        name = f"{each.system}/{each.metric}/{each.language}"
-        values[f"{name}/difference"] = each.mean_difference
-        corrected = each.corrected_p[RANDOMISATION]
-        if corrected is not None:
-            values[f"{name}/corrected_p"] = corrected
-    logger.log_metrics(values)
-    curve = [[f.family, f.alpha, report.value(f.name, report.headline_metric, MACRO)] for f in report.fused]
-    log_table(logger, "alpha_curve", ("fusion", "alpha", report.headline_metric), curve)
-    moved = [
-        [m.query_id, m.language, m.query, m.gold_passage_title, m.rank_before, m.rank_after, str(dict(m.questions))]
-        for m in report.moved
-    ]
-    log_table(
-        logger, "moved_most", ("query_id", "language", "query", "passage", "rank before", "rank after", "questions"), moved
-    )
+            log_files(logger, "report", [self._output_dir / name for name in FILES])

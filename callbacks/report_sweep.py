@@ -2,7 +2,8 @@
 
 from lightning.pytorch.loggers import Logger
 
-from callbacks.wandb_logger import log_table
+from callbacks.run_rows import Cell, Table
+from callbacks.wandb_logger import log_row
 from xdr.evaluation.report import TEST
 from xdr.evaluation.sweep import SweepReport
 from xdr.evaluation.sweep_points import short, told
@@ -21,10 +22,8 @@ def log_sweep(logger: Logger, report: SweepReport) -> None:
                     values[f"{point.name}/{metric}/corrected_p"] = p
     for run in report.runs:
         values[f"{run.name}/value"] = sum(run.figures) / len(run.figures)
-    if values:
-        logger.log_metrics(values)
     columns = ("system", *map(short, report.axes), report.metric)
-    rows = [
+    rows: list[list[Cell]] = [
         [
             point.kind,
             *(told(point.settings[axis]) if axis in point.settings else "" for axis in report.axes),
@@ -32,5 +31,5 @@ def log_sweep(logger: Logger, report: SweepReport) -> None:
         ]
         for point in report.points
     ]
-    log_table(logger, "sweep", columns, rows)
+    log_row(logger, values, {"sweep": Table(columns, rows)})
     logger.finalize("success")  # no trainer does it here

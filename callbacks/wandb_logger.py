@@ -1,17 +1,200 @@
 """The one file that knows W&B."""
 
-from collections.abc import Sequence
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+from callbacks.run_rows import Position, Row, RunRows, Table
+from xdr.storage.fingerprint import Json
 
 
-def wandb_logger(output_dir: Path, *, offline: bool) -> Logger:
-    return WandbLogger(project="xdr", save_dir=output_dir, offline=offline)
+@dataclass(frozen=True)
+class Labels:
+    """What a run is called in W&B, and whether its checkpoints or reports are kept there."""
+
+    project: str
+    group: str | None
+    job_type: str
+    name: str | None
+    tags: Sequence[str]
+    artifacts: bool
 
 
-def log_table(logger: Logger | None, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """To W&B; other loggers have no tables."""
+class WandbLogger(Logger):
+    """One W&B run for one output folder, however often its job is killed and goes on. Begins with its first row."""
+
+    def __init__(self, output_dir: Path, labels: Labels, config: Mapping[str, Json], *, offline: bool) -> None:
+        super().__init__()
+        self._output_dir, self._labels, self._config = output_dir, labels, config
+        self._offline = offline
+        self._run: Any = None
+        self._rows: RunRows
+        self._num_there = 0
+        self._position: Position | None = None
+
+    @property
+    def name(self) -> str:
+        return "wandb"
+
+    @property
+    def version(self) -> None:
+        return None
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """All settings are in the run's configuration from its start."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.log(metrics, {}, step)
+
+    @rank_zero_only
+    def log(self, metrics: Mapping[str, float], tables: Mapping[str, Table], step: int | None = None) -> None:
+        self._begin()
+        row = self._rows.add(metrics, tables, step)
+        if row is not None:
+            self._send(row)
+
+    @rank_zero_only
+    def log_files(self, kind: str, paths: Sequence[Path]) -> None:
+        """As an artifact, where artifacts are asked for."""
+        if not self._labels.artifacts or not paths:
+            return
+        import wandb
+
+        self._begin()
+        artifact = wandb.Artifact(f"{kind}-{self._rows.run_id}", kind)
+        for path in paths:
+            artifact.add_dir(str(path), path.name) if path.is_dir() else artifact.add_file(str(path), path.name)
+        self._run.log_artifact(artifact)
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """The run's id, and how many rows it has."""
+        self._begin()
+        return self._rows.run_id, self._rows.number
+
+    def go_on_from(self, position: Position) -> None:
+        assert self._run is None, "a run goes on before it begins"
+        self._position = position
+
+    def finalize(self, status: str) -> None:
+        """A process that was spawned for a trainer's work ends with it."""
+        if parent_process() is not None:
+            self.close(failed=status != "success", finished=False)
+
+    def close(self, *, failed: bool, finished: bool = True) -> None:
+        """Each job of a process ends its own run, lest the next one writes into it."""
+        if self._run is None:
+            return
+        import wandb
+
+        run, self._run = self._run, None
+        run.finish(exit_code=int(failed))
+        wandb.teardown()  # its service writes what it holds only then, and would serve the processes that this one starts
+        if finished and not failed:
+            self._rows.finish()
+        if run.offline:
+            say(f"W&B was offline: wandb sync {self._output_dir / 'wandb'}/offline-run-*-{self._rows.run_id}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_run": None}
+
+    def _begin(self) -> None:
+        if self._run is not None:
+            return
+        self._rows = RunRows(self._output_dir, self._labels.job_type, self._position)
+        self._run = self._init()
+        run_id = self._rows.run_id
+        self._num_there = _num_rows_in_files(self._output_dir, run_id) if self._run.offline else self._run.starting_step
+        if self._labels.job_type == "train":
+            self._run.define_metric("trainer/global_step")
+            self._run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        for row in self._rows.rows:
+            self._send(row)
+
+    def _init(self) -> Any:
+        import wandb
+
+        labels = self._labels
+        keywords: dict[str, Any] = {
+            "project": labels.project,
+            "group": labels.group,
+            "job_type": labels.job_type,
+            "name": labels.name,
+            "tags": list(labels.tags),
+            "config": dict(self._config),
+            "allow_val_change": True,
+            "dir": str(self._output_dir),
+            "id": self._rows.run_id,
+            "resume": "allow",
+        }
+        if not self._offline:
+            try:
+                return wandb.init(**keywords, settings=wandb.Settings(quiet=True))
+            except wandb.Error as error:
+                wandb.teardown()
+                say(f"W&B cannot be reached ({error}); this run is written offline")
+        return wandb.init(**keywords, mode="offline", settings=wandb.Settings(silent=True))
+
+    def _send(self, row: Row) -> None:
+        """W&B has all rows up to some number: what is below that is there."""
+        if row.number < self._num_there:
+            return
+        import wandb
+
+        values: dict[str, Any] = dict(row.metrics)
+        for name, table in row.tables.items():
+            values[name] = wandb.Table(columns=list(table.columns), data=[list(line) for line in table.rows])
+            if table.line is not None:
+                x, y, stroke = table.line
+                values[f"{name}_chart"] = wandb.plot.line(values[name], x, y, stroke=stroke, title=name)
+        if row.step is not None:
+            values["trainer/global_step"] = row.step
+        self._run.log(values, step=row.number, commit=True)
+
+
+def log_row(logger: Logger, metrics: dict[str, float], tables: Mapping[str, Table], step: int | None = None) -> None:
+    """Other loggers have no tables."""
     if isinstance(logger, WandbLogger):
-        logger.log_table(name, columns=list(columns), data=[list(row) for row in rows])
+        logger.log(metrics, tables, step)
+    elif metrics:
+        logger.log_metrics(metrics, step)
+        logger.save()
+
+
+def log_files(logger: Logger, kind: str, paths: Sequence[Path]) -> None:
+    if isinstance(logger, WandbLogger):
+        logger.log_files(kind, paths)
+
+
+@rank_zero_only
+def say(line: str) -> None:
+    """What the user may want to do something about."""
+    Console().print(line, style="yellow", markup=False, soft_wrap=True)
+
+
+def has_key() -> bool:
+    """Of W&B; never asks for one."""
+    import wandb
+
+    return wandb.login(prompt=False, verify=False)
+
+
+def _num_rows_in_files(output_dir: Path, run_id: str) -> int:
+    """Those that reached the disk before a kill."""
+    number = 0
+    for file in (output_dir / "wandb").glob(f"*-{run_id}/run-{run_id}.wandb"):
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        rows = [json.loads(line)["history"] for line in lines if '"type":"history"' in line]
+        number = max([number, *(int(row["item"]["_step"]) + 1 for row in rows)])
+    return number

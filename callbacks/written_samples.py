@@ -6,7 +6,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from callbacks.wandb_logger import log_table
+from callbacks.run_rows import Table
+from callbacks.wandb_logger import log_row
 from xdr.storage.files import replacing_file
 
 _COLUMNS = ("language", "source", "title", "passage", "reference", "written")
@@ -29,4 +30,5 @@ class KeepWrittenSamples(pl.Callback):
         with replacing_file(self._folder / f"step-{trainer.global_step:08d}.jsonl") as partial:
             lines = [json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) for row in rows]
             partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        log_table(trainer.logger, "dev/written", _COLUMNS, rows)
+        if trainer.logger is not None:
+            log_row(trainer.logger, {}, {"dev/written": Table(_COLUMNS, rows)}, trainer.global_step)

@@ -15,7 +15,7 @@ from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job, claiming, is_sweep, job_name
 
 WITHOUT_INFLUENCE = {
-    "": ("hydra", "output_dir", "artifacts_dir", "logger", "resume", "retry", "sweep"),
+    "": ("hydra", "output_dir", "artifacts_dir", "logger", "wandb", "resume", "retry", "sweep"),
     "trainer": ("accelerator", "devices", "num_nodes", "strategy", "enable_progress_bar"),
     "data.batches": ("num_workers",),
 }

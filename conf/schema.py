@@ -307,6 +307,15 @@ class Logger(Enum):
 
 
 @dataclass
+class Wandb:
+    project: str = MISSING
+    group: str | None = None
+    name: str | None = None
+    tags: list[str] = MISSING
+    artifacts: bool = MISSING
+
+
+@dataclass
 class ExactSearch:
     depth: int = MISSING
     shard_size: int = MISSING
@@ -362,6 +371,7 @@ class Train:
     trainer: Any = MISSING
     callbacks: Any = MISSING
     logger: Logger = MISSING
+    wandb: Wandb = MISSING
     seed: int = MISSING
     resume: str = MISSING
     retry: bool = MISSING
@@ -381,6 +391,7 @@ class Evaluate:
     sweep: SweepConf = MISSING
     logger: Logger = MISSING
     retry: bool = MISSING
+    wandb: Wandb = MISSING
     output_dir: str = MISSING
     artifacts_dir: str = MISSING
 
@@ -411,6 +422,7 @@ def register() -> None:
         ("augmentation", (NoAugmentation, GeneratedQueries)),
         ("search", (ExactSearch, FaissFlat, FaissIvf, FaissHnsw)),
         ("evaluation", (EvaluationSettings,)),
+        ("wandb", (Wandb,)),
     ):
         for schema in schemas:
             store.store(group=f"{group}/schema", name=schema.__name__, node=schema)

@@ -56,6 +56,16 @@ def test_rows_are_put_in_any_order(tmp_path: Path) -> None:
     assert block.passages[:, 0].tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize("layout", [Layout(7), Layout(7, "count", ("fi", "te"), 2)])
+def test_what_a_row_takes_on_disk_is_known_before_it_is_written(layout: Layout, tmp_path: Path) -> None:
+    ledger, groups = create_embeddings(tmp_path, 1, layout, MADE_BY), len(layout.groups)
+    with writing_shard(ledger, 0, [str(row) for row in range(1000)]) as writer:
+        sums = (np.zeros((groups, 1000, 7)), np.zeros((groups, 1000), int)) if groups else ()
+        writer.put(slice(None), np.zeros((1000, 7)), *sums)
+    written = sum(file.stat().st_size for file in tmp_path.rglob("*.npy"))
+    assert written == pytest.approx(1000 * layout.bytes_per_row, abs=3 * 128), "besides NumPy's headers"
+
+
 def test_a_shard_with_a_row_unwritten_does_not_join_the_ledger(tmp_path: Path) -> None:
     ledger = create_embeddings(tmp_path, 1, Layout(1), MADE_BY)
     with pytest.raises(AssertionError, match="1 rows were never written"), writing_shard(ledger, 0, ["a", "b"]) as writer:

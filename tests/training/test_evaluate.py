@@ -11,10 +11,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from conf import entry, schema
+from evaluate import main
 from tests.training.runs import QUICK_GENERATOR, run, start
 from tests.training.test_generate import QUICK_GENERATION
+from tests.wandb_files import read_run
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
+from xdr.errors import UserError
 from xdr.text.prompts import passage_text
 
 QUICK_EVALUATION = [
@@ -29,8 +33,8 @@ QUICK_EVALUATION = [
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generated")
-    run(folder / "generator", "trainer.max_epochs=1", quick=QUICK_GENERATOR)
-    arguments = (f"checkpoint={folder / 'generator'}", "augmentation.generation.refuse=[]")
+    run(folder / "generator", "trainer.max_epochs=1", "logger=offline", quick=QUICK_GENERATOR)
+    arguments = (f"checkpoint={folder / 'generator'}", "augmentation.generation.refuse=[]", "logger=offline")
     run(folder / "texts", *arguments, quick=QUICK_GENERATION, script="evaluate.py")
     return folder / "texts"
 
@@ -65,9 +69,88 @@ def vectors(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(trained_encoder: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    output = evaluate(folder, f"checkpoint={trained_encoder}", *augmented(generated))
+    labels = ("logger=offline", "wandb.name=mine", "wandb.artifacts=true")
+    output = evaluate(folder, f"checkpoint={trained_encoder}", *augmented(generated), *labels)
     assert "baseline" in output and "The report is" in output
     return folder
+
+
+def test_wandb_holds_the_values_of_the_files(whole: Path) -> None:
+    found = read_run(whole)
+    assert (found.job_type, found.name, found.exit_codes) == ("evaluate", "mine", [0])
+    assert found.config["augmentation"]["alpha"] == [0.1, 0.3] and found.config["stage"] == "score"
+    (row,) = found.rows
+    in_files = {
+        f"{system}/{metric}/{language}": value
+        for system, of_system in metrics(whole).items()
+        for metric, by_language in of_system.items()
+        for language, value in by_language.items()
+    }
+    comparisons = json.loads((whole / "significance.json").read_text())["comparisons"]
+    for each in comparisons:
+        name = f"{each['system']}/{each['metric']}/{each['language']}"
+        in_files[f"{name}/difference"] = each["mean_difference"]
+        in_files[f"{name}/corrected_p"] = each["corrected_p"]["sign-flip randomisation"]
+    figures = {name: value for name, value in row.items() if "/" in name}
+    assert figures == in_files
+    lines = {(line["system"], line["metric"], line["language"]): line for line in found.tables["systems"]}
+    assert len(lines) == 3 * 7 * 9
+    for each in comparisons:
+        line = lines[each["system"], each["metric"], each["language"]]
+        assert [line["difference from"], line["difference to"]] == each["confidence_interval"]
+        for test, p in each["p"].items():
+            assert (line[f"p, {test}"], line[f"corrected p, {test}"]) == (p, each["corrected_p"][test])
+
+
+def test_wandb_holds_the_alpha_curve_and_the_queries_that_moved_most(whole: Path) -> None:
+    found, values = read_run(whole), metrics(whole)
+    curve = [line for line in found.tables["alpha_curve"] if line["language"] == "macro"]
+    headline = "R@2kt"
+    assert [(line["alpha"], line[headline]) for line in curve] == [
+        (0.0, values["baseline"][headline]["macro"]),
+        (0.1, values["unit_mean-a0.1"][headline]["macro"]),
+        (0.3, values["unit_mean-a0.3"][headline]["macro"]),
+    ]
+    best = max(("unit_mean-a0.1", "unit_mean-a0.3"), key=lambda system: values[system][headline]["macro"])
+    sample = Sample()
+    gold = {j.query_id: j.passage_id for j in sample.judgements("dev", Problems())}
+    queries = {query.query_id: query for query in sample.queries("dev", Problems())}
+    passages = {passage.passage_id: passage for passage in sample.passages(Problems())}
+    ranks = {
+        system: {
+            (line.split()[0], line.split()[2]): int(line.split()[3]) for line in runs(whole)[f"{system}.trec"].splitlines()
+        }
+        for system in ("baseline", best)
+    }
+    moved = found.tables["moved_most"]
+    assert moved
+    for line in moved:
+        query, passage = queries[line["query id"]], passages[gold[line["query id"]]]
+        assert (line["query"], line["language"]) == (query.text, query.language)
+        assert (line["passage"], line["text"]) == (passage.title, passage.text)
+        place = (query.query_id, passage.passage_id)
+        assert (line["rank before"], line["rank after"]) == (ranks["baseline"].get(place), ranks[best].get(place))
+        assert set(json.loads(line["questions"])) <= {"ar", "bn", "fi", "ja", "ko", "ru", "te"}
+
+
+def test_wandb_keeps_the_report_where_it_is_asked_to(whole: Path) -> None:
+    found = read_run(whole)
+    names = {"report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json"}
+    assert set(found.artifacts[f"report-{found.run_id}"]) == names
+
+
+def test_wandb_holds_what_the_generator_wrote_and_what_the_gate_counted(generated: Path) -> None:
+    training = read_run(generated.parent / "generator")
+    assert training.job_type == "train"
+    file = max((generated.parent / "generator" / "samples").glob("*.jsonl"))
+    written = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert training.tables["dev/written"] == written
+    assert {line["language"] for line in written} == {"ar", "bn", "en", "fi", "ja", "ko", "ru", "te"}
+    generation = read_run(generated)
+    assert generation.job_type == "generate"
+    counts = json.loads((generated / "generated.json").read_text())["counts"]
+    expected = {f"{reason}/{language}": number for language, its in counts.items() for reason, number in its.items()}
+    assert {name: value for name, value in generation.rows[0].items() if "/" in name} == expected
 
 
 def test_an_evaluation_leaves_its_files(whole: Path) -> None:
@@ -201,3 +284,15 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output
     assert problem in output, output
+
+
+def test_vectors_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
+    trained_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.register()
+    arguments = [*QUICK_EVALUATION, "stage=encode", f"checkpoint={trained_encoder}", f"output_dir={tmp_path}"]
+    settings = entry.compose("evaluate", arguments)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5000})())
+    with pytest.raises(UserError, match="the vectors of 144 passages take 9 kB, and 5 kB are free"):
+        main(settings)
+    assert not vectors(tmp_path)

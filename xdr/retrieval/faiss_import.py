@@ -6,13 +6,13 @@ from typing import Any
 
 from xdr.errors import UserError
 
-_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")
+PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs")
 _REMEDY = "pip install 'xdr[cpu]' or, with an NVIDIA GPU on Linux, 'xdr[gpu]'"
 
 
 def load_faiss() -> Any:
     """The module. The packages share the folder `faiss/`: a second one breaks the first, often in silence."""
-    installed = [name for name in _PACKAGES if _is_installed(name)]
+    installed = [name for name in PACKAGES if _is_installed(name)]
     if len(installed) > 1:
         names = " and ".join(installed)
         raise UserError(

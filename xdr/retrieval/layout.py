@@ -34,6 +34,12 @@ class Layout:
             return tuple(f"{language}/{c}" for language in self.languages for c in range(1, self.count + 1))
         return {"none": (), "total": ("all",), "language": self.languages}[self.keep]
 
+    @property
+    def bytes_per_row(self) -> int:
+        """On disk; the ids come on top."""
+        groups = len(self.groups)
+        return 2 * self.dimension * (1 + groups) + 2 * groups
+
     def groups_of(self, language: str, position: int) -> range:
         """The groups that the passage's query number `position`, from 0, in `language` is added to."""
         if self.keep == "total":

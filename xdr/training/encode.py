@@ -22,6 +22,7 @@ from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
 from xdr.retrieval.layout import Keep, Layout
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
+from xdr.training.room import require_room
 from xdr.training.shard_module import ShardModule
 from xdr.training.shard_run import ShardProgress, explaining_a_full_disk, make_trainer
 from xdr.training.sources import Shards
@@ -102,9 +103,11 @@ def encode_collection(
     """Makes the shards that are missing; the callbacks' `on_test_end` comes when this process has no more to do."""
     trainer = make_trainer(trainer_settings, callbacks, logger)
     shards = Shards(job.store, ledger, job.settings.shard_size)
+    missing = shards.num_missing()
+    require_room(ledger.folder, missing * job.layout().bytes_per_row, f"the vectors of {missing:,} passages")
     towers = nn.ModuleList([job.queries] if job.passages is None else [job.queries, job.passages])
     bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-    with counting("passages", bar, shards.num_missing()) as show, explaining_a_full_disk():
+    with counting("passages", bar, missing) as show, explaining_a_full_disk():
         progress = ShardProgress(shards, 1, show)
 
         def work_on(device: torch.device) -> Encoding:

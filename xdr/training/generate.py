@@ -1,7 +1,6 @@
 """Texts for a whole collection, from its parts: how long it will take, and what came of it."""
 
 import hashlib
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from xdr.models.sampling import Backend, HuggingFaceBackend
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
+from xdr.training.room import require_room, shown_bytes
 from xdr.training.shard_module import ShardModule
 from xdr.training.shard_run import ShardProgress, explaining_a_full_disk, make_trainer
 from xdr.training.sources import Shards, Sources
@@ -144,7 +144,7 @@ class _Writing:
 
 
 def estimate(generation: Generation, shards: Shards, probe: int, num_processes: int) -> str:
-    """From a few sources, evenly spaced: the second time, when libraries are warm."""
+    """From a few sources, evenly spaced: the second time, when libraries are warm. What cannot fit is refused."""
     sources, num_missing = shards.sources, shards.num_missing()
     step = max(1, len(sources) // probe)
     some = [next(sources.slice(row, row + 1)) for row in range(0, min(len(sources), probe * step), step)]
@@ -155,11 +155,10 @@ def estimate(generation: Generation, shards: Shards, probe: int, num_processes: 
     with tempfile.TemporaryDirectory() as name:
         write_texts(texts, generation.order.languages, Path(name))
         size = sum(file.stat().st_size for file in Path(name).iterdir()) / len(some) * num_missing
-    free = shutil.disk_usage(shards.ledger.folder).free
-    warning = f"; only {_bytes(free)} are free" if size > free else ""
+    require_room(shards.ledger.folder, size, f"the texts for {num_missing:,} passages")
     return (
         f"{num_missing:,} passages to write for: about {_duration(seconds)} on {num_processes} process"
-        f"{'es' if num_processes > 1 else ''}, at most {_bytes(size)}{warning}"
+        f"{'es' if num_processes > 1 else ''}, at most {shown_bytes(size)}"
     )
 
 
@@ -173,10 +172,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 1.5 * size:
             return f"{seconds / size:,.1f} {unit}"
     return f"{seconds:.0f} seconds"
-
-
-def _bytes(number: float) -> str:
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if number >= size:
-            return f"{number / size:,.1f} {unit}"
-    return f"{number / 1e3:,.0f} kB"
