@@ -139,7 +139,7 @@ def _check_settings(systems: Mapping[str, PerQuery], baseline: str, num_samples:
 def _differences(systems: Mapping[str, PerQuery], baseline: str, name: str, metric: str) -> dict[str, Array]:
     """By language, in the baseline's order of queries."""
     ours, theirs = systems[baseline], systems[name]
-    _require_same(set(ours.query_ids), set(theirs.query_ids), baseline, name, "queries")
+    require_same_queries(set(ours.query_ids), set(theirs.query_ids), baseline, name)
     row_of = {query_id: row for row, query_id in enumerate(theirs.query_ids)}
     order = [row_of[query_id] for query_id in ours.query_ids]
     for query_id, language, row in zip(ours.query_ids, ours.languages, order, strict=True):
@@ -150,11 +150,11 @@ def _differences(systems: Mapping[str, PerQuery], baseline: str, name: str, metr
             )
     before, after = ours.metric(metric), theirs.metric(metric)[order]
     valued = [{ours.query_ids[row] for row in np.flatnonzero(~np.isnan(values))} for values in (before, after)]
-    _require_same(valued[0], valued[1], baseline, name, f"queries with a value of {metric}")
+    require_same_queries(valued[0], valued[1], baseline, name, f"queries with a value of {metric}")
     return {language: (after - before)[rows] for language, rows in ours.rows_by_language(metric).items()}
 
 
-def _require_same(ours: set[str], theirs: set[str], baseline: str, name: str, what: str) -> None:
+def require_same_queries(ours: set[str], theirs: set[str], baseline: str, name: str, what: str = "queries") -> None:
     if ours == theirs:
         return
     counts = []

@@ -108,9 +108,17 @@ def _load_transformer(
         raise UserError(f"{pooling_folder}: pooling '{mode}' is not one that xdr computes (first token, mean)")
     backbone = load_backbone(str(backbone_folder), dtype, batching)
     encoder = TransformerEncoder(backbone, known[mode], normalize, batching)  # type: ignore[arg-type]  # a Literal by then
+    tokenizer = AutoTokenizer.from_pretrained(backbone_folder)
     settings = _read(backbone_folder / "sentence_bert_config.json")
-    longest = int(settings.get("max_seq_length") or min(512, backbone.config.max_position_embeddings))
-    return encoder, TextReader(HuggingFacePieces(AutoTokenizer.from_pretrained(backbone_folder)), _reading(folder, longest))
+    longest = int(
+        settings.get("max_seq_length") or _longest(tokenizer.model_max_length, backbone.config.max_position_embeddings)
+    )
+    return encoder, TextReader(HuggingFacePieces(tokenizer), _reading(folder, longest))
+
+
+def _longest(of_tokenizer: int, num_positions: int) -> int:
+    """Since version 6 sentence-transformers keeps its length in the tokenizer, which without one says 10^30."""
+    return min(of_tokenizer if of_tokenizer < 10**6 else 512, num_positions)
 
 
 def _load_static(folder: Path, parts: list[Path], normalize: bool) -> tuple[nn.Module, TextReader]:

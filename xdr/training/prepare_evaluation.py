@@ -17,10 +17,11 @@ from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.outcome import read_metrics
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import gold, usable
-from xdr.evaluation.significance import Testing
+from xdr.evaluation.significance import Testing, require_same_queries
 from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf
 from xdr.storage.ledger import ShardLedger
-from xdr.training.retrieval_task import Fusing, RetrievalTask, require_languages_of
+from xdr.text.records import Query
+from xdr.training.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
 from xdr.training.sources import queries_as_sources
 
 
@@ -96,9 +97,21 @@ def retrieval_task(
         index,
         fusing,
         Testing(wanted["num_samples"], wanted["confidence"], wanted["seed"]),
-        earlier_systems(compare_to),
+        _comparable(earlier_systems(compare_to), queries, kept),
         tuple(warnings),
     )
+
+
+def _comparable(systems: dict[str, PerQuery], queries: Sequence[Query], metrics: Sequence[Metric]) -> dict[str, PerQuery]:
+    """Refused before anything is encoded, if not."""
+    for name, values in systems.items():
+        require_same_queries({query.query_id for query in queries}, set(values.query_ids), BASELINE, name)
+        if missing := [metric.name for metric in metrics if metric.name not in values.values]:
+            raise UserError(
+                f"systems are compared by the same metrics, and {name} has no {missing[0]}; it has {', '.join(values.values)}. "
+                "Set evaluation.metrics to what both have, or score it again"
+            )
+    return systems
 
 
 def earlier_systems(folders: Sequence[str]) -> dict[str, PerQuery]:
