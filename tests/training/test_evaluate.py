@@ -3,9 +3,9 @@
 import json
 import os
 import random
+import shutil
 import signal
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -182,41 +182,40 @@ def test_two_processes_find_what_one_finds(whole: Path, trained: Path, generated
     assert runs(tmp_path / "run") == runs(whole)
 
 
-def encode_with_kills(folder: Path, arguments: Sequence[str], num_kills: int, seed: int) -> int:
+def evaluate_with_kills(folder: Path, arguments: list[str], num_kills: int, seed: int) -> None:
+    """Kills soon after a shard has come, while it searches and scores, or at any moment from the start on; begins anew where an
+    evaluation was too quick."""
     rng = random.Random(seed)
     kills = 0
-    for number in range(num_kills):
-        devices = f"trainer.devices={1 + number % 2}"
-        process = start(folder, *arguments, devices, "stage=encode", quick=QUICK_EVALUATION, script="evaluate.py")
-        before, deadline = len(vectors(folder)), time.time() + 120
+    while kills < num_kills:
+        devices = f"trainer.devices={1 + kills % 2}"
+        process = start(folder, *arguments, devices, quick=QUICK_EVALUATION, script="evaluate.py")
+        before, deadline = len(vectors(folder)), time.time() + rng.choice([3, 120, 120])
         while process.poll() is None and len(vectors(folder)) == before and time.time() < deadline:
-            time.sleep(0.005)
-        time.sleep(rng.uniform(0, 0.05))
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.5))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             kills += 1
+        else:
+            shutil.rmtree(folder / "artifacts" / "embeddings", ignore_errors=True)
         process.communicate()
         assert process.returncode in (0, -signal.SIGKILL)
-    return kills
 
 
-def test_killed_while_encoding_it_goes_on_to_the_same_bytes(
-    whole: Path, trained: Path, generated: Path, tmp_path: Path
-) -> None:
+def test_killed_it_goes_on_to_the_same_bytes(whole: Path, trained: Path, generated: Path, tmp_path: Path) -> None:
     arguments = [f"checkpoint={trained}", *augmented(generated)]
-    encode_with_kills(tmp_path / "run", arguments, 2, 1)
+    evaluate_with_kills(tmp_path / "run", arguments, 2, 1)
     evaluate(tmp_path / "run", *arguments)
     assert vectors(tmp_path / "run") == vectors(whole)
     assert metrics(tmp_path / "run") == metrics(whole)
 
 
 @pytest.mark.slow
-def test_killed_ten_times_while_encoding_it_goes_on_to_the_same_bytes(
-    whole: Path, trained: Path, generated: Path, tmp_path: Path
-) -> None:
+def test_killed_ten_times_it_goes_on_to_the_same_bytes(whole: Path, trained: Path, generated: Path, tmp_path: Path) -> None:
     arguments = [f"checkpoint={trained}", *augmented(generated), "search.shard_size=2"]
     evaluate(tmp_path / "one", *arguments)
-    assert encode_with_kills(tmp_path / "two", arguments, 10, 2) >= 3
+    evaluate_with_kills(tmp_path / "two", arguments, 10, 2)
     evaluate(tmp_path / "two", *arguments)
     assert vectors(tmp_path / "two") == vectors(tmp_path / "one")
     assert metrics(tmp_path / "two") == metrics(tmp_path / "one") == metrics(whole)

@@ -139,6 +139,8 @@ class CTranslate2Backend:
         key = language if self.one_language else "full"
         if key not in self._translators:
             folder = self._converted(language, key)
+            if self._reader.task.language_at == "prompt":
+                self._translators.clear()  # languages come one after the other, each with a model of its own
             number = STREAMS if self._on_cpu else 1
             self._translators[key] = [self._stream(folder, stream, number) for stream in range(number)]
         return self._translators[key]
