@@ -61,6 +61,8 @@ format: $(INSTALLED)
 benchmark: $(INSTALLED) ## speed and memory; the figures are in docs/benchmarks.md
 	$(BIN)/python benchmarks/collection.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/evaluation.py
 
 clean: ## remove the environment and all outputs
 	rm -rf $(VENV) outputs
