@@ -182,6 +182,10 @@ def test_two_processes_find_what_one_finds(whole: Path, trained: Path, generated
     assert runs(tmp_path / "run") == runs(whole)
 
 
+def shards_in(folder: Path) -> int:
+    return len(list((folder / "artifacts" / "embeddings").glob("*/shard-*")))
+
+
 def evaluate_with_kills(folder: Path, arguments: list[str], num_kills: int, seed: int) -> None:
     """Kills soon after a shard has come, while it searches and scores, or at any moment from the start on; begins anew where an
     evaluation was too quick."""
@@ -190,8 +194,8 @@ def evaluate_with_kills(folder: Path, arguments: list[str], num_kills: int, seed
     while kills < num_kills:
         devices = f"trainer.devices={1 + kills % 2}"
         process = start(folder, *arguments, devices, quick=QUICK_EVALUATION, script="evaluate.py")
-        before, deadline = len(vectors(folder)), time.time() + rng.choice([3, 120, 120])
-        while process.poll() is None and len(vectors(folder)) == before and time.time() < deadline:
+        before, deadline = shards_in(folder), time.time() + rng.choice([3, 120, 120])
+        while process.poll() is None and shards_in(folder) == before and time.time() < deadline:
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.5))
         if process.poll() is None:
