@@ -1,9 +1,11 @@
 """What came out, in sentences: the answer, and what it leaves out."""
 
+from collections.abc import Sequence
+
 from xdr.evaluation.per_query import Means
 from xdr.evaluation.report import TEST, Report, best_system, is_significant
 from xdr.evaluation.significance import T_TEST, Comparison
-from xdr.evaluation.wording import language_name, p_phrase, points, signed_points
+from xdr.evaluation.wording import group_name, language_name, p_phrase, points, signed_points
 
 
 def answer(report: Report) -> str:
@@ -56,3 +58,16 @@ def findings(report: Report) -> list[str]:
         others = f"{best} has the highest macro {metric} of the {len(report.systems) - 1} systems beside {report.baseline}"
         found.append(f"{others}, chosen on these very queries, which flatters it; p is corrected for all of them.")
     return found
+
+
+def notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
+    """Why a p is missing or no surprise; systems are named where it does not go for all."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for language in report.groups(metric):
+        for system in systems:
+            if note := report.comparison(system, metric, language).note:
+                where.setdefault((language, note), []).append(system)
+    return [
+        f"{group_name(language)}{'' if len(of) == len(systems) else ' with ' + ' and '.join(of)}: {note}."
+        for (language, note), of in where.items()
+    ]

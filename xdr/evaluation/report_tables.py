@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from xdr.evaluation.charts import side
+from xdr.evaluation.findings import notes
 from xdr.evaluation.markup import element, escaped
 from xdr.evaluation.page import cell, header, table
 from xdr.evaluation.per_query import MACRO
@@ -35,20 +36,7 @@ def _caption(report: Report, metric: str, systems: Sequence[str]) -> str:
         said.append(f"Differences are from {report.baseline}, in points. {legend(report.comparison(systems[0], metric))}")
     if left_out := report.means[report.baseline][metric].left_out:
         said.append(f"Without a value, and left out: {left_out:,} queries.")
-    return " ".join([*said, *_notes(report, metric, systems)])
-
-
-def _notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
-    """Why a p is missing or no surprise; systems are named where it does not go for all."""
-    where: dict[tuple[str, str], list[str]] = {}
-    for language in report.groups(metric):
-        for system in systems:
-            if note := report.comparison(system, metric, language).note:
-                where.setdefault((language, note), []).append(system)
-    return [
-        f"{group_name(language)}{'' if len(of) == len(systems) else ' with ' + ' and '.join(of)}: {note}."
-        for (language, note), of in where.items()
-    ]
+    return " ".join([*said, *notes(report, metric, systems)])
 
 
 def _language_row(report: Report, metric: str, systems: Sequence[str], language: str, n: int) -> str:

@@ -4,6 +4,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from xdr.evaluation.findings import notes
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import TEST, Choice, Report, choose_systems, is_significant
 from xdr.evaluation.wording import group_name, legend, p_text, points, signed_points
@@ -42,8 +43,7 @@ def _legend(report: Report, metric: str, choice: Choice) -> list[str]:
     if not choice.systems:
         return []
     comparison = report.comparison(choice.systems[0], metric)
-    notes = {report.comparison(s, metric, g).note for s in choice.systems for g in report.groups(metric)}
     return [
         f"Each: value, difference from {report.baseline}, corrected p; n queries. {legend(comparison)}",
-        *sorted(note for note in notes if note),
+        *notes(report, metric, choice.systems),
     ]
