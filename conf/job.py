@@ -63,7 +63,7 @@ def _work(task: Callable[[DictConfig], Any], settings: DictConfig, job: Job) -> 
         raise SystemExit(INTERRUPTED) from None
     except UserError as error:
         return _failed(job.fail(str(error)))
-    except Exception as error:
+    except Exception as error:  # whatever it is, the ledger says so and the next job has its turn
         traceback.print_exc()
         first, *_ = str(error).strip().splitlines() or [""]
         return _failed(job.fail(f"{type(error).__name__}: {first}"))
