@@ -48,7 +48,8 @@ def fit_bi_encoder(
     module = BiEncoderModule(bi_encoder, objective, optimizer, length.num_steps, pool, run.settings)
     data_module = BiEncoderData(data, pool, reader, batches, run.seed)
     if run.planned is not None:
-        return plan_training(module, data_module, run, length, pool is not None, 3, console)
+        plan_training(module, data_module, run, length, pool is not None, 3, console)
+        return None
     beginning = run.checkpoints.folder / SKELETON  # what the weights in a checkpoint belong to
     if not (beginning / ENCODER).exists():
         save_towers(module.bi_encoder, reader, beginning)
@@ -85,7 +86,8 @@ def fit_generator(
     data_module = GeneratorData(data, dev, reader, batches.size, batches.order, batches.num_workers, run.seed)
     module = QueryGeneratorModule(generator, optimizer, length.num_steps, data_module.groups, check, run.settings)
     if run.planned is not None:
-        return plan_training(module, data_module, run, length, bool(dev), 2, console)
+        plan_training(module, data_module, run, length, bool(dev), 2, console)
+        return None
     skeleton = run.checkpoints.folder / SKELETON
     if not skeleton.exists():
         save_skeleton(generator, reader, identifier, skeleton)

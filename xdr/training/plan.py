@@ -78,16 +78,16 @@ def refuse_what_cannot_fit(stages: Sequence[Stage], setting: str) -> None:
     for stage in stages:
         if stage.memory.peak > stage.memory.limit:
             raise UserError(
-                f"{stage.name} takes {shown_bytes(stage.memory.peak)} of memory, and {shown_bytes(stage.memory.limit)} are there. "
-                "End other programs, or lower tokens_per_batch, or data.batches.size"
+                f"{stage.name} takes {shown_bytes(stage.memory.peak)} of memory, and {shown_bytes(stage.memory.limit)} are "
+                "there. End other programs, or lower tokens_per_batch, or data.batches.size"
             )
     require_room(stages[0].folder, sum(stage.num_bytes for stage in stages), "the files of this job", setting)
 
 
-def timed_probe(work: Callable[[int], None], first: int, most: int, budget: float = BUDGET) -> tuple[int, float]:
+def timed_probe(work: Callable[[int], object], first: int, most: int, budget: float = BUDGET) -> tuple[int, float]:
     """Of the largest probe within the budget: how many things, and the seconds of each. What comes first is not counted."""
     number = min(first, most)
-    work(number)
+    work(1)
     while True:
         start = time.perf_counter()
         work(number)
@@ -116,8 +116,7 @@ def explaining_device_memory(remedy: str) -> Iterator[None]:
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        found = str(error).split(". ")
-        raise UserError(f"the job does not fit into the device's memory ({'. '.join(found[1:3]) or found[0]}). {remedy}") from error
+        raise UserError(f"the job does not fit into the device's memory. {remedy}. It says: {error}") from error
 
 
 def shown_seconds(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """What a training will take: a few of its own steps, one of its validations and one of its checkpoints, timed."""
 
 import errno
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from rich.console import Console
 
 from xdr.errors import UserError
@@ -26,6 +28,7 @@ from xdr.training.run import Run, checkpoint_to_resume, quieten, training_traine
 
 _WARM_UP = 2
 _TIMED = 50
+_NO_VALIDATION_BETWEEN = {"check_val_every_n_epoch": sys.maxsize, "val_check_interval": None}
 
 
 @dataclass(frozen=True)
@@ -60,24 +63,25 @@ def plan_training(
 ) -> None:
     """Says what is still to do from the newest checkpoint on, and refuses what cannot fit. `copies` of the weights are left
     beside the checkpoints."""
-    assert run.planned is not None
+    kept = run.planned
+    assert kept is not None
     quieten()
     start = checkpoint_to_resume(run, console)
-    done = int(start.stem.split("-")[-1]) if start is not None and start.parent == run.checkpoints.folder else 0
+    done = torch.load(start, map_location="cpu", weights_only=True, mmap=True)["global_step"] if start else 0
     watch = Stopwatch(run.output_dir)
     run = replace(run, callbacks=[watch], logger=False, trainer={**run.trainer, "enable_progress_bar": False})
     module.train()
     remedy = "Lower model.objective.chunk_size (or data.batches.size, for a generator), or set trainer.precision=bf16-mixed"
     with explaining_device_memory(remedy):
-        trainer = training_trainer(run, max_steps=_WARM_UP + _TIMED, max_epochs=-1, limit_val_batches=0)
+        trainer = training_trainer(run, max_steps=_WARM_UP + _TIMED, max_epochs=-1, **_NO_VALIDATION_BETWEEN)
         trainer.fit(module, data_module)
         if validates:
-            watch.validate(training_trainer(run), module, data_module)
+            watch.validate(trainer, module, data_module)
     steps = max(0, length.num_steps - done)
     validations = length.num_validations * steps // length.num_steps + (1 if start else 2) if validates else 0
-    every = run.planned.every_num_steps
+    every = kept.every_num_steps
     saves = (steps // every if every else 0) + bool(steps)
-    keep = run.planned.number + 1  # a new one is whole before the oldest goes
+    keep = kept.number + 1  # a new one is whole before the oldest goes
     memory, device_memory = peak_memory(watch.device)
     stage = Stage(
         "training",
@@ -86,7 +90,10 @@ def plan_training(
             Term(validations, "validations", watch.validation_seconds),
             Term(saves, "checkpoints", watch.save_seconds),
         ],
-        [Term(min(saves, keep), "checkpoints", watch.checkpoint_bytes), Term(copies, "copies of the weights", watch.weight_bytes)],
+        [
+            Term(min(saves, keep), "checkpoints", watch.checkpoint_bytes),
+            Term(copies, "copies of the weights", watch.weight_bytes),
+        ],
         run.output_dir,
         memory,
         device_memory,
@@ -134,7 +141,7 @@ class Stopwatch(pl.Callback):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise UserError(f"not one checkpoint fits on the disk of {self._output_dir}; set output_dir to a larger one") from error
+            raise UserError(f"no checkpoint fits on the disk of {self._output_dir}; set output_dir to a larger one") from error
 
     def validate(self, trainer: pl.Trainer, module: pl.LightningModule, data_module: pl.LightningDataModule) -> None:
         try:

@@ -20,4 +20,4 @@ def shown_bytes(number: float) -> str:
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if number >= size:
             return f"{number / size:,.1f} {unit}"
-    return f"{number / 1e3:,.0f} kB"
+    return f"{number / 1e3:,.0f} kB" if number >= 1e4 else f"{number:,.0f} bytes"
