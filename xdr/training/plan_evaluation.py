@@ -29,7 +29,7 @@ from xdr.training.sources import Shards
 
 _REMEDY = "Lower search.tokens_per_batch, or set trainer.precision=bf16-true"
 _SEARCHED_ROWS, _SEARCHED_BYTES = 8192, 2.5e8
-_SCORED_QUERIES = 32
+_SCORED_QUERIES = 128
 
 
 def plan_evaluation(
@@ -109,7 +109,8 @@ def _search(
 def _scoring(task: RetrievalTask, folder: Path, device: torch.device) -> Stage:
     """A passage's words are read once, however many rankings hold it: equal rankings tell what each takes besides."""
     gold, systems, random = task.gold, len(task.systems), np.random.default_rng(0)
-    few = Gold(gold.queries[:_SCORED_QUERIES], gold.relevance[:_SCORED_QUERIES])
+    some = spaced(len(gold.queries), min(_SCORED_QUERIES, len(gold.queries)))  # of every language
+    few = Gold([gold.queries[row] for row in some], [gold.relevance[row] for row in some])
     number, depth = len(few.queries), min(task.depth, len(task.store))
     rankings = [random.choice(len(task.store), depth, replace=False).tolist() for _ in range(number)]
 
