@@ -25,6 +25,8 @@ def main(settings: "DictConfig") -> float | None:
     from rich.console import Console
 
     console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
+    if settings.plan and settings.stage.name not in ("generate", "encode", "score"):
+        raise UserError(f"plan=true is of stages generate, encode and score; stage={settings.stage.name} needs no plan")
     if settings.stage.name == "sweep":
         read_sweep(settings, console)
         return None
@@ -77,7 +79,7 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     from xdr.models.query_generator import Task
     from xdr.storage.files import write_json
     from xdr.text.languages import language_codes
-    from xdr.training.generate import Request, generate_collection
+    from xdr.training.generate import GenerationJob, Request, generate_collection, plan_generation
     from xdr.training.sources import Sources, queries_as_sources
 
     transformers_logging.disable_progress_bar()
@@ -100,18 +102,11 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     else:
         queries = queries_as_sources(benchmark.queries(wanted["split"], Problems(settings.data.strict)))
         sources, sources_fingerprint = queries, queries.fingerprint
+    job = GenerationJob(generator, reader, identifier, sources, sources_fingerprint, request, Path(settings.artifacts_dir))
+    if settings.plan:
+        return plan_generation(job, entry.plain(settings.trainer), console)
     with _logging(settings, "generate") as logger:
-        generated = generate_collection(
-            generator,
-            reader,
-            identifier,
-            sources,
-            sources_fingerprint,
-            request,
-            Path(settings.artifacts_dir),
-            entry.plain(settings.trainer),
-            console,
-        )
+        generated = generate_collection(job, entry.plain(settings.trainer), console)
         counts = generated.counts()
         log_row(logger, {f"{reason}/{code}": n for code, its in counts.items() for reason, n in its.to_json().items()}, {})
     console.print(as_table(counts, "Generated texts"))
@@ -160,6 +155,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from xdr.models.open_encoder import open_encoder
     from xdr.models.tokenization import Reading
     from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
+    from xdr.training.plan_evaluation import plan_evaluation
     from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
 
     transformers_logging.disable_progress_bar()
@@ -187,6 +183,9 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         ),
     )
     ledger = job.ledger(artifacts_dir, str(settings.trainer.precision))
+    if settings.plan and settings.stage.name == "encode":
+        plan_evaluation(job, ledger, None, entry.plain(settings.trainer), console)
+        return None
     if settings.stage.name == "encode":
         start = time.perf_counter()
         with _logging(settings, "encode") as logger:
@@ -199,6 +198,9 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     task = retrieval_task(
         benchmark, store, ledger, metrics, wanted, search["depth"], index_of(search), fusing, settings.compare_to
     )
+    if settings.plan:
+        plan_evaluation(job, ledger, task, entry.plain(settings.trainer), console)
+        return None
     report = ReportEvaluation(task, wanted["headline"], wanted["runs"], job, output_dir, console)
     with _logging(settings, "evaluate") as logger:
         callbacks = [RetrievalEvaluation(task, report)]

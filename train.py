@@ -48,6 +48,8 @@ def main(settings: "DictConfig") -> float | None:
     from callbacks.wandb_logger import Labels, log_files
 
     fit, output_dir = fit_generator if writes else fit_retriever, Path(settings.output_dir)
+    if settings.plan:
+        return fit(settings, data, dev, console, None)
     labels = Labels(**labels_of(settings, "train"))
     with logging_to(settings.logger.name, output_dir, labels, configuration(settings)) as logger:
         value = fit(settings, data, dev, console, logger)
@@ -57,7 +59,7 @@ def main(settings: "DictConfig") -> float | None:
 
 
 def fit_retriever(
-    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger"
+    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger | None"
 ) -> float | None:
     from xdr.data.validation_pool import validation_pool
 
@@ -86,7 +88,7 @@ def fit_retriever(
 
 
 def fit_generator(
-    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger"
+    settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger | None"
 ) -> float | None:
     from xdr.data.training_set import texts_by_language
     from xdr.models.query_generator import Task
@@ -119,10 +121,11 @@ def fit_generator(
     )
 
 
-def _run(settings: "DictConfig", logger: "Logger", validates: bool) -> "Run":
+def _run(settings: "DictConfig", logger: "Logger | None", validates: bool) -> "Run":
     from callbacks.build import build_callbacks
-    from xdr.training.run import Run
+    from xdr.training.run import Kept, Run
 
+    checkpoints = settings.callbacks.checkpoints
     output_dir, validation, writes = Path(settings.output_dir), settings.callbacks.validation, "direction" in settings.model
     return Run(
         output_dir=output_dir,
@@ -133,14 +136,17 @@ def _run(settings: "DictConfig", logger: "Logger", validates: bool) -> "Run":
         callbacks=build_callbacks(
             output_dir,
             settings.seed,
-            settings.callbacks.checkpoints.every_num_steps,
-            settings.callbacks.checkpoints.keep,
+            checkpoints.every_num_steps,
+            checkpoints.keep,
             validation.monitor if validates else None,
             writes,
             settings.trainer.enable_progress_bar,
             logger,
-        ),
+        )
+        if logger is not None
+        else [],
         logger=logger,
+        planned=Kept(checkpoints.every_num_steps, checkpoints.keep) if settings.plan else None,
         settings={name: entry.plain(settings[name]) for name in ("data", "model")} | {"seed": settings.seed},
     )
 

@@ -15,7 +15,7 @@ from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job, claiming, is_sweep, job_name
 
 WITHOUT_INFLUENCE = {
-    "": ("hydra", "output_dir", "artifacts_dir", "logger", "wandb", "resume", "retry", "sweep"),
+    "": ("hydra", "output_dir", "artifacts_dir", "logger", "wandb", "resume", "plan", "retry", "sweep"),
     "trainer": ("accelerator", "devices", "num_nodes", "strategy", "enable_progress_bar"),
     "data.batches": ("num_workers",),
 }
@@ -44,8 +44,8 @@ def run_job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
         if settings.retry:
             raise UserError("retry=true does again what failed in a sweep; add -m, or leave it out")
         return task(settings)
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-        return task(settings)  # the first process keeps the ledger
+    if settings.plan or int(os.environ.get("LOCAL_RANK", 0)) > 0:
+        return task(settings)  # a plan is no job; of several processes the first keeps the ledger
     with claiming(folder, lambda: _say(folder, "is being done by another process; waiting")) as job:
         if job.state == "done":
             _say(folder, f"was done before{_with_value(job)}")

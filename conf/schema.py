@@ -374,6 +374,7 @@ class Train:
     wandb: Wandb = MISSING
     seed: int = MISSING
     resume: str = MISSING
+    plan: bool = MISSING
     retry: bool = MISSING
     output_dir: str = MISSING
 
@@ -390,6 +391,7 @@ class Evaluate:
     compare_to: list[str] = MISSING
     sweep: SweepConf = MISSING
     logger: Logger = MISSING
+    plan: bool = MISSING
     retry: bool = MISSING
     wandb: Wandb = MISSING
     output_dir: str = MISSING

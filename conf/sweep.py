@@ -44,6 +44,8 @@ def plan(overrides: list[str], settings: DictConfig, compose: Callable[[list[str
     jobs: dict[str, list[str]] = {}
     for job in _grid(parsed) if is_grid else _each_value_once(parsed):
         composed = compose(job)
+        if composed.plan:
+            raise UserError("plan=true is of one job, and a sweep has several; plan one of them without -m")
         _refuse_processes(composed, settings.hydra.launcher._target_)
         _refuse_the_wrong_direction(composed, settings.hydra.sweeper.get("direction"))
         name = job_name(counting(composed))

@@ -1,6 +1,6 @@
 """The vectors of a whole collection, in shards, through `Trainer.test`; what follows is a callback's business."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from xdr.errors import UserError
 from xdr.models.fast_inference import prepared_for_inference
 from xdr.models.open_encoder import fingerprint_encoder
 from xdr.models.tokenization import TextReader
-from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
+from xdr.retrieval.embedding_writer import ShardWriter, create_embeddings, writing_shard
 from xdr.retrieval.layout import Keep, Layout
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
+from xdr.text.records import GeneratedTexts, Passage
 from xdr.training.room import require_room
 from xdr.training.shard_module import ShardModule
 from xdr.training.shard_run import ShardProgress, explaining_a_full_disk, make_trainer
@@ -137,14 +138,25 @@ class Encoding:
         first, stop = self.shards.rows(shard)
         passages = self.shards.passages(shard)
         generated = list(self.job.generated.slice(first, stop)) if self.job.generated else []
-        layout = self.job.layout()
-        most = layout.count if layout.keep == "count" else self.job.settings.number
         with writing_shard(self.shards.ledger, shard, [passage.passage_id for passage in passages]) as writer:
-            for start in range(0, len(passages), ROWS_AT_ONCE):
-                rows = slice(start, min(start + ROWS_AT_ONCE, len(passages)))
-                vectors_ND = self.encoders.encode_passages(passages[rows])
-                if self.job.generated:
-                    writer.put(rows, vectors_ND, *self.encoders.encode_questions(generated[rows], layout, most))
-                else:
-                    writer.put(rows, vectors_ND)
-                self.progress.report(rows.stop - rows.start)
+            encode_into(writer, passages, generated, self.encoders, self.job, self.progress.report)
+
+
+def encode_into(
+    writer: ShardWriter,
+    passages: Sequence[Passage],
+    generated: Sequence[GeneratedTexts],
+    encoders: Encoders,
+    job: EncodingJob,
+    report: Callable[[int], None],
+) -> None:
+    layout = job.layout()
+    most = layout.count if layout.keep == "count" else job.settings.number
+    for start in range(0, len(passages), ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, len(passages)))
+        vectors_ND = encoders.encode_passages(passages[rows])
+        if job.generated:
+            writer.put(rows, vectors_ND, *encoders.encode_questions(generated[rows], layout, most))
+        else:
+            writer.put(rows, vectors_ND)
+        report(rows.stop - rows.start)

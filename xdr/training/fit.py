@@ -24,10 +24,10 @@ from xdr.models.tokenization import TextReader
 from xdr.text.identification import LanguageIdentifier
 from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData
 from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
-from xdr.training.checkpoints import WholeCheckpoints
 from xdr.training.generator_data import GeneratorData, Written
 from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
-from xdr.training.run import Run, checkpoint_to_resume, quieten
+from xdr.training.plan_training import Length, plan_training
+from xdr.training.run import Run, checkpoint_to_resume, quieten, training_trainer
 
 
 def fit_bi_encoder(
@@ -44,9 +44,12 @@ def fit_bi_encoder(
     """Trains, from the newest whole checkpoint if there is one, and leaves `encoder/` (and `passage_encoder/`, if untied) in
     the output folder. Returns the best value of the monitored figure."""
     pl.seed_everything(run.seed, verbose=False)
-    num_steps = number_of_steps(data, batches, run)
-    module = BiEncoderModule(bi_encoder, objective, optimizer, num_steps, pool, run.settings)
+    length = length_of(data, batches, run)
+    module = BiEncoderModule(bi_encoder, objective, optimizer, length.num_steps, pool, run.settings)
     data_module = BiEncoderData(data, pool, reader, batches, run.seed)
+    if run.planned is not None:
+        plan_training(module, data_module, run, length, pool is not None, 3, console)
+        return None
     beginning = run.checkpoints.folder / SKELETON  # what the weights in a checkpoint belong to
     if not (beginning / ENCODER).exists():
         save_towers(module.bi_encoder, reader, beginning)
@@ -79,9 +82,12 @@ def fit_generator(
     if batches.passages_per_query != 1:
         raise UserError("a generator learns from the passage that answers alone; set data.batches.passages_per_query=1")
     pl.seed_everything(run.seed, verbose=False)
-    num_steps = number_of_steps(data, batches, run)
+    length = length_of(data, batches, run)
     data_module = GeneratorData(data, dev, reader, batches.size, batches.order, batches.num_workers, run.seed)
-    module = QueryGeneratorModule(generator, optimizer, num_steps, data_module.groups, check, run.settings)
+    module = QueryGeneratorModule(generator, optimizer, length.num_steps, data_module.groups, check, run.settings)
+    if run.planned is not None:
+        plan_training(module, data_module, run, length, bool(dev), 2, console)
+        return None
     skeleton = run.checkpoints.folder / SKELETON
     if not skeleton.exists():
         save_skeleton(generator, reader, identifier, skeleton)
@@ -118,17 +124,7 @@ def fit(
     validation."""
     quieten()
     module.train()  # Hugging Face loads models in eval mode, and Lightning leaves the mode as it is
-    trainer = pl.Trainer(
-        **run.trainer,
-        default_root_dir=run.output_dir,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        logger=run.logger,
-        callbacks=list(run.callbacks),
-        plugins=[WholeCheckpoints()],
-        enable_checkpointing=False,
-        enable_model_summary=False,
-    )
+    trainer = training_trainer(run)
     start = checkpoint_to_resume(run, console)
     value = None
     try:
@@ -153,12 +149,10 @@ def fit(
     return Fitted(trainer.is_global_zero, value)
 
 
-def number_of_steps(data: TrainingSet, batches: BatchSettings, run: Run) -> int:
-    """Of the optimiser. Lightning's own estimate sets up the loader before a checkpoint's state of it is there to be read,
-    which is then lost."""
+def length_of(data: TrainingSet, batches: BatchSettings, run: Run) -> Length:
+    """Lightning's own estimate sets up the loader before a checkpoint's state of it is there to be read, which is then lost."""
     num_batches = len(epoch_batches(data, batches.order, batches.size, batches.monolingual_share, run.seed, 0))
-    most = run.trainer["max_epochs"] * -(-num_batches // run.trainer["accumulate_grad_batches"])
-    return int(min(most, run.trainer["max_steps"]) if run.trainer["max_steps"] > 0 else most)
+    return Length.of(num_batches, run.trainer)
 
 
 def leave_encoders(bi_encoder: BiEncoder, reader: TextReader, output_dir: Path) -> None:

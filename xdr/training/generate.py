@@ -2,9 +2,9 @@
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +24,20 @@ from xdr.models.sampling import Backend, HuggingFaceBackend
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
+from xdr.text.records import GeneratedTexts
+from xdr.training.plan import (
+    BUDGET,
+    Stage,
+    Term,
+    as_table,
+    peak_memory,
+    refuse_what_cannot_fit,
+    shown_seconds,
+    spaced,
+    timed_probe,
+)
 from xdr.training.room import require_room, shown_bytes
-from xdr.training.shard_module import ShardModule
+from xdr.training.shard_module import ShardModule, run_probe
 from xdr.training.shard_run import ShardProgress, explaining_a_full_disk, make_trainer
 from xdr.training.sources import Shards, Sources
 
@@ -49,64 +61,71 @@ class Request:
             raise UserError(f"shard_size is at least 1 and probe at least 0; {self.shard_size} and {self.probe} came")
 
 
-def generate_collection(
-    generator: QueryGenerator,
-    reader: GeneratorReader,
-    identifier: LanguageIdentifier | None,
-    sources: Sources,
-    sources_fingerprint: str,
-    request: Request,
-    artifacts_dir: Path,
-    trainer_settings: dict[str, Any],
-    console: Console,
-) -> GeneratedStore:
-    """Writes the shards that are missing and returns the whole. What made them names their folder: another generator, another
-    collection or another setting has another one."""
-    precision = str(trainer_settings["precision"])
-    if precision.startswith("16"):
-        raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
-    require_languages(reader, request.order.languages)
-    generator_fingerprint = fingerprint_generator(generator, reader)
-    made_by: dict[str, Json] = {
-        "generator": generator_fingerprint,
-        "sources": sources_fingerprint,
-        "num_sources": len(sources),
-        "identifier": _fingerprint_identifier(identifier) if identifier else None,
-        "languages": list(request.order.languages),
-        "order": {**asdict(request.order), "languages": list(request.order.languages)},
-        "sampling": asdict(request.sampling),
-        "refuse": tuple(sorted(request.refuse)),
-        "backend": request.backend,
-        "compute_type": request.compute_type if request.backend == "ctranslate2" else precision,
-        "shard_size": request.shard_size,
-        "direction": reader.task.direction,
-        "format": FORMAT,
-    }
-    folder = artifacts_dir / "generated" / fingerprint(made_by)
-    num_shards = -(-len(sources) // request.shard_size)
-    ledger = ShardLedger.create(folder, KIND, num_shards, made_by)
-    shards = Shards(sources, ledger, request.shard_size)
+@dataclass(frozen=True)
+class GenerationJob:
+    """Which texts there are to be, and where."""
 
-    def generation_on(device: torch.device) -> Generation:
-        gate = Gate(LanguageCheck(identifier), frozenset(request.refuse))
-        return Generation(reader, backend(device), gate, request.order)
+    generator: QueryGenerator
+    reader: GeneratorReader
+    identifier: LanguageIdentifier | None
+    sources: Sources
+    sources_fingerprint: str
+    request: Request
+    artifacts_dir: Path
 
-    def backend(device: torch.device) -> Backend:
+    @cached_property
+    def generator_fingerprint(self) -> str:
+        return fingerprint_generator(self.generator, self.reader)
+
+    def shards(self, precision: str) -> Shards:
+        """What made them names their folder: another generator, another collection or another setting has another one."""
+        request = self.request
+        if precision.startswith("16"):
+            raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
+        require_languages(self.reader, request.order.languages)
+        made_by: dict[str, Json] = {
+            "generator": self.generator_fingerprint,
+            "sources": self.sources_fingerprint,
+            "num_sources": len(self.sources),
+            "identifier": _fingerprint_identifier(self.identifier) if self.identifier else None,
+            "languages": list(request.order.languages),
+            "order": {**asdict(request.order), "languages": list(request.order.languages)},
+            "sampling": asdict(request.sampling),
+            "refuse": tuple(sorted(request.refuse)),
+            "backend": request.backend,
+            "compute_type": request.compute_type if request.backend == "ctranslate2" else precision,
+            "shard_size": request.shard_size,
+            "direction": self.reader.task.direction,
+            "format": FORMAT,
+        }
+        folder = self.artifacts_dir / "generated" / fingerprint(made_by)
+        ledger = ShardLedger.create(folder, KIND, -(-len(self.sources) // request.shard_size), made_by)
+        return Shards(self.sources, ledger, request.shard_size)
+
+    def generation_on(self, device: torch.device) -> Generation:
+        gate = Gate(LanguageCheck(self.identifier), frozenset(self.request.refuse))
+        return Generation(self.reader, self._backend(device), gate, self.request.order)
+
+    def _backend(self, device: torch.device) -> Backend:
+        request = self.request
         if request.backend == "huggingface":
-            return HuggingFaceBackend(generator, reader, request.sampling)
-        conversions = artifacts_dir / "ctranslate2"
+            return HuggingFaceBackend(self.generator, self.reader, request.sampling)
         return CTranslate2Backend(
-            generator,
-            reader,
+            self.generator,
+            self.reader,
             request.sampling,
             request.compute_type,
-            conversions,
-            generator_fingerprint,
+            self.artifacts_dir / "ctranslate2",
+            self.generator_fingerprint,
             device.type,
             device.index or 0,
         )
 
-    if ledger.missing():
+
+def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> GeneratedStore:
+    """Writes the shards that are missing and returns the whole."""
+    request, shards = job.request, job.shards(str(trainer_settings["precision"]))
+    if shards.ledger.missing():
         trainer = make_trainer(trainer_settings)
         each = len(request.order.languages) * request.order.number
         bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
@@ -114,12 +133,27 @@ def generate_collection(
             progress = ShardProgress(shards, each, show)
 
             def work_on(device: torch.device) -> _Writing:
-                return _Writing(generation_on(device), shards, request.probe, trainer.world_size, progress, console)
+                return _Writing(job.generation_on(device), shards, request.probe, trainer.world_size, progress, console)
 
-            trainer.predict(ShardModule(generator, work_on, ledger), return_predictions=False)
+            trainer.predict(ShardModule(job.generator, work_on, shards.ledger), return_predictions=False)
     else:
-        console.print(f"all {num_shards:,} shards are there already", markup=False)
-    return GeneratedStore(folder)
+        console.print(f"all {shards.ledger.num_shards:,} shards are there already", markup=False)
+    return GeneratedStore(shards.ledger.folder)
+
+
+def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> None:
+    """Says what the missing shards will take, and refuses what cannot fit."""
+    shards = job.shards(str(trainer_settings["precision"]))
+    stages: list[Stage] = []
+
+    def probe(device: torch.device, processes: int) -> None:
+        seconds, size = measured(job.generation_on(device), shards, max(1, job.request.probe), BUDGET)
+        stages.append(Stage("generation", [seconds], [size], shards.ledger.folder, *peak_memory(device), processes))
+
+    remedy = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
+    run_probe(job.generator, probe, trainer_settings, remedy)
+    console.print(as_table(stages))
+    refuse_what_cannot_fit(stages, "artifacts_dir")
 
 
 @dataclass(frozen=True)
@@ -144,31 +178,31 @@ class _Writing:
 
 
 def estimate(generation: Generation, shards: Shards, probe: int, num_processes: int) -> str:
-    """From a few sources, evenly spaced: the second time, when libraries are warm. What cannot fit is refused."""
-    sources, num_missing = shards.sources, shards.num_missing()
-    step = max(1, len(sources) // probe)
-    some = [next(sources.slice(row, row + 1)) for row in range(0, min(len(sources), probe * step), step)]
-    generation.write(some[:1], -1)
-    start = time.perf_counter()
-    texts, _ = generation.write(some, -1)
-    seconds = (time.perf_counter() - start) / len(some) * num_missing / num_processes
-    with tempfile.TemporaryDirectory() as name:
-        write_texts(texts, generation.order.languages, Path(name))
-        size = sum(file.stat().st_size for file in Path(name).iterdir()) / len(some) * num_missing
+    """What cannot fit is refused."""
+    time_taken, disk = measured(generation, shards, probe, 0.0)
+    num_missing, size = shards.num_missing(), disk.product
     require_room(shards.ledger.folder, size, f"the texts for {num_missing:,} passages")
     return (
-        f"{num_missing:,} passages to write for: about {_duration(seconds)} on {num_processes} process"
-        f"{'es' if num_processes > 1 else ''}, at most {shown_bytes(size)}"
+        f"{num_missing:,} passages to write for: about {shown_seconds(time_taken.product / num_processes)} on {num_processes} "
+        f"process{'es' if num_processes > 1 else ''}, at most {shown_bytes(size)}"
     )
+
+
+def measured(generation: Generation, shards: Shards, probe: int, budget: float) -> tuple[Term, Term]:
+    """Time and disk, from `probe` sources, or more if the budget in seconds allows: no more than share a shard."""
+    sources, num_missing = shards.sources, shards.num_missing()
+    texts: list[GeneratedTexts] = []
+
+    def write(number: int) -> None:
+        texts[:], _ = generation.write([next(sources.slice(row, row + 1)) for row in spaced(len(sources), number)], -1)
+
+    number, seconds = timed_probe(write, probe, min(len(sources), shards.shard_size), budget)
+    with tempfile.TemporaryDirectory() as name:
+        write_texts(texts, generation.order.languages, Path(name))
+        size = sum(file.stat().st_size for file in Path(name).iterdir()) / number
+    return Term(num_missing, "passages", seconds), Term(num_missing, "passages", size)
 
 
 def _fingerprint_identifier(identifier: LanguageIdentifier) -> str:
     table = identifier.log_probabilities_BL.tobytes()
     return hashlib.sha256(" ".join(identifier.languages).encode() + table).hexdigest()[:32]
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -21,7 +21,7 @@ from xdr.evaluation.significance import Comparison, Testing, compare_systems, to
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Index, faiss_search
 from xdr.retrieval.families import Family
-from xdr.retrieval.layout import Layout, Selection
+from xdr.retrieval.layout import Layout, Selection, layout_of
 from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
@@ -90,16 +90,26 @@ class RetrievalTask:
         if self.index is not None and world > 1:
             raise UserError("search.index=faiss is built in one process; set trainer.devices=1, or search.index=exact")
         queries_QD = encoders.encode_queries([query.text for query in self.gold.queries])
-        families = [baseline_family()]
-        if self.fusing is not None and self.fusing.side == "queries":
+        if self.fusing is not None and self.fuses_queries:
             stacked = np.concatenate([queries_QD, *_fused_queries(encoders, self.fusing, queries_QD)])
-            found = self._ranked(stacked, families, device, shards)[BASELINE]
-            return _unstacked(found, (BASELINE, *self.fusing.systems))
-        if self.fusing is not None:
-            families += fused_families(self.fusing.fusion, self.fusing.alphas, self._selection())
-        return self._ranked(queries_QD, families, device, shards)
+            return _unstacked(self.ranked(stacked, self.families(), device, shards)[BASELINE], self.systems)
+        return self.ranked(queries_QD, self.families(), device, shards)
 
-    def _ranked(
+    @property
+    def fuses_queries(self) -> bool:
+        return self.fusing is not None and self.fusing.side == "queries"
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        return (BASELINE, *(self.fusing.systems if self.fusing is not None else ()))
+
+    def families(self) -> list[Family]:
+        """Fused queries are searched for as others are."""
+        if self.fusing is None or self.fuses_queries:
+            return [baseline_family()]
+        return [baseline_family(), *fused_families(self.fusing.fusion, self.fusing.alphas, self._selection())]
+
+    def ranked(
         self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]
     ) -> dict[str, Rankings]:
         if self.index is not None:
@@ -142,7 +152,7 @@ class RetrievalTask:
     def _selection(self) -> Selection:
         """Of the sums that are kept, those of the languages and numbers that are wanted."""
         assert self.fusing is not None
-        layout = self.embeddings.layout
+        layout = layout_of(self.ledger)
         languages = None if layout.keep == "total" else self.fusing.languages
         return layout.select(languages, (self.fusing.number or None) if layout.keep == "count" else None)
 

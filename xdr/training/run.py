@@ -12,12 +12,21 @@ import torch
 from rich.console import Console
 
 from xdr.errors import UserError, shown
-from xdr.training.checkpoints import CheckpointFolder
+from xdr.training.checkpoints import CheckpointFolder, WholeCheckpoints
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Checkpoints: how many steps apart, and how many of them stay."""
+
+    every_num_steps: int
+    number: int
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is besides its model and data. `settings` are plain values that tell whether a checkpoint is this run's."""
+    """What a run is besides its model and data. `settings` are plain values that tell whether a checkpoint is this run's. One
+    that says what is `planned` to be kept is only planned."""
 
     output_dir: Path
     seed: int
@@ -27,10 +36,25 @@ class Run:
     settings: dict[str, Any]
     callbacks: Sequence[pl.Callback] = ()
     logger: Any = None
+    planned: Kept | None = None
 
     @property
     def checkpoints(self) -> CheckpointFolder:
         return CheckpointFolder(self.output_dir / "checkpoints")
+
+
+def training_trainer(run: Run, **changes: Any) -> pl.Trainer:
+    return pl.Trainer(
+        **{**run.trainer, **changes},
+        default_root_dir=run.output_dir,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        logger=run.logger,
+        callbacks=list(run.callbacks),
+        plugins=[WholeCheckpoints()],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
 
 
 def checkpoint_to_resume(run: Run, console: Console) -> Path | None:

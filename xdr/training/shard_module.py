@@ -10,6 +10,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from xdr.storage.ledger import ShardLedger
+from xdr.training.plan import explaining_device_memory
+from xdr.training.shard_run import make_trainer
 
 _LOOKS_APART = 0.2
 """Seconds between two looks at what others are at."""
@@ -71,3 +73,26 @@ class ShardModule(pl.LightningModule):
         self.trainer.strategy.barrier()
 
     on_predict_end = on_test_end = _meet
+
+
+class _ProbeModule(pl.LightningModule):
+    def __init__(self, models: nn.Module, probe: Callable[[torch.device, int], None]) -> None:
+        super().__init__()
+        self.models, self._probe = models, probe
+
+    def test_dataloader(self) -> DataLoader:
+        once: Any = [0]
+        return DataLoader(once, batch_size=None)
+
+    def test_step(self, batch: int, batch_idx: int) -> None:
+        self.models.eval()
+        self._probe(self.device, self.trainer.world_size)
+
+
+def run_probe(
+    models: nn.Module, probe: Callable[[torch.device, int], None], trainer_settings: dict[str, Any], remedy: str
+) -> None:
+    """Calls `probe(device, number of processes)` once in each process, with the models where and as a job on shards has them.
+    `remedy` is against too little memory there."""
+    with explaining_device_memory(remedy):
+        make_trainer(trainer_settings).test(_ProbeModule(models, probe), verbose=False)
