@@ -1,0 +1,77 @@
+"""The commands that the documents show."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
+PYTHONS = ("python", ".venv/bin/python", "srun", "torchrun")
+OTHERS = ("make", "pip", "wandb", "eval")
+
+
+@dataclass(frozen=True)
+class Command:
+    document: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.document}: {shlex.join(self.words)}"
+
+    @property
+    def program(self) -> str | None:
+        """`train.py`, `xdr.doctor`, `benchmarks/search.py`, `make` ...; None of what is no command of ours."""
+        words = [word for word in self.words if not re.fullmatch(r"[A-Z_]+=.*", word)]
+        if words[0] in OTHERS:
+            return words[0]
+        at = next((i for i, word in enumerate(words) if word.endswith(".py") or word.startswith("xdr.")), None)
+        return None if at is None or words[0] not in PYTHONS else words[at]
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        assert self.program is not None
+        return self.words[self.words.index(self.program) + 1 :]
+
+    @property
+    def overrides(self) -> list[str]:
+        return [word for word in self.arguments if not word.startswith("-")]
+
+
+def documented_commands() -> list[Command]:
+    """Each once, those of the experiments first: the documents go on with what these leave."""
+    found = [command for path in EXPERIMENTS for command in _in_comments(path)]
+    found += [command for path in DOCUMENTS for command in (*_in_blocks(path), *_in_sentences(path))]
+    unique: dict[tuple[str, ...], Command] = {}
+    for command in found:
+        unique.setdefault(command.words, command)
+    return list(unique.values())
+
+
+def _in_comments(path: Path) -> Iterator[Command]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if shown := re.match(r"#.*?  ((?:python|make) \S+.*?)(?:  |$)", line):
+            yield Command(path.name, tuple(shlex.split(shown[1])))
+
+
+def _in_blocks(path: Path) -> Iterator[Command]:
+    """Every line of a block that a reader would paste into a shell."""
+    for block in re.findall(r"^```bash\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            if words := shlex.split(line, comments=True):
+                yield Command(path.name, tuple(words))
+
+
+def _in_sentences(path: Path) -> Iterator[Command]:
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for span in re.findall(r"`([^`]+)`", text):
+        if re.match(r"(\w+=\S+ )*(\S*python|make|eval) \S", span):
+            yield Command(path.name, tuple(shlex.split(span)))
+
+
+def overlooked_lines(path: Path) -> list[str]:
+    """That look like commands and stand where none is read: in indented blocks, and in those of another language."""
+    text = re.sub(r"^```bash\n.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return re.findall(r"^\s*(?:\$ )?((?:srun|torchrun|python|pip|make|wandb) .*)$", text, flags=re.M)
