@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from xdr.data.training_set import TrainingSet
+    from xdr.data.validation_pool import ValidationPool
     from xdr.text.records import TrainingExample
     from xdr.training.bi_encoder_data import BatchSettings
     from xdr.training.run import Run
@@ -82,7 +83,7 @@ def fit_retriever(
         _batches(settings),
         Objective(**entry.plain(settings.model.objective)),
         Optimizer(**entry.plain(settings.model.optimizer)),
-        _run(settings, logger, validates=pool is not None),
+        _run(settings, logger, pool is not None, pool),
         console,
     )
 
@@ -116,24 +117,20 @@ def fit_generator(
         sample_check(reader, dev_set, identifier, settings.seed, **validation) if dev_set else None,
         _batches(settings),
         WritingOptimizer(**model["optimizer"]),
-        _run(settings, logger, validates=bool(dev_set)),
+        _run(settings, logger, bool(dev_set)),
         console,
     )
 
 
-def _run(settings: "DictConfig", logger: "Logger | None", validates: bool) -> "Run":
+def _run(settings: "DictConfig", logger: "Logger | None", validates: bool, pool: "ValidationPool | None" = None) -> "Run":
     from callbacks.build import build_callbacks
+    from callbacks.retrieval_evaluation import RetrievalValidation
     from xdr.training.run import Kept, Run
 
     checkpoints = settings.callbacks.checkpoints
     output_dir, validation, writes = Path(settings.output_dir), settings.callbacks.validation, "direction" in settings.model
-    return Run(
-        output_dir=output_dir,
-        seed=settings.seed,
-        resume=settings.resume,
-        monitor=validation.monitor,
-        trainer=entry.plain(settings.trainer),
-        callbacks=build_callbacks(
+    others = (
+        build_callbacks(
             output_dir,
             settings.seed,
             checkpoints.every_num_steps,
@@ -144,7 +141,15 @@ def _run(settings: "DictConfig", logger: "Logger | None", validates: bool) -> "R
             logger,
         )
         if logger is not None
-        else [],
+        else []
+    )
+    return Run(
+        output_dir=output_dir,
+        seed=settings.seed,
+        resume=settings.resume,
+        monitor=validation.monitor,
+        trainer=entry.plain(settings.trainer),
+        callbacks=[*([RetrievalValidation(pool)] if pool is not None else []), *others],
         logger=logger,
         planned=Kept(checkpoints.every_num_steps, checkpoints.keep) if settings.plan else None,
         settings={name: entry.plain(settings[name]) for name in ("data", "model")} | {"seed": settings.seed},

@@ -71,7 +71,7 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     bi_encoder, reader = transformer_bi_encoder(
         str(model), "first", False, Reading(128, 128), True, "packed", "float32", 0, False, False
     )
-    module = BiEncoderModule(bi_encoder, Objective(1.0, False, False, chunk), Optimizer(1e-5, 0.0, 0.0), steps, None, {})
+    module = BiEncoderModule(bi_encoder, Objective(1.0, False, False, chunk), Optimizer(1e-5, 0.0, 0.0), steps, {})
     module.train()
     data = BiEncoderData(training_set(examples), None, reader, BatchSettings(batch, 1, "mixed", 0.5, 0), 0)
     clock = Clock()

@@ -1,4 +1,5 @@
-"""When a retrieval evaluation happens: once the embeddings are there. It owns the moment and the order, nothing else."""
+"""When retrieval is evaluated: once the embeddings of a collection are there, and while training, once those of a small pool
+are. Owns the moment and the order, nothing else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +7,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from xdr.data.validation_pool import ValidationPool
+from xdr.training.bi_encoder_data import EncodeBatch
+from xdr.training.bi_encoder_module import BiEncoderModule
+from xdr.training.pool_validation import Encoded, pool_figures
 from xdr.training.retrieval_task import Answer, RetrievalTask, gather_rankings
 
 
@@ -31,3 +36,31 @@ class RetrievalEvaluation(pl.Callback):
         if trainer.is_global_zero:
             self._report(self._task.answer(found), trainer.logger)
         trainer.strategy.barrier()
+
+
+class RetrievalValidation(pl.Callback):
+    """While a bi-encoder is trained. Its figures are there for who chooses the best checkpoint, which comes later."""
+
+    def __init__(self, pool: ValidationPool) -> None:
+        self._pool = pool
+        self._encoded: tuple[list[Encoded], list[Encoded]] = ([], [])
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._encoded = ([], [])
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: EncodeBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._encoded[dataloader_idx].append(Encoded(batch.rows_B, outputs))
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, BiEncoderModule)
+        found = pool_figures(self._pool, *self._encoded, pl_module.everybodys)
+        self._encoded = ([], [])
+        pl_module.log_dict(found, rank_zero_only=False)

@@ -12,7 +12,7 @@ from xdr.training.schedule import adamw, linear_schedule
 
 def module(**objective: object) -> BiEncoderModule:
     settings = {"scale": 2.0, "learn_scale": False, "both_directions": False, "chunk_size": 0, **objective}
-    return BiEncoderModule(BiEncoder(nn.Linear(2, 2)), Objective(**settings), Optimizer(1e-3, 0.1, 0.5), 10, None, {})
+    return BiEncoderModule(BiEncoder(nn.Linear(2, 2)), Objective(**settings), Optimizer(1e-3, 0.1, 0.5), 10, {})
 
 
 def batch(keys: list[int], positives: list[list[int]]) -> TrainBatch:

@@ -51,7 +51,7 @@ def step(path: Path, processes: int, both_directions: bool, chunk_size: int) -> 
         for i, word in enumerate(words)
     ]
     objective = Objective(5.0, False, both_directions, chunk_size)
-    module = BiEncoderModule(BiEncoder(encoder), objective, Optimizer(1e-3, 0.0, 0.0), 1, None, {}).train()
+    module = BiEncoderModule(BiEncoder(encoder), objective, Optimizer(1e-3, 0.0, 0.0), 1, {}).train()
     reader = TextReader(Letters(), Reading(8, 8))
     data = BiEncoderData(training_set(examples), None, reader, BatchSettings(8, 1, "mixed", 0.5, 0), 0)
     trainer = pl.Trainer(

@@ -8,15 +8,11 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from xdr.data.validation_pool import ValidationPool
 from xdr.errors import UserError
-from xdr.evaluation.gold_ranks import figures, first_gold_ranks
 from xdr.models.bi_encoder import BiEncoder
 from xdr.models.contrastive import contrastive_loss, excluded_passages
 from xdr.training.bi_encoder_data import EncodeBatch, TrainBatch
 from xdr.training.schedule import adamw, linear_schedule
-
-CUTOFFS = (1, 5, 10, 100)
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,6 @@ class BiEncoderModule(pl.LightningModule):
         objective: Objective,
         optimizer: Optimizer,
         num_steps: int,
-        pool: ValidationPool | None,
         settings: dict[str, Any],
     ) -> None:
         super().__init__()
@@ -51,11 +46,9 @@ class BiEncoderModule(pl.LightningModule):
         self.bi_encoder = bi_encoder
         self.objective = objective
         self._optimizer, self._num_steps = optimizer, num_steps
-        self._pool = pool
         self.log_scale = nn.Parameter(torch.tensor(math.log(objective.scale)), requires_grad=objective.learn_scale)
         self.asked_to_end = False
         """Set by who stops a run before its time."""
-        self._encoded: list[list[tuple[Tensor, Tensor]]] = [[], []]
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         queries_QD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self.objective.chunk_size)
@@ -75,39 +68,32 @@ class BiEncoderModule(pl.LightningModule):
         num_queries = len(queries_QD)
         per_query = len(passages_PD) // num_queries
         rank = self.trainer.global_rank if self._trainer else 0
-        all_PD, keys_P = self._everybodys(passages_PD), self._everybodys(batch.keys_P)
+        all_PD, keys_P = self.everybodys(passages_PD), self.everybodys(batch.keys_P)
         targets_Q = (torch.arange(num_queries, device=keys_P.device) + rank * num_queries) * per_query
         excluded_QP = excluded_passages(keys_P, batch.positives_QK, targets_Q)
         scale = self.log_scale.exp().clamp(max=100)
         loss = contrastive_loss(queries_QD, all_PD, targets_Q, excluded_QP, scale)
         if self.objective.both_directions:
             own_Q = targets_Q // per_query
-            all_QD = self._everybodys(queries_QD)
-            positives_QK = self._everybodys(_padded_alike(batch.positives_QK, self._largest(batch.positives_QK.shape[1])))
+            all_QD = self.everybodys(queries_QD)
+            positives_QK = self.everybodys(_padded_alike(batch.positives_QK, self._largest(batch.positives_QK.shape[1])))
             answered_QQ = (positives_QK[None] == keys_P[targets_Q][:, None, None]).any(-1)  # by this passage, other queries
             answered_QQ = answered_QQ.scatter(1, own_Q[:, None], False)
             back = contrastive_loss(all_PD[targets_Q], all_QD, own_Q, answered_QQ, scale)
             loss = (loss + back) / 2
         return loss, excluded_QP.float().mean()
 
-    def validation_step(self, batch: EncodeBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validation_step(self, batch: EncodeBatch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Vectors of queries, then of passages; who searches with them is a callback."""
         encode = self.bi_encoder.encode_passages if dataloader_idx else self.bi_encoder.encode_queries
-        self._encoded[dataloader_idx].append((batch.rows_B, encode(batch.texts).float()))
-
-    def on_validation_epoch_end(self) -> None:
-        assert self._pool is not None
-        queries_QD, passages_PD = (self._in_order(parts) for parts in self._encoded)
-        self._encoded = [[], []]
-        ranks = first_gold_ranks(queries_QD, passages_PD, self._pool.gold)
-        values = figures(ranks, [query.language for query in self._pool.queries], CUTOFFS)
-        self.log_dict({f"dev/{name}": value for name, value in values.items()}, rank_zero_only=False)
+        return encode(batch.texts).float()
 
     def configure_optimizers(self) -> Any:
         optimizer = adamw(self, self._optimizer.learning_rate, self._optimizer.weight_decay)
         schedule = linear_schedule(optimizer, self._num_steps, self._optimizer.warmup_share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _everybodys(self, tensor: Tensor) -> Tensor:
+    def everybodys(self, tensor: Tensor) -> Tensor:
         """Of all processes, in order of rank, with gradients to where each came from."""
         if self._trainer is None or self.trainer.world_size == 1:
             return tensor
@@ -117,24 +103,7 @@ class BiEncoderModule(pl.LightningModule):
 
     def _largest(self, number: int) -> int:
         """Of the numbers that the processes have."""
-        return int(self._everybodys(torch.tensor([number], device=self.device)).max())
-
-    def _in_order(self, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """All rows' vectors, from every process. Processes may have one row less: theirs is filled up and dropped."""
-        rows_B = torch.cat([torch.empty(0, dtype=torch.long, device=self.device), *(rows for rows, _ in parts)])
-        vectors_BD = torch.cat([torch.empty(0, self._dimension, device=self.device), *(vectors for _, vectors in parts)])
-        missing = self._largest(len(rows_B)) - len(rows_B)
-        rows_B = self._everybodys(torch.cat([rows_B, rows_B.new_full((missing,), -1)]))
-        vectors_BD = self._everybodys(torch.cat([vectors_BD, vectors_BD.new_zeros(missing, vectors_BD.shape[1])]))
-        rows_B, vectors_BD = rows_B[rows_B >= 0], vectors_BD[rows_B >= 0]
-        assert len(set(rows_B.tolist())) == len(rows_B), "no row counts twice"
-        return vectors_BD[rows_B.argsort()].cpu()
-
-    @property
-    def _dimension(self) -> int:
-        dimension = self.bi_encoder.encoder.dimension
-        assert isinstance(dimension, int)
-        return dimension
+        return int(self.everybodys(torch.tensor([number], device=self.device)).max())
 
 
 def _padded_alike(positives_QK: Tensor, most: int) -> Tensor:

@@ -45,7 +45,7 @@ def fit_bi_encoder(
     the output folder. Returns the best value of the monitored figure."""
     pl.seed_everything(run.seed, verbose=False)
     length = length_of(data, batches, run)
-    module = BiEncoderModule(bi_encoder, objective, optimizer, length.num_steps, pool, run.settings)
+    module = BiEncoderModule(bi_encoder, objective, optimizer, length.num_steps, run.settings)
     data_module = BiEncoderData(data, pool, reader, batches, run.seed)
     if run.planned is not None:
         plan_training(module, data_module, run, length, pool is not None, 3, console)

@@ -69,7 +69,7 @@ def plan_training(
     start = checkpoint_to_resume(run, console)
     done = torch.load(start, map_location="cpu", weights_only=True, mmap=True)["global_step"] if start else 0
     watch = Stopwatch(run.output_dir)
-    run = replace(run, callbacks=[watch], logger=False, trainer={**run.trainer, "enable_progress_bar": False})
+    run = replace(run, callbacks=[*run.callbacks, watch], logger=False, trainer={**run.trainer, "enable_progress_bar": False})
     module.train()
     remedy = "Lower model.objective.chunk_size (or data.batches.size, for a generator), or set trainer.precision=bf16-mixed"
     with explaining_device_memory(remedy):
