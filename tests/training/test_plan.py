@@ -1,10 +1,13 @@
 """What a plan says, against arithmetic by hand; that it leaves nothing; what it refuses."""
 
+import time
 from io import StringIO
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
 from rich.console import Console
 
 from tests.training.runs import run, start
@@ -21,7 +24,7 @@ from xdr.training.plan import (
     spaced,
     timed_probe,
 )
-from xdr.training.plan_training import Length
+from xdr.training.plan_training import Length, Stopwatch
 
 TRAINER = {
     "max_epochs": 10,
@@ -100,6 +103,21 @@ def test_too_little_memory_on_a_device_is_a_sentence_with_the_remedy() -> None:
     says = r"does not fit into the device's memory. Lower the chunks. It says: 3 GiB"
     with pytest.raises(UserError, match=says), explaining_device_memory("Lower the chunks"):
         raise torch.cuda.OutOfMemoryError("3 GiB")
+
+
+def test_a_long_validation_is_cut_short_and_counted_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(BoringModel):
+        def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
+            time.sleep(0.01)
+
+    monkeypatch.setattr("xdr.training.plan_training.BUDGET", 0.1)
+    watch = Stopwatch(tmp_path)
+    trainer = pl.Trainer(
+        accelerator="cpu", logger=False, callbacks=[watch], enable_progress_bar=False, enable_checkpointing=False
+    )
+    start = time.perf_counter()
+    watch.validate(trainer, Slow(), BoringDataModule())
+    assert time.perf_counter() - start < 0.5 < 64 * 0.01 <= watch.validation_seconds
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
