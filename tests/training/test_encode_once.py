@@ -24,6 +24,7 @@ from xdr.models.open_encoder import open_encoder
 from xdr.models.small import build_small_bert
 from xdr.models.tokenization import Reading
 from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.storage.jobs import read_jobs
 from xdr.text.prompts import passage_text
 from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
 
@@ -98,7 +99,7 @@ def test_a_sweep_over_the_number_of_questions_encodes_once(trained_encoder: Path
     )
     folders = [path.parent for path in tmp_path.rglob("passages.npy")]
     assert len({folder.parent for folder in folders}) == 1 and len(folders) == 12
-    found = [json.loads((tmp_path / "run" / job / "metrics.json").read_text()) for job in ("0", "1")]
+    found = [json.loads((job.folder / "metrics.json").read_text()) for job in read_jobs(tmp_path / "run")]
     assert found[0]["baseline"] == found[1]["baseline"] and found[0]["mean-a0.3"] != found[1]["mean-a0.3"], output
 
 
