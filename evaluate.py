@@ -147,14 +147,14 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from callbacks.build import build_logger
     from callbacks.report_evaluation import ReportEvaluation
     from callbacks.retrieval_evaluation import RetrievalEvaluation
-    from xdr.evaluation.metric_names import parse_metrics
+    from xdr.evaluation.metric_names import parse_metrics, require_headline
     from xdr.models.open_encoder import open_encoder
     from xdr.models.tokenization import Reading
     from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
     from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
 
     transformers_logging.disable_progress_bar()
-    metrics = parse_metrics(wanted["metrics"])
+    metrics, headline = parse_metrics(wanted["metrics"]), require_headline(wanted["headline"])
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
     store = _collection(settings, benchmark, console)
     fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
@@ -184,7 +184,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         task = retrieval_task(
             benchmark, store, ledger, metrics, wanted, search["depth"], index_of(search), fusing, settings.compare_to
         )
-        report = ReportEvaluation(task, wanted["headline"], wanted["runs"], job, output_dir, console)
+        report = ReportEvaluation(task, headline, wanted["runs"], job, output_dir, console)
         callbacks, logger = [RetrievalEvaluation(task, report)], build_logger(settings.logger.name, output_dir)
     encode_collection(job, ledger, entry.plain(settings.trainer), console, callbacks, logger or False)
     if not callbacks:

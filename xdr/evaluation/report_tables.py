@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from xdr.evaluation.charts import side
 from xdr.evaluation.markup import element, escaped
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import TEST, Choice, Report, is_significant
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
-from xdr.evaluation.wording import group_name, legend, p_text, points, signed_points
+from xdr.evaluation.wording import difference_text, group_name, legend, p_text, scale_text, signed_points, value_text
 
 
 def language_table(report: Report, metric: str, choice: Choice) -> str:
@@ -27,11 +28,12 @@ def language_table(report: Report, metric: str, choice: Choice) -> str:
 
 
 def _caption(report: Report, metric: str, systems: Sequence[str]) -> str:
-    said = [f"{metric}, times 100."]
+    said = [f"{metric}, {scale_text(metric)}."]
     if len(report.languages(metric)) > 1:
         said.append("The macro mean is of languages, the micro mean of queries.")
     if systems:
-        said.append(f"Differences are from {report.baseline}, in points. {legend(report.comparison(systems[0], metric))}")
+        unit = "ranks" if counts_ranks(metric) else "points"
+        said.append(f"Differences are from {report.baseline}, in {unit}. {legend(report.comparison(systems[0], metric))}")
     if left_out := report.means[report.baseline][metric].left_out:
         said.append(f"Without a value, and left out: {left_out:,} queries.")
     return " ".join([*said, *_notes(report, metric, systems)])
@@ -54,11 +56,11 @@ def _language_row(report: Report, metric: str, systems: Sequence[str], language:
     cells = [
         _header(group_name(language), "row"),
         _cell(f"{n:,}", "n"),
-        _cell(points(report.value(report.baseline, metric, language))),
+        _cell(value_text(metric, report.value(report.baseline, metric, language))),
     ]
     for system in systems:
         comparison = report.comparison(system, metric, language)
-        cells += [_cell(points(report.value(system, metric, language)), "first"), *_tested(comparison)]
+        cells += [_cell(value_text(metric, report.value(system, metric, language)), "first"), *_tested(comparison)]
     return element("tr", *cells, class_="sum" if language == MACRO else "language")
 
 
@@ -68,7 +70,7 @@ def _tested(comparison: Comparison) -> list[str]:
     marked = f" significant {side(comparison)}" if significant else ""
     star = f'<span class="star">{"*" if significant else ""}</span>'
     return [
-        _cell(signed_points(comparison.mean_difference), "difference" + marked),
+        _cell(difference_text(comparison.metric, comparison.mean_difference), "difference" + marked),
         element("td", escaped(p_text(comparison.corrected_p[TEST])), star, class_="p" + marked),
     ]
 
@@ -76,10 +78,11 @@ def _tested(comparison: Comparison) -> list[str]:
 def _micro_row(report: Report, metric: str, systems: Sequence[str]) -> str:
     """Not tested, so it has no p."""
     before = report.means[report.baseline][metric]
-    cells = [_header("Micro mean", "row"), _cell(f"{before.num_queries:,}", "n"), _cell(points(before.micro))]
+    cells = [_header("Micro mean", "row"), _cell(f"{before.num_queries:,}", "n"), _cell(value_text(metric, before.micro))]
     for system in systems:
         micro = report.means[system][metric].micro
-        cells += [_cell(points(micro), "first"), _cell(signed_points(micro - before.micro), "difference"), _cell("")]
+        difference = difference_text(metric, micro - before.micro)
+        cells += [_cell(value_text(metric, micro), "first"), _cell(difference, "difference"), _cell("")]
     return element("tr", *cells, class_="sum micro")
 
 
@@ -90,9 +93,10 @@ def system_table(report: Report) -> str:
         cells = [_header(system, "row")]
         for metric in report.metrics:
             tested = [_cell(""), _cell("")] if system == report.baseline else _tested(report.comparison(system, metric))
-            cells += [_cell(points(report.value(system, metric)), "first"), *tested]
+            cells += [_cell(value_text(metric, report.value(system, metric)), "first"), *tested]
         rows.append(element("tr", *cells))
-    caption = "Macro means, times 100; differences from the baseline; corrected p."
+    scales = ", ".join(f"{metric} {scale_text(metric)}" for metric in report.metrics if counts_ranks(metric))
+    caption = f"Macro means, times 100{scales and f' (but {scales})'}; differences from the baseline; corrected p."
     return _table(element("tr", head), rows, "All systems", caption)
 
 
