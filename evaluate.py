@@ -151,7 +151,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from callbacks.report_evaluation import ReportEvaluation
     from callbacks.retrieval_evaluation import RetrievalEvaluation
     from callbacks.wandb_logger import log_row
-    from xdr.evaluation.metric_names import parse_metrics
+    from xdr.evaluation.metric_names import parse_metrics, require_headline
     from xdr.models.open_encoder import open_encoder
     from xdr.models.tokenization import Reading
     from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
@@ -159,7 +159,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
 
     transformers_logging.disable_progress_bar()
-    metrics = parse_metrics(wanted["metrics"])
+    metrics, headline = parse_metrics(wanted["metrics"]), require_headline(wanted["headline"])
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
     store = _collection(settings, benchmark, console)
     fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
@@ -201,7 +201,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     if settings.plan:
         plan_evaluation(job, ledger, task, entry.plain(settings.trainer), console)
         return None
-    report = ReportEvaluation(task, wanted["headline"], wanted["runs"], job, output_dir, console)
+    report = ReportEvaluation(task, headline, wanted["runs"], job, output_dir, console)
     with _logging(settings, "evaluate") as logger:
         callbacks = [RetrievalEvaluation(task, report)]
         encode_collection(job, ledger, entry.plain(settings.trainer), console, callbacks, logger)

@@ -8,6 +8,7 @@ from rich.console import Console
 from callbacks.logged_report import log_report
 from callbacks.wandb_logger import log_files
 from xdr.evaluation.findings import answer
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.report import best_system
 from xdr.evaluation.terminal_table import as_terminal_table
 from xdr.training.encode import EncodingJob
@@ -33,7 +34,8 @@ class ReportEvaluation:
         self.best = report.value(best_system(report.systems, report.means, report.headline_metric), report.headline_metric)
         for warning in report.warnings:
             self._console.print(warning, style="yellow", markup=False, soft_wrap=True)
-        self._console.print(as_terminal_table(report, report.headline_metric))
+        for metric in (report.headline_metric, *filter(counts_ranks, report.metrics)):
+            self._console.print(as_terminal_table(report, metric))
         self._console.print(answer(report), markup=False, soft_wrap=True)
         self._console.print(f"The report is {self._output_dir / 'report.html'}", markup=False, soft_wrap=True)
         if logger is not None:

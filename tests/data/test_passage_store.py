@@ -29,6 +29,12 @@ def test_what_goes_in_comes_out_by_row_by_id_and_in_order(tmp_path: Path) -> Non
         store[len(original)]
 
 
+def test_the_languages_of_all_passages_are_there_at_once(tmp_path: Path) -> None:
+    store = convert_passages(passages(BATCH_ROWS + 3), tmp_path / "store", {})
+    languages, of_row = store.languages()
+    assert [languages[code] for code in of_row] == [passage.language for passage in store]
+
+
 def test_sorting_in_parts_finds_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(id_index, "_SORTED_AT_ONCE", 100)
     original = passages(1000)

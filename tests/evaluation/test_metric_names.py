@@ -1,7 +1,7 @@
 import pytest
 
 from xdr.errors import UserError
-from xdr.evaluation.metric_names import Metric, parse_metric, parse_metrics
+from xdr.evaluation.metric_names import Metric, parse_metric, parse_metrics, require_headline
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,9 @@ from xdr.evaluation.metric_names import Metric, parse_metric, parse_metrics
         ("nDCG@10", "nDCG", 10),
         ("MAP", "MAP", None),
         ("MAP@20", "MAP", 20),
+        ("MAP-mono", "MAP-mono", None),
+        ("MAP-cross", "MAP-cross", None),
+        ("rank_spread", "rank_spread", None),
     ],
 )
 def test_a_name_says_measure_and_cutoff_and_comes_back(name: str, measure: str, cutoff: int | None) -> None:
@@ -36,6 +39,9 @@ def test_a_name_says_measure_and_cutoff_and_comes_back(name: str, measure: str, 
         ("recall@0", "as in recall@10"),
         ("MRR@-1", "as in MRR@10"),
         ("MAP@", "as in MAP@10"),
+        ("MAP-Mono", "did you mean 'MAP-mono'"),
+        ("MAP-mono@10", "it is of whole rankings: MAP-mono, without a cutoff"),
+        ("rank-spread", "did you mean 'rank_spread'"),
         ("nDCG@１０", "as in nDCG@10"),
         ("", "metrics are R@2kt, R@5kt, recall@100"),
         ("accuracy", "metrics are R@2kt, R@5kt, recall@100"),
@@ -50,3 +56,9 @@ def test_a_metric_named_twice_is_refused() -> None:
     assert [metric.name for metric in parse_metrics(["R@5kt", "MAP"])] == ["R@5kt", "MAP"]
     with pytest.raises(UserError, match="named once each, and R@5kt came twice"):
         parse_metrics(["R@5kt", "MAP", "R@5kt"])
+
+
+def test_a_metric_of_which_less_is_better_is_no_headline() -> None:
+    assert require_headline("MAP-cross") == "MAP-cross"
+    with pytest.raises(UserError, match="of rank_spread less is; take one that is a share"):
+        require_headline("rank_spread")

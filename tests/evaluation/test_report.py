@@ -91,6 +91,37 @@ def page(sweep: Report) -> str:
     return render(sweep)
 
 
+def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
+    """The spread rises from 100.5 to 140.5 for each of 40 queries, the second system's MAP from 0 to 1."""
+    ids, languages = tuple(f"q{i}" for i in range(40)), ("fi",) * 40
+    systems = {
+        name: PerQuery(ids, languages, {"MAP": np.full(40, mean), "rank_spread": np.full(40, spread)})
+        for name, mean, spread in (("baseline", 0.0, 100.5), ("other", 1.0, 140.5))
+    }
+    names, generator = ("MAP", "rank_spread"), np.random.default_rng(0)
+    settings = {"num_samples": 1000, "confidence": 0.95, "generator": generator}
+    report = Report(
+        title="Pools",
+        subtitle="",
+        systems=tuple(systems),
+        metrics=names,
+        headline_metric="MAP",
+        means={system: {name: means(values, name) for name in names} for system, values in systems.items()},
+        comparisons=[each for name in names for each in compare_systems(systems, "baseline", name, **settings)],
+    )
+    page = render(report)
+    _, spread_table = page.split("The same by rank_spread")
+    spread_table = spread_table.split("</table>")[0]
+    assert "rank_spread, in ranks, fewer is better." in spread_table and "from baseline, in ranks." in spread_table
+    assert ">100.5<" in spread_table and ">140.5<" in spread_table and ">+40.0<" in spread_table
+    assert "significant level" in spread_table and "rise" not in spread_table
+    assert "significant rise" in page, "MAP's is a gain"
+    console = Console(file=io.StringIO(), width=100)
+    console.print(as_terminal_table(report, "rank_spread"))
+    shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "140.5 +40.0 .001*" in shown and "times 100" not in shown
+
+
 # What is said
 
 

@@ -74,6 +74,19 @@ def assert_equal(one: Rankings, other: Rankings) -> None:
     np.testing.assert_array_equal(one.scores_QK, other.scores_QK)
 
 
+def test_queries_that_take_turns_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = collection(tmp_path, 60, 6)
+    queries_QD = np.random.default_rng(1).integers(-3, 4, (23, 6)).astype(np.float32)
+    together = search(store, queries_QD, families(store), 60, tile_queries=4)
+    monkeypatch.setattr("xdr.retrieval.search._MOST_CANDIDATES", 1)
+    seen: list[int] = []
+    in_turns = search(store, queries_QD, families(store), 60, tile_queries=4, progress=seen.append)
+    assert in_turns.keys() == together.keys()
+    for system, found in together.items():
+        assert_equal(in_turns[system], found)
+    assert seen == sorted(seen) and len(seen) > 6 and seen[-1] == 60, "six turns, each over all shards"
+
+
 def test_a_collection_of_four_by_hand(tmp_path: Path) -> None:
     """Query (1, 2): scores 1, 2, 3, 3, of which the last two are ordered by id, c before d. With alpha 1/2 and companions
     (0, 4), (0, 0), (0, 0), (0, 0): (1 + 8) / 2, 1, 1.5, 1.5."""

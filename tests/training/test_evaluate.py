@@ -225,6 +225,20 @@ def test_killed_ten_times_it_goes_on_to_the_same_bytes(whole: Path, trained: Pat
     assert metrics(tmp_path / "two") == metrics(tmp_path / "one") == metrics(whole)
 
 
+def test_all_passages_are_ranked_where_the_depth_is_0(trained_encoder: Path, whole: Path, tmp_path: Path) -> None:
+    """Every passage of the sample is English: what is searched in another language than the question's is all there is."""
+    arguments = ("search.depth=0", "evaluation.metrics=[MAP,MAP-mono,MAP-cross,rank_spread]")
+    output = evaluate(tmp_path / "run", f"checkpoint={trained_encoder}", *arguments)
+    assert "rank_spread is left out: no query has relevant passages in two languages" in output
+    found = metrics(tmp_path / "run")["baseline"]
+    assert list(found["MAP-mono"]) == ["en", "macro"] and found["MAP-mono"]["en"] == found["MAP"]["en"]
+    assert found["MAP-cross"]["fi"] == found["MAP"]["fi"] and "en" not in found["MAP-cross"]
+    lines = runs(tmp_path / "run")["baseline.trec"].splitlines()
+    assert len(lines) == 1152 * 144
+    first = {tuple(line.split()[:4]) for line in lines if int(line.split()[3]) <= 100}
+    assert first == {tuple(line.split()[:4]) for line in runs(whole)["baseline.trec"].splitlines()}
+
+
 def test_a_checkpoint_gives_what_the_folder_of_its_training_gives(trained: Path, whole: Path, tmp_path: Path) -> None:
     evaluate(tmp_path / "run", f"checkpoint={trained / 'checkpoints' / 'best.ckpt'}")
     assert metrics(tmp_path / "run")["baseline"] == metrics(whole)["baseline"]
@@ -245,6 +259,7 @@ def test_earlier_evaluations_are_compared_with(whole: Path, trained: Path, tmp_p
         (["search.depth=145"], "145"),
         (["evaluation.metrics=[recal@10]"], "recall@10"),
         (["evaluation.split=tset"], "tset"),
+        (["evaluation.headline=rank_spread"], "take one that is a share"),
         (["augmentation=generated_queries"], "needs augmentation.source"),
         (["augmentation=generated_queries", "augmentation.source=nowhere"], "There is no such thing"),
         (

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from xdr.data.id_index import IdIndex, hash_ids, write_id_index
 from xdr.errors import ArtefactError, DataError, shown
@@ -92,6 +94,12 @@ class PassageStore:
                 remedy=f"The collection is {self.folder}; are the two of one release?",
             )
         return [row for row in rows if row is not None]
+
+    def languages(self) -> tuple[tuple[str, ...], NDArray[np.integer]]:
+        """The languages that there are, and which of them each passage is in, by row."""
+        batches = [self._columns(batch)[_SCHEMA.get_field_index("language")] for batch in range(self._file.num_record_batches)]
+        column = pa.chunked_array(batches).combine_chunks().dictionary_encode()
+        return tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
 
     def passage(self, passage_id: str) -> Passage:
         return self[self.require_rows([passage_id], "the look-up")[0]]

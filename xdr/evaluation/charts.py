@@ -7,6 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from xdr.evaluation.markup import element, escaped
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import TEST, AlphaCurve, MovedQuery, is_significant
 from xdr.evaluation.significance import Comparison
@@ -77,8 +78,8 @@ def _mark(comparison: Comparison, limits: Limits, x: float, y: float) -> str:
 
 
 def side(comparison: Comparison) -> str:
-    """The class that gives a difference its colour."""
-    if not comparison.mean_difference:
+    """The class that gives a difference its colour; of ranks none is a gain."""
+    if not comparison.mean_difference or counts_ranks(comparison.metric):
         return "level"
     return "rise" if comparison.mean_difference > 0 else "fall"
 

@@ -1,4 +1,4 @@
-"""Metrics by name: `R@2kt`, `recall@100`, `success@10`, `MRR@10`, `nDCG@10`, `MAP`, `MAP@20`."""
+"""Metrics by name: `R@2kt`, `recall@100`, `success@10`, `MRR@10`, `nDCG@10`, `MAP`, `MAP@20`, `MAP-mono`."""
 
 import re
 from collections.abc import Iterable
@@ -9,8 +9,13 @@ from xdr.errors import UserError, did_you_mean, shown
 ANSWER_RECALL = "R"
 """R@2kt: does an answer stand in the first 2,000 tokens? The others judge by relevant passages."""
 MEASURES = (ANSWER_RECALL, "recall", "success", "MRR", "nDCG", "MAP")
+MONO, CROSS, SPREAD = "MAP-mono", "MAP-cross", "rank_spread"
+"""Of passages in many languages. MAP among those of the query's own language alone; its mean over the pools of the other
+languages, one by one; and how many ranks lie, among all, between the first and the last of parallel relevant passages."""
+OF_POOLS = (MONO, CROSS, SPREAD)
 
-_EXAMPLES = ("R@2kt", "R@5kt", "recall@100", "success@10", "MRR@10", "nDCG@10", "MAP", "MAP@20")
+_EXAMPLES = ("R@2kt", "R@5kt", "recall@100", "success@10", "MRR@10", "nDCG@10", "MAP", "MAP@20", *OF_POOLS)
+_WHOLE = ("MAP", *OF_POOLS)
 
 _PATTERN = rf"R@[1-9]\d{{0,5}}kt|({'|'.join(MEASURES[1:])})@[1-9]\d{{0,8}}"
 
@@ -29,9 +34,14 @@ class Metric:
         return f"R@{self.cutoff // 1000}kt" if self.measure == ANSWER_RECALL else f"{self.measure}@{self.cutoff}"
 
 
+def counts_ranks(name: str) -> bool:
+    """It is no share of anything, and more of it is worse."""
+    return name == SPREAD
+
+
 def parse_metric(name: str) -> Metric:
-    if name == "MAP":
-        return Metric("MAP", None)
+    if name in _WHOLE:
+        return Metric(name, None)
     if not _is_metric(name):
         remedy = _remedy(*name.partition("@")) or f"metrics are {', '.join(_EXAMPLES)}"
         raise UserError(f"{shown(name)} is not a metric; {remedy}")
@@ -47,13 +57,19 @@ def parse_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
     return metrics
 
 
+def require_headline(name: str) -> str:
+    if counts_ranks(parse_metric(name).name):
+        raise UserError(f"of evaluation.headline more is better, and of {name} less is; take one that is a share, as MAP")
+    return name
+
+
 def _is_metric(name: str) -> bool:
-    return name == "MAP" or re.fullmatch(_PATTERN, name, re.ASCII) is not None
+    return name in _WHOLE or re.fullmatch(_PATTERN, name, re.ASCII) is not None
 
 
 def _remedy(measure: str, at: str, depth: str) -> str:
     """The right name where only its spelling is wrong, else what a name of this measure looks like."""
-    by_lower = {known.lower(): known for known in MEASURES}
+    by_lower = {known.lower(): known for known in (*MEASURES, *OF_POOLS)}
     known = by_lower.get(measure.lower())
     if known is not None and known != measure and _is_metric(right := f"{known}@{depth}" if depth else known):
         return f"did you mean '{right}'?"
@@ -61,4 +77,6 @@ def _remedy(measure: str, at: str, depth: str) -> str:
         return "its budget is in thousands of tokens, as in R@2kt and R@5kt"
     if measure in MEASURES:
         return f"its cutoff is a whole number of passages, as in {measure}@10"
-    return did_you_mean(measure, MEASURES) and did_you_mean(measure + at + depth, _EXAMPLES)
+    if measure in OF_POOLS:
+        return f"it is of whole rankings: {measure}, without a cutoff"
+    return did_you_mean(measure, (*MEASURES, *OF_POOLS)) and did_you_mean(measure + at + depth, _EXAMPLES)

@@ -4,15 +4,18 @@ A passage is relevant if its judgement is above zero; unjudged ones are not. Q q
 them has. A query without relevant passages has no value: nan.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from xdr.evaluation.metric_names import ANSWER_RECALL, Metric
+from xdr.evaluation.metric_names import ANSWER_RECALL, OF_POOLS, Metric
 
 Values = NDArray[np.float64]
+Judged = Mapping[Any, int]
+"""The relevance of passages, by row or id."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class RelevantRanks:
         return np.where(number_Q > 0, number_Q, np.nan)
 
 
-def relevant_ranks(rankings: Sequence[Sequence[Hashable]], judgements: Sequence[Mapping[Hashable, int]]) -> RelevantRanks:
+def relevant_ranks(rankings: Iterable[ArrayLike], judgements: Sequence[Judged]) -> RelevantRanks:
     """`rankings[q]` are passages, best first; `judgements[q]` the relevance of passages for the same query."""
     pairs = [_ranked_judgements(ranking, judged) for ranking, judged in zip(rankings, judgements, strict=True)]
     ranks_QG = np.full((len(pairs), max(map(len, pairs), default=0)), np.inf)
@@ -41,12 +44,19 @@ def relevant_ranks(rankings: Sequence[Sequence[Hashable]], judgements: Sequence[
     return RelevantRanks(ranks_QG, relevances_QG)
 
 
-def _ranked_judgements(ranking: Sequence[Hashable], judged: Mapping[Hashable, int]) -> list[tuple[float, int]]:
+def _ranked_judgements(ranking: ArrayLike, judged: Judged) -> list[tuple[float, int]]:
     relevant = {passage: relevance for passage, relevance in judged.items() if relevance > 0}
-    retrieved = [(float(rank), passage) for rank, passage in enumerate(ranking, 1) if passage in relevant]
-    assert len({passage for _, passage in retrieved}) == len(retrieved), "a passage stands once in a ranking"
-    found = [(rank, relevant.pop(passage)) for rank, passage in retrieved]
+    found = [(float(rank), relevant.pop(passage)) for rank, passage in retrieved(ranking, relevant)]
     return found + [(np.inf, relevance) for relevance in relevant.values()]
+
+
+def retrieved(ranking: ArrayLike, passages: Collection[Any]) -> list[tuple[int, Any]]:
+    """Those of the passages that are in the ranking, each with its rank from 1, the best placed first."""
+    ranking_K = np.asarray(ranking)
+    places = np.flatnonzero(np.isin(ranking_K, list(passages)))
+    found = ranking_K[places].tolist()
+    assert len(set(found)) == len(found), "a passage stands once in a ranking"
+    return list(zip((places + 1).tolist(), found, strict=True))
 
 
 def recall(ranked: RelevantRanks, cutoff: int) -> Values:
@@ -97,6 +107,7 @@ _WITH_CUTOFF: dict[str, Callable[[RelevantRanks, int], Values]] = {
 def metric_values(metric: Metric, ranked: RelevantRanks) -> Values:
     """A value for each query."""
     assert metric.measure != ANSWER_RECALL, "R is scored by the passages' texts: answer_recall"
+    assert metric.measure not in OF_POOLS, "these need the passages' languages: language_pools"
     if metric.measure == "MAP":
         return average_precision(ranked, metric.cutoff)
     assert metric.cutoff is not None

@@ -1,4 +1,4 @@
-"""What a report says, as plain values: the page, the terminal and W&B show the same. Values and differences are in [0, 1] here
+"""What a report says, as plain values: the page, the terminal and W&B show the same. Shares and differences are in [0, 1] here
 and times 100 wherever they are shown."""
 
 from collections.abc import Mapping, Sequence

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from xdr.evaluation.charts import side
 from xdr.evaluation.findings import notes
 from xdr.evaluation.markup import element, escaped
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.page import cell, header, table
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import TEST, Choice, Report, is_significant
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
-from xdr.evaluation.wording import group_name, legend, p_text, points, signed_points
+from xdr.evaluation.wording import difference_text, group_name, legend, p_text, scale_text, signed_points, value_text
 
 
 def language_table(report: Report, metric: str, choice: Choice) -> str:
@@ -29,11 +30,12 @@ def language_table(report: Report, metric: str, choice: Choice) -> str:
 
 
 def _caption(report: Report, metric: str, systems: Sequence[str]) -> str:
-    said = [f"{metric}, times 100."]
+    said = [f"{metric}, {scale_text(metric)}."]
     if len(report.languages(metric)) > 1:
         said.append("The macro mean is of languages, the micro mean of queries.")
     if systems:
-        said.append(f"Differences are from {report.baseline}, in points. {legend(report.comparison(systems[0], metric))}")
+        unit = "ranks" if counts_ranks(metric) else "points"
+        said.append(f"Differences are from {report.baseline}, in {unit}. {legend(report.comparison(systems[0], metric))}")
     if left_out := report.means[report.baseline][metric].left_out:
         said.append(f"Without a value, and left out: {left_out:,} queries.")
     return " ".join([*said, *notes(report, metric, systems)])
@@ -43,11 +45,11 @@ def _language_row(report: Report, metric: str, systems: Sequence[str], language:
     cells = [
         header(group_name(language), "row"),
         cell(f"{n:,}", "n"),
-        cell(points(report.value(report.baseline, metric, language))),
+        cell(value_text(metric, report.value(report.baseline, metric, language))),
     ]
     for system in systems:
         comparison = report.comparison(system, metric, language)
-        cells += [cell(points(report.value(system, metric, language)), "first"), *tested(comparison)]
+        cells += [cell(value_text(metric, report.value(system, metric, language)), "first"), *tested(comparison)]
     return element("tr", *cells, class_="sum" if language == MACRO else "language")
 
 
@@ -57,7 +59,7 @@ def tested(comparison: Comparison) -> list[str]:
     marked = f" significant {side(comparison)}" if significant else ""
     star = f'<span class="star">{"*" if significant else ""}</span>'
     return [
-        cell(signed_points(comparison.mean_difference), "difference" + marked),
+        cell(difference_text(comparison.metric, comparison.mean_difference), "difference" + marked),
         element("td", escaped(p_text(comparison.corrected_p[TEST])), star, class_="p" + marked),
     ]
 
@@ -65,10 +67,11 @@ def tested(comparison: Comparison) -> list[str]:
 def _micro_row(report: Report, metric: str, systems: Sequence[str]) -> str:
     """Not tested, so it has no p."""
     before = report.means[report.baseline][metric]
-    cells = [header("Micro mean", "row"), cell(f"{before.num_queries:,}", "n"), cell(points(before.micro))]
+    cells = [header("Micro mean", "row"), cell(f"{before.num_queries:,}", "n"), cell(value_text(metric, before.micro))]
     for system in systems:
         micro = report.means[system][metric].micro
-        cells += [cell(points(micro), "first"), cell(signed_points(micro - before.micro), "difference"), cell("")]
+        difference = difference_text(metric, micro - before.micro)
+        cells += [cell(value_text(metric, micro), "first"), cell(difference, "difference"), cell("")]
     return element("tr", *cells, class_="sum micro")
 
 
@@ -79,9 +82,10 @@ def system_table(report: Report) -> str:
         cells = [header(system, "row")]
         for metric in report.metrics:
             more = [cell(""), cell("")] if system == report.baseline else tested(report.comparison(system, metric))
-            cells += [cell(points(report.value(system, metric)), "first"), *more]
+            cells += [cell(value_text(metric, report.value(system, metric)), "first"), *more]
         rows.append(element("tr", *cells))
-    caption = "Macro means, times 100; differences from the baseline; corrected p."
+    scales = ", ".join(f"{metric} {scale_text(metric)}" for metric in report.metrics if counts_ranks(metric))
+    caption = f"Macro means, times 100{scales and f' (but {scales})'}; differences from the baseline; corrected p."
     return table(element("tr", head), rows, "All systems", caption)
 
 

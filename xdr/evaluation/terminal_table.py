@@ -7,16 +7,15 @@ from rich.table import Table
 from xdr.evaluation.findings import notes
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import TEST, Choice, Report, choose_systems, is_significant
-from xdr.evaluation.wording import group_name, legend, p_text, points, signed_points
+from xdr.evaluation.wording import difference_text, group_name, legend, p_text, scale_text, value_text
 
 
 def as_terminal_table(report: Report, metric: str) -> Table:
     """Languages by systems: each value, its difference from the baseline and the corrected p. At most 100 columns wide."""
     choice = choose_systems(report, metric)
     means = report.means[report.baseline][metric]
-    table = Table(
-        title=f"{metric} x 100", title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    title = f"{metric}, {scale_text(metric)}"
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("")
     table.add_column("n", justify="right")
     table.add_column(escape(report.baseline), justify="right", overflow="fold")
@@ -26,17 +25,18 @@ def as_terminal_table(report: Report, metric: str) -> Table:
         if language == MACRO:
             table.add_section()
         n = means.num_by_language.get(language, means.num_queries)
+        before = value_text(metric, report.value(report.baseline, metric, language))
         cells = [_terminal_cell(report, system, metric, language) for system in choice.systems]
-        table.add_row(group_name(language), f"{n:,}", points(report.value(report.baseline, metric, language)), *cells)
+        table.add_row(group_name(language), f"{n:,}", before, *cells)
     table.caption = escape("\n".join([*_legend(report, metric, choice), *([choice.how] if choice.how else [])]))
     return table
 
 
 def _terminal_cell(report: Report, system: str, metric: str, language: str) -> str:
     comparison = report.comparison(system, metric, language)
-    value = points(report.value(system, metric, language))
+    value = value_text(metric, report.value(system, metric, language))
     mark = "*" if is_significant(comparison) else " "
-    return f"{value} {signed_points(comparison.mean_difference):>6} {p_text(comparison.corrected_p[TEST]):>5}{mark}"
+    return f"{value} {difference_text(metric, comparison.mean_difference):>6} {p_text(comparison.corrected_p[TEST]):>5}{mark}"
 
 
 def _legend(report: Report, metric: str, choice: Choice) -> list[str]:

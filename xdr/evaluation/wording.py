@@ -1,5 +1,6 @@
-"""How a report says numbers and names: values times 100, p-values as journals print them."""
+"""How a report says numbers and names: shares times 100, p-values as journals print them."""
 
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.report import TEST
 from xdr.evaluation.significance import Comparison
@@ -20,7 +21,22 @@ def points(value: float) -> str:
 
 def signed_points(difference: float) -> str:
     """+1.9, −0.3, 0.0."""
-    size = points(abs(difference))
+    return _signed(points(abs(difference)), difference)
+
+
+def value_text(metric: str, value: float) -> str:
+    return f"{value:.1f}" if counts_ranks(metric) else points(value)
+
+
+def difference_text(metric: str, difference: float) -> str:
+    return _signed(value_text(metric, abs(difference)), difference)
+
+
+def scale_text(metric: str) -> str:
+    return "in ranks, fewer is better" if counts_ranks(metric) else "times 100"
+
+
+def _signed(size: str, difference: float) -> str:
     return size if float(size) == 0 else ("+" if difference > 0 else "\N{MINUS SIGN}") + size
 
 

@@ -18,6 +18,8 @@ from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import error_bound, multiplication
 from xdr.retrieval.rankings import Rankings
 
+CAPACITY = 3
+"""Candidates for which there is room, as a multiple of those that are wanted."""
 _CROWD = 4096
 _FLOAT16_SAFE = 60_000
 _LOWEST = torch.finfo(torch.float32).min  # an infinity would make NaN of a difference
@@ -63,7 +65,7 @@ class Contest:
         self._thresholds_TA = torch.full((len(queries_TD), len(family.weights)), _LOWEST, device=device)
         self._bars_T = [self._thresholds_TA[:, 0] for _ in family.extremes]
         self._multiply = multiplication(self._units_TD)
-        self._pool = Pool(3 * k * len(queries_TD), len(family.extremes), device)
+        self._pool = Pool(CAPACITY * k * len(queries_TD), len(family.extremes), device)
         self._num_new = 0
         self._longest = 0.0
 

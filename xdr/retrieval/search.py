@@ -22,7 +22,9 @@ from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import full_precision
 from xdr.retrieval.rankings import Rankings
-from xdr.retrieval.screening import Contest, make_offer
+from xdr.retrieval.screening import CAPACITY, Contest, make_offer
+
+_MOST_CANDIDATES = 1 << 27  # 20 bytes each
 
 
 def search(
@@ -41,35 +43,44 @@ def search(
     """The k best passages of each query for every system, by inner product. `shards`: only these, as one of several processes
     does whose rankings `merge_rankings` joins; there are fewer than k ranks where they hold fewer rows. `screening`: by default
     float16 on a GPU and float32 elsewhere; it decides the speed alone. `progress` is called with the number of rows so far.
-    Queries that were fused differently can be stacked, and share the pass."""
+    Queries that were fused differently can be stacked, and share the pass. Where candidates would fill the memory, as those of
+    a ranking of the whole collection, queries take turns, a pass each."""
     refuse_unless_searchable(store, queries_QD, families, k)
     on = torch.device(device)
     block_rows = block_rows or (1024 if on.type == "cpu" else 65536)
-    depth = min(k, len(store) if shards is None else store.num_rows(shards))
+    store_rows = len(store) if shards is None else store.num_rows(shards)
+    depth = min(k, store_rows)
     tile_queries = tile_queries or min(512, -(-len(queries_QD) // _num_threads(on)))
     tiles = [slice(start, start + tile_queries) for start in range(0, len(queries_QD), tile_queries)]
     precision = screening or (torch.float16 if on.type == "cuda" else torch.float32)
-    contests = [[Contest(store, queries_QD[tile], family, depth, on, precision) for tile in tiles] for family in families]
-    num_rows = 0
+    turns = _turns(tiles, tile_queries * depth * CAPACITY * len(families))
+    shape = len(queries_QD), depth
+    found = {s: Rankings(np.empty(shape, np.float32), np.empty(shape, np.int64)) for family in families for s in family.systems}
     with full_precision(), _side_by_side(on) as do_all:
-        for block in store.blocks(block_rows, shards):
-            vectors = BlockVectors(block, on, torch.float32)
-            for family, of_family in zip(families, contests, strict=True):
-                offer = make_offer(family, vectors, block.first_row)
-                for rows in _growing(block.num_rows, max(2 * depth, 256, num_rows)):
-                    do_all(partial(contest.enter, offer, rows) for contest in of_family)
-            num_rows += block.num_rows
-            progress(num_rows)
-        shape = len(queries_QD), depth
-        found = {
-            s: Rankings(np.empty(shape, np.float32), np.empty(shape, np.int64)) for family in families for s in family.systems
-        }
-        do_all(
-            partial(contest.rank_into, [found[system] for system in family.systems], tile)
-            for family, of_family in zip(families, contests, strict=True)
-            for tile, contest in zip(tiles, of_family, strict=True)
-        )
+        for turn, its_tiles in enumerate(turns):
+            contests = [
+                [Contest(store, queries_QD[tile], family, depth, on, precision) for tile in its_tiles] for family in families
+            ]
+            num_rows = 0
+            for block in store.blocks(block_rows, shards):
+                vectors = BlockVectors(block, on, torch.float32)
+                for family, of_family in zip(families, contests, strict=True):
+                    offer = make_offer(family, vectors, block.first_row)
+                    for rows in _growing(block.num_rows, max(2 * depth, 256, num_rows)):
+                        do_all(partial(contest.enter, offer, rows) for contest in of_family)
+                num_rows += block.num_rows
+                progress((turn * store_rows + num_rows) // len(turns))
+            do_all(
+                partial(contest.rank_into, [found[system] for system in family.systems], tile)
+                for family, of_family in zip(families, contests, strict=True)
+                for tile, contest in zip(its_tiles, of_family, strict=True)
+            )
     return found
+
+
+def _turns(tiles: Sequence[slice], candidates_of_tile: int) -> list[Sequence[slice]]:
+    at_once = max(1, _MOST_CANDIDATES // candidates_of_tile)
+    return [tiles[start : start + at_once] for start in range(0, len(tiles), at_once)]
 
 
 def _num_threads(device: torch.device) -> int:
@@ -109,7 +120,8 @@ def refuse_unless_searchable(
 ) -> None:
     if not 1 <= k <= len(store):
         raise UserError(
-            f"a ranking has at least 1 passage and at most the collection's {len(store):,}, and {k:,} were asked for"
+            f"a ranking has at least 1 passage and at most the collection's {len(store):,}, and {k:,} were asked for; "
+            "search.depth=0 takes them all"
         )
     if not len(queries_QD):
         raise UserError("a search needs at least one query, and none came")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
 
@@ -110,18 +111,19 @@ def _scoring(task: RetrievalTask, folder: Path, device: torch.device) -> Stage:
     """A passage's words are read once, however many rankings hold it: equal rankings tell what each takes besides."""
     gold, systems, random = task.gold, len(task.systems), np.random.default_rng(0)
     some = spaced(len(gold.queries), min(_SCORED_QUERIES, len(gold.queries)))  # of every language
-    few = Gold([gold.queries[row] for row in some], [gold.relevance[row] for row in some])
+    few = Gold([gold.queries[row] for row in some], [gold.relevance[row] for row in some], gold.passages)
     number, depth = len(few.queries), min(task.depth, len(task.store))
-    rankings = [random.choice(len(task.store), depth, replace=False).tolist() for _ in range(number)]
+    rankings_QK = np.stack([random.choice(len(task.store), depth, replace=False) for _ in range(number)])
 
-    def seconds_of(rankings: list[list[int]]) -> float:
+    def seconds_of(rankings_QK: NDArray[np.int64]) -> float:
         start = time.perf_counter()
-        score(few, {BASELINE: rankings}, task.metrics, lambda row: task.store[row].text)
+        score(few, {BASELINE: rankings_QK}, task.metrics, lambda row: task.store[row].text)
         return time.perf_counter() - start
 
-    seconds_of(rankings[:1] * number)
-    alike, different = seconds_of(rankings[:1] * number), seconds_of(rankings)
-    each_passage = max(0.0, different - alike) / max(1, len(set().union(*rankings)) - depth)
+    equal_QK = rankings_QK[:1].repeat(number, axis=0)
+    seconds_of(equal_QK)
+    alike, different = seconds_of(equal_QK), seconds_of(rankings_QK)
+    each_passage = max(0.0, different - alike) / max(1, len(np.unique(rankings_QK)) - depth)
     terms = [
         Term(min(len(task.store), len(gold.queries) * depth), "passages", each_passage),
         Term(len(gold.queries) * systems, "rankings", alike / number),

@@ -13,6 +13,7 @@ from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.data.summary import check_judgements
 from xdr.errors import UserError
+from xdr.evaluation.language_pools import PassageLanguages
 from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.outcome import read_metrics
 from xdr.evaluation.per_query import PerQuery
@@ -86,8 +87,10 @@ def retrieval_task(
                 f"the passages in {written.folder} were written for other queries ({len(written):,}) than those of "
                 f"evaluation.split={split} ({len(queries):,}); generate with augmentation.generation.split={split}"
             )
-    judged_by = gold(queries, check_judgements(benchmark, split, store, problems), store.rows)
-    kept, warnings = usable(metrics, judged_by)
+    judgements = check_judgements(benchmark, split, store, problems)
+    judged_by = gold(queries, judgements, store.rows, PassageLanguages(*store.languages()))
+    depth = depth or len(store)
+    kept, warnings = usable(metrics, judged_by, depth)
     return RetrievalTask(
         ledger,
         store,

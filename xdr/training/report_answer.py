@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xdr.augmentation.fusion import Side
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.outcome import write_comparisons, write_environment, write_metrics
 from xdr.evaluation.per_query import means
 from xdr.evaluation.report import FusedSystem, MovedQuery, Report, best_system, most_moved
@@ -34,7 +35,7 @@ def write_answer(task: RetrievalTask, answer: Answer, job: EncodingJob, headline
 
 def report_of(task: RetrievalTask, answer: Answer, job: EncodingJob, headline: str) -> Report:
     metrics = tuple(metric.name for metric in task.metrics)
-    headline = headline if headline in metrics else metrics[0]
+    headline = headline if headline in metrics else next(name for name in metrics if not counts_ranks(name))
     averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
     own = [system for system in answer.rankings if system != BASELINE]
     best = best_system(own, averages, headline) if own else ""
@@ -78,15 +79,13 @@ def _fused(task: RetrievalTask) -> list[FusedSystem]:
 def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:
     queries = {query.query_id: (place, query) for place, query in enumerate(task.gold.queries)}
     before, after = (
-        dict(zip(queries, first_gold_ranks(task.gold, rankings[system].rows_QK.tolist()), strict=True))
-        for system in (BASELINE, best)
+        dict(zip(queries, first_gold_ranks(task.gold, rankings[system].rows_QK), strict=True)) for system in (BASELINE, best)
     )
     risen, fallen = most_moved(before, after, task.depth, MOST_MOVED)
     moved = []
     for query_id in (*risen, *fallen):
         place, query = queries[query_id]
         row = next(row for row, relevance in task.gold.relevance[place].items() if relevance > 0)
-        assert isinstance(row, int)
         passage = task.store[row]
         moved.append(
             MovedQuery(

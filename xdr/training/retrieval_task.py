@@ -124,8 +124,8 @@ class RetrievalTask:
         return {system: merge_rankings([part[system] for part in parts], self.depth, ids) for system in parts[0]}
 
     def answer(self, rankings: dict[str, Rankings]) -> Answer:
-        lists = {system: found.rows_QK.tolist() for system, found in rankings.items()}
-        systems, warnings = score(self.gold, lists, self.metrics, lambda row: self.store[row].text)
+        rows = {system: found.rows_QK for system, found in rankings.items()}
+        systems, warnings = score(self.gold, rows, self.metrics, lambda row: self.store[row].text)
         systems |= self.others
         generator = np.random.default_rng(self.testing.seed)
         comparisons = []
