@@ -92,11 +92,11 @@ def page(sweep: Report) -> str:
 
 
 def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
-    """The spread rises from 100.5 to 140.5 for each of 40 queries, the second system's MAP from 0 to 1."""
+    """Of 40 queries each the spread rises from 100.5 to 140.5 and MAP from 0 to 1; with another alpha to 240.5 and 1/2."""
     ids, languages = tuple(f"q{i}" for i in range(40)), ("fi",) * 40
     systems = {
         name: PerQuery(ids, languages, {"MAP": np.full(40, mean), "rank_spread": np.full(40, spread)})
-        for name, mean, spread in (("baseline", 0.0, 100.5), ("other", 1.0, 140.5))
+        for name, mean, spread in (("baseline", 0.0, 100.5), ("sum-a0.1", 1.0, 140.5), ("sum-a0.2", 0.5, 240.5))
     }
     names, generator = ("MAP", "rank_spread"), np.random.default_rng(0)
     settings = {"num_samples": 1000, "confidence": 0.95, "generator": generator}
@@ -108,6 +108,7 @@ def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
         headline_metric="MAP",
         means={system: {name: means(values, name) for name in names} for system, values in systems.items()},
         comparisons=[each for name in names for each in compare_systems(systems, "baseline", name, **settings)],
+        fused=[FusedSystem("sum-a0.1", "sum", 0.1), FusedSystem("sum-a0.2", "sum", 0.2)],
     )
     page = render(report)
     _, spread_table = page.split("The same by rank_spread")
@@ -119,7 +120,8 @@ def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
     console = Console(file=io.StringIO(), width=100)
     console.print(as_terminal_table(report, "rank_spread"))
     shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
-    assert "140.5 +40.0 .001*" in shown and "times 100" not in shown
+    assert "140.5 +40.0 .002*" in shown and "240.5" not in shown, "the best alpha is that of the highest MAP"
+    assert "times 100" not in shown
 
 
 # What is said

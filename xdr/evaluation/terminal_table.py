@@ -11,8 +11,9 @@ from xdr.evaluation.wording import difference_text, group_name, legend, p_text, 
 
 
 def as_terminal_table(report: Report, metric: str) -> Table:
-    """Languages by systems: each value, its difference from the baseline and the corrected p. At most 100 columns wide."""
-    choice = choose_systems(report, metric)
+    """Languages by systems: each value, its difference from the baseline and the corrected p. At most 100 columns wide.
+    Whichever the metric, the systems are the best by the headline's."""
+    choice = choose_systems(report, report.headline_metric)
     means = report.means[report.baseline][metric]
     title = f"{metric}, {scale_text(metric)}"
     table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
