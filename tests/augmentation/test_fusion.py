@@ -79,9 +79,9 @@ def test_a_doubtful_fusion_is_warned_of() -> None:
     (drowned,) = fusion_warnings("sum", "queries", (1, 8), False)
     assert "the more a query has, the less of its own is left" in drowned
     for fusion in ("sum", "mean"):
-        (norms,) = fusion_warnings(fusion, "passages", (35, 35), True)  # type: ignore[arg-type]
+        (norms,) = fusion_warnings(fusion, "passages", (35, 35), True)  # type: ignore[arg-type]  # one of the fusions
         assert norms.startswith(f"fusion={fusion} with an encoder of unit norms: fused vectors have norms of their own")
-        (share,) = fusion_warnings(fusion, "queries", (8, 8), True)  # type: ignore[arg-type]
+        (share,) = fusion_warnings(fusion, "queries", (8, 8), True)  # type: ignore[arg-type]  # likewise
         assert "alpha is not its share" in share
     assert fusion_warnings("mean", "queries", (0, 0), False) == [
         "no vector has a companion: fusion=mean adds nothing to the queries"

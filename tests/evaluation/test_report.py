@@ -117,9 +117,9 @@ def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
     assert ">100.5<" in spread_table and ">140.5<" in spread_table and ">+40.0<" in spread_table
     assert "significant level" in spread_table and "rise" not in spread_table
     assert "significant rise" in page, "MAP's is a gain"
-    console = Console(file=io.StringIO(), width=100)
-    console.print(as_terminal_table(report, "rank_spread"))
-    shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    output = io.StringIO()
+    Console(file=output, width=100).print(as_terminal_table(report, "rank_spread"))
+    shown = " ".join(output.getvalue().split())
     assert "140.5 +40.0 .002*" in shown and "240.5" not in shown, "the best alpha is that of the highest MAP"
     assert "times 100" not in shown
 

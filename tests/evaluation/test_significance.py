@@ -125,7 +125,7 @@ def test_the_family_is_every_comparison_of_the_metric() -> None:
         *(("b", "fi", 6), ("b", "ko", 5), ("b", "macro", 11)),
     ]
     for test in (T_TEST, RANDOMISATION):
-        assert [c.corrected_p[test] for c in found] == holm([c.p[test] for c in found])  # type: ignore[misc]
+        assert [c.corrected_p[test] for c in found] == holm([c.p[test] for c in found])  # type: ignore[misc]  # none of them is None
     family = "all comparisons of R@2kt with baseline, Holm: 6 x paired t-test, 6 x sign-flip randomisation"
     assert {c.family for c in found} == {family}
 
@@ -136,9 +136,10 @@ def test_samples_too_few_for_the_family_are_said_to_be() -> None:
     systems["c"] = system(fi=[0, 1, 0], ko=[0, 0, 0])
 
     def said(names: list[str], num_samples: int) -> list[str]:
-        settings = {"num_samples": num_samples, "confidence": 0.95, "generator": np.random.default_rng(0)}
         chosen = {name: systems[name] for name in names}
-        return too_few_samples(compare_systems(chosen, "baseline", "R@2kt", **settings), num_samples)  # type: ignore[arg-type]
+        generator = np.random.default_rng(0)
+        found = compare_systems(chosen, "baseline", "R@2kt", num_samples=num_samples, confidence=0.95, generator=generator)
+        return too_few_samples(found, num_samples)
 
     assert said(["baseline", "a"], 59) == said(["baseline", "a", "b", "c"], 10_000) == []
     (sentence,) = said(["baseline", "a", "b", "c"], 100)
