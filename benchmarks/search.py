@@ -61,7 +61,7 @@ def flat_index(store: Any, alpha: float | None = None) -> Any:
     faiss = load_faiss()
     index = faiss.IndexFlatIP(store.layout.dimension)
     for block in store.blocks(SHARD_ROWS):
-        vectors_ND = block.passages.astype(np.float32)
+        vectors_ND = block.passages().astype(np.float32)
         if alpha is not None:
             vectors_ND = (1 - alpha) * vectors_ND + alpha * block.companions(store.layout.select())[0]
         index.add(vectors_ND)

@@ -40,7 +40,7 @@ def store_of(
 def test_vectors_come_back_in_blocks_with_rows_counted_through_all_shards(tmp_path: Path) -> None:
     passages_ND = np.arange(14, dtype=np.float32).reshape(7, 2)
     store = store_of(tmp_path, passages_ND, num_shards=2)
-    blocks = [(block.first_row, block.passages.tolist()) for block in store.blocks(3)]
+    blocks = [(block.first_row, block.passages().tolist()) for block in store.blocks(3)]
     assert blocks == [(0, [[0, 1], [2, 3], [4, 5]]), (3, [[6, 7]]), (4, [[8, 9], [10, 11], [12, 13]])]
     assert [block.first_row for block in store.blocks(3, shards=[1])] == [4]
     assert store.ids(np.array([5, 0, 5, 3])) == ["p005", "p000", "p005", "p003"]
@@ -53,7 +53,7 @@ def test_rows_are_put_in_any_order(tmp_path: Path) -> None:
         writer.put(np.array([2, 0]), np.array([[3.0], [1.0]]))
         writer.put(slice(1, 2), np.array([[2.0]]))
     (block,) = EmbeddingStore.open(tmp_path).blocks(10)
-    assert block.passages[:, 0].tolist() == [1, 2, 3]
+    assert block.passages()[:, 0].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("layout", [Layout(7), Layout(7, "count", ("fi", "te"), 2)])

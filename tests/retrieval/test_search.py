@@ -45,7 +45,7 @@ def families(store: EmbeddingStore, alphas: list[float] = ALPHAS) -> list[Family
 
 def fused_by_hand(store: EmbeddingStore, system: str) -> NDArray[np.float64]:
     parts = list(store.blocks(10**6))
-    passages = np.concatenate([part.passages for part in parts]).astype(np.float64)
+    passages = np.concatenate([part.passages() for part in parts]).astype(np.float64)
     if system == "baseline":
         return passages
     fusion, _, rest = system.partition("-a")

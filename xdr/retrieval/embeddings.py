@@ -6,8 +6,7 @@
     FOLDER/shard-00007/ids.arrow         the ids of the passages
 
 Companions are the passage's generated queries. The shards are those of a ledger; rows are numbered through all of them, in
-order. N rows, D dimensions, G groups. A collection is read in blocks; only the block at hand is mapped, so that what it weighs
-in memory does not grow with the collection.
+order. N rows, D dimensions, G groups. A collection is read in blocks, so that what it weighs in memory does not grow with it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from xdr.errors import ArtefactError, shown
@@ -40,33 +40,36 @@ class _Shard:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Neighbouring rows of one shard. Nothing is mapped until asked for, and nothing stays mapped once dropped."""
+    """Neighbouring rows of one shard, all of them or some. Nothing is read until asked for, and nothing kept."""
 
     first_row: int
     num_rows: int
     layout: Layout
     _shard: _Shard
 
-    @property
-    def passages(self) -> NDArray[np.float16]:
-        return self._map("passages.npy", np.float16, 0, self.layout.dimension)
+    def passages(self, rows: Rows | None = None) -> NDArray[np.float16]:
+        return self._values("passages.npy", np.float16, 0, self.layout.dimension, rows)
 
-    def companions(self, selection: Selection, rows: Rows = slice(None)) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """For some rows of the block, the sum over the selected groups, and how many vectors are in it."""
+    def companions(self, selection: Selection, rows: Rows | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The sum over the selected groups, and how many vectors are in it, row by row."""
         sums_ND = counts_N = None
         for group in selection.groups:
-            group_ND = self._map("companions.npy", np.float16, group, self.layout.dimension)[rows].astype(np.float32)
-            group_N = self._map("counts.npy", np.uint16, group, 1)[:, 0][rows].astype(np.int64)
+            half_ND = self._values("companions.npy", np.float16, group, self.layout.dimension, rows)
+            group_ND = torch.from_numpy(half_ND).float().numpy()  # numpy takes thirteen times as long
+            group_N = self._values("counts.npy", np.uint16, group, 1, rows)[:, 0].astype(np.int64)
             sums_ND = group_ND if sums_ND is None else np.add(sums_ND, group_ND, out=sums_ND)
             counts_N = group_N if counts_N is None else counts_N + group_N
         assert sums_ND is not None and counts_N is not None
         return sums_ND, counts_N
 
-    def _map(self, name: str, dtype: type[np.generic], group: int, width: int) -> NDArray:
-        """Copy on write: torch wants arrays that could be written to; the file is never changed."""
-        row = group * self._shard.num_rows + self.first_row - self._shard.first_row
+    def _values(self, name: str, dtype: type[np.generic], group: int, width: int, rows: Rows | None) -> NDArray:
+        """All rows are read, which takes a third of the time of mapping them; some are picked from a map. It copies on write:
+        torch wants arrays that could be written to; the file is never changed."""
+        path, row = self._shard.folder / name, group * self._shard.num_rows + self.first_row - self._shard.first_row
         offset = self._shard.offsets[name] + row * width * np.dtype(dtype).itemsize
-        return np.memmap(self._shard.folder / name, dtype, "c", offset, (self.num_rows, width))
+        if rows is None:
+            return np.fromfile(path, dtype, self.num_rows * width, offset=offset).reshape(-1, width)
+        return np.memmap(path, dtype, "c", offset, (self.num_rows, width))[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class EmbeddingStore:
 
     def has_unit_norms(self, sample: int = 1024) -> bool:
         """Do passages have norm 1, up to float16's rounding? Judged by the first rows."""
-        norms_N = np.linalg.norm(next(self.blocks(sample)).passages.astype(np.float32), axis=1)
+        norms_N = np.linalg.norm(next(self.blocks(sample)).passages().astype(np.float32), axis=1)
         return bool((np.abs(norms_N - 1) < 5e-3).all())
 
 

@@ -12,8 +12,7 @@ from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.rankings import Rankings, best
 
-_RESCORED_ROWS = 1024
-_RESCORED_PAIRS = 128  # their vectors stay in the processor's cache
+_TOGETHER = 256  # pairs whose vectors are in memory at once
 
 
 def exact_products(
@@ -27,19 +26,16 @@ def exact_products(
     products_2P = np.empty((2, len(rows_P)))
     order_P = np.argsort(rows_P, kind="stable")
     sorted_P = rows_P[order_P]
-    for block in store.blocks(_RESCORED_ROWS):
+    rows_of_block = _TOGETHER * len(store) // max(1, len(rows_P))
+    for block in store.blocks(max(rows_of_block, _TOGETHER)):
         first, last = np.searchsorted(sorted_P, (block.first_row, block.first_row + block.num_rows))
-        if first == last:
-            continue
-        rows, places_P = np.unique(sorted_P[first:last] - block.first_row, return_inverse=True)
-        ends = family.ends(BlockVectors(block, torch.device("cpu"), torch.float64, rows))
-        for start in range(0, last - first, _RESCORED_PAIRS):
-            places, pairs = places_P[start : start + _RESCORED_PAIRS], order_P[first:last][start : start + _RESCORED_PAIRS]
+        for start in range(first, last, _TOGETHER):
+            pairs = order_P[start : min(start + _TOGETHER, last)]
             asked_PD = queries_QD[queries_P[pairs]]
-            for i, end_ND in enumerate(ends[:1] if ends[0] is ends[1] else ends):
-                products_2P[i, pairs] = np.einsum("pd,pd->p", asked_PD, end_ND.numpy()[places])
-        if ends[0] is ends[1]:
-            products_2P[1, order_P[first:last]] = products_2P[0, order_P[first:last]]
+            ends = family.ends(BlockVectors(block, torch.device("cpu"), torch.float64, rows_P[pairs] - block.first_row))
+            for i, end_PD in enumerate(ends):
+                same = i > 0 and end_PD is ends[0]
+                products_2P[i, pairs] = products_2P[0, pairs] if same else np.einsum("pd,pd->p", asked_PD, end_PD.numpy())
     return products_2P
 
 

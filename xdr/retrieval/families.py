@@ -17,13 +17,14 @@ from xdr.retrieval.layout import Selection
 class BlockVectors:
     """A block's vectors as tensors, or those of some of its rows; companions are read and summed once a selection."""
 
-    def __init__(self, block: Block, device: torch.device, dtype: torch.dtype, rows: Rows = slice(None)) -> None:
+    def __init__(self, block: Block, device: torch.device, dtype: torch.dtype, rows: Rows | None = None) -> None:
         self._block, self._rows, self._device, self._dtype = block, rows, device, dtype
         self._companions: dict[Selection, tuple[Tensor, Tensor]] = {}
 
     @cached_property
     def passages(self) -> Tensor:
-        return torch.from_numpy(self._block.passages[self._rows]).to(self._device).to(self._dtype)
+        halves_ND = torch.from_numpy(self._block.passages(self._rows)).to(self._device)
+        return halves_ND.float().to(self._dtype)  # from 16 to 64 bits at once takes torch four times as long
 
     def companions(self, selection: Selection) -> tuple[Tensor, Tensor]:
         """Their sum and their number, of each row."""

@@ -3,7 +3,11 @@
 T queries of a tile, N rows of a block, D dimensions, A systems of a family, C candidates, P pairs of query and row.
 """
 
+import sys
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +25,7 @@ from xdr.retrieval.rankings import Rankings
 CAPACITY = 3
 """Candidates for which there is room, as a multiple of those that are wanted."""
 _CROWD = 4096
+_CACHED_ROWS = 1024  # on a CPU: their products with a tile's queries stay in its cache
 _FLOAT16_SAFE = 60_000
 _LOWEST = torch.finfo(torch.float32).min  # an infinity would make NaN of a difference
 
@@ -66,12 +71,24 @@ class Contest:
         self._bars_T = [self._thresholds_TA[:, 0] for _ in family.extremes]
         self._multiply = multiplication(self._units_TD)
         self._pool = Pool(CAPACITY * k * len(queries_TD), len(family.extremes), device)
-        self._num_new = 0
+        self._num_new = self._num_rows = 0
         self._longest = 0.0
+        self._one_block_at_a_time = Lock()
+        self._most_rows = _CACHED_ROWS if device.type == "cpu" else sys.maxsize
 
-    def enter(self, offer: Offer, rows: slice) -> None:
-        """Rows of a block: those that a system might rank among the k best become candidates. Over a range of weights a
-        passage's lead over a line is greatest at one of the two ends; so only these are looked at for every passage."""
+    def enter(self, offer: Offer) -> None:
+        """The rows of a block, some at a time: at first as many as have set the thresholds that they are met with."""
+        with self._one_block_at_a_time:
+            start, num_rows = 0, len(offer.extremes[0])
+            while start < num_rows:
+                stop = min(num_rows, start + min(self._most_rows, max(2 * self._k, 256, self._num_rows)))
+                self._meet(offer, slice(start, stop))
+                self._num_rows += stop - start
+                start = stop
+
+    def _meet(self, offer: Offer, rows: slice) -> None:
+        """Rows that a system might rank among the k best become candidates. Over a range of weights a passage's lead over a
+        line is greatest at one of the two ends; so only these are looked at for every passage."""
         self._longest = max(self._longest, offer.longest)
         precision = self._precision if offer.longest < _FLOAT16_SAFE else torch.float32
         products_NT = [self._product(extreme_ND[rows].to(precision)) for extreme_ND in offer.extremes]
@@ -174,7 +191,7 @@ def _line_below(thresholds_TA: Tensor, positions: Sequence[float], num_extremes:
 def _reaching_a_bar(products_NT: Sequence[Tensor], bars_T: Sequence[Tensor]) -> Tensor:
     """Flat positions where a product with an extreme is not below its bar. On a CPU numpy is several times faster."""
     on_cpu = products_NT[0].device.type == "cpu"
-    reaching_NT: Any = False
-    for product_NT, bar_T in zip(products_NT, bars_T, strict=True):
-        reaching_NT |= product_NT.numpy() >= bar_T.numpy() if on_cpu else product_NT >= bar_T
+    pairs = zip(products_NT, bars_T, strict=True)
+    each_NT: list[Any] = [p_NT.numpy() >= bar_T.numpy() if on_cpu else p_NT >= bar_T for p_NT, bar_T in pairs]
+    reaching_NT = reduce(or_, each_NT)
     return torch.from_numpy(np.flatnonzero(reaching_NT)) if on_cpu else reaching_NT.view(-1).nonzero().view(-1)

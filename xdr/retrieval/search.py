@@ -9,7 +9,7 @@ Q queries, D dimensions, K ranks.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.retrieval.embeddings import Block, EmbeddingStore
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import full_precision
 from xdr.retrieval.rankings import Rankings
-from xdr.retrieval.screening import CAPACITY, Contest, make_offer
+from xdr.retrieval.screening import CAPACITY, Contest, Offer, make_offer
 
 _MOST_CANDIDATES = 1 << 27  # 20 bytes each
 
@@ -47,7 +47,7 @@ def search(
     a ranking of the whole collection, queries take turns, a pass each."""
     refuse_unless_searchable(store, queries_QD, families, k)
     on = torch.device(device)
-    block_rows = block_rows or (1024 if on.type == "cpu" else 65536)
+    block_rows = block_rows or (2048 if on.type == "cpu" else 65536)
     store_rows = len(store) if shards is None else store.num_rows(shards)
     depth = min(k, store_rows)
     tile_queries = tile_queries or min(512, -(-len(queries_QD) // _num_threads(on)))
@@ -56,24 +56,35 @@ def search(
     turns = _turns(tiles, tile_queries * depth * CAPACITY * len(families))
     shape = len(queries_QD), depth
     found = {s: Rankings(np.empty(shape, np.float32), np.empty(shape, np.int64)) for family in families for s in family.systems}
-    with full_precision(), _side_by_side(on) as do_all:
+
+    def offers_of(block: Block) -> list[Offer]:
+        vectors = BlockVectors(block, on, torch.float32)
+        return [make_offer(family, vectors, block.first_row) for family in families]
+
+    with full_precision(), _threads(on) as threads:
         for turn, its_tiles in enumerate(turns):
             contests = [
                 [Contest(store, queries_QD[tile], family, depth, on, precision) for tile in its_tiles] for family in families
             ]
+            entering: list[Future[None]] = []
             num_rows = 0
-            for block in store.blocks(block_rows, shards):
-                vectors = BlockVectors(block, on, torch.float32)
-                for family, of_family in zip(families, contests, strict=True):
-                    offer = make_offer(family, vectors, block.first_row)
-                    for rows in _growing(block.num_rows, max(2 * depth, 256, num_rows)):
-                        do_all(partial(contest.enter, offer, rows) for contest in of_family)
+            for block, offers in _one_ahead(threads, offers_of, store.blocks(block_rows, shards)):
+                before = entering
+                entering = [
+                    threads.submit(contest.enter, offer)
+                    for offer, of_family in zip(offers, contests, strict=True)
+                    for contest in of_family
+                ]
+                _wait_for(before)  # contests may be a block apart, so that no thread waits for another
                 num_rows += block.num_rows
                 progress((turn * store_rows + num_rows) // len(turns))
-            do_all(
-                partial(contest.rank_into, [found[system] for system in family.systems], tile)
-                for family, of_family in zip(families, contests, strict=True)
-                for tile, contest in zip(its_tiles, of_family, strict=True)
+            _wait_for(entering)
+            _wait_for(
+                [
+                    threads.submit(contest.rank_into, [found[system] for system in family.systems], tile)
+                    for family, of_family in zip(families, contests, strict=True)
+                    for tile, contest in zip(its_tiles, of_family, strict=True)
+                ]
             )
     return found
 
@@ -88,31 +99,35 @@ def _num_threads(device: torch.device) -> int:
 
 
 @contextmanager
-def _side_by_side(device: torch.device) -> Iterator[Callable[[Iterable[Callable[[], None]]], None]]:
-    """Runs calls on torch's number of threads, each call on one: threads then meet once a block. Where torch spreads every
-    operation over threads, they meet at each, and on cores that other programs use as well a search took ten times as long."""
+def _threads(device: torch.device) -> Iterator[ThreadPoolExecutor]:
+    """As many as torch's, each call on one. Where torch spreads every operation over threads, they meet at each, and on cores
+    that other programs use as well a search took ten times as long."""
     num_threads = _num_threads(device)
     alone = partial(torch.set_num_threads, 1) if device.type == "cpu" else None
-    with ThreadPoolExecutor(num_threads, initializer=alone) as pool:
-
-        def do_all(calls: Iterable[Callable[[], None]]) -> None:
-            for done in [pool.submit(call) for call in calls]:
-                done.result()
-
+    with ThreadPoolExecutor(num_threads, initializer=alone) as threads:
         try:
-            yield do_all
+            yield threads
         finally:
             if device.type == "cpu":
                 torch.set_num_threads(num_threads)
 
 
-def _growing(num_rows: int, first: int) -> Iterator[slice]:
-    """Slices that double: at the start of a search each is met with the thresholds of as many rows as it holds."""
-    start = 0
-    while start < num_rows:
-        stop = min(num_rows, start + max(first, start))
-        yield slice(start, stop)
-        start = stop
+def _wait_for(calls: Iterable[Future[None]]) -> None:
+    for call in calls:
+        call.result()
+
+
+def _one_ahead(
+    threads: ThreadPoolExecutor, make: Callable[[Block], list[Offer]], blocks: Iterable[Block]
+) -> Iterator[tuple[Block, list[Offer]]]:
+    """A block is made ready while contests meet the one before it."""
+    making: tuple[Block, Future[list[Offer]]] | None = None
+    for block in blocks:
+        before, making = making, (block, threads.submit(make, block))
+        if before:
+            yield before[0], before[1].result()
+    if making:
+        yield making[0], making[1].result()
 
 
 def refuse_unless_searchable(
