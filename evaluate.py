@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,8 +153,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from callbacks.retrieval_evaluation import RetrievalEvaluation
     from callbacks.wandb_logger import log_row
     from xdr.evaluation.metric_names import parse_metrics, require_headline
-    from xdr.models.open_encoder import open_encoder
-    from xdr.models.tokenization import Reading
+    from xdr.models.open_encoder import Asked, open_encoder
     from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
     from xdr.training.plan_evaluation import plan_evaluation
     from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
@@ -163,10 +163,8 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
     store = _collection(settings, benchmark, console)
     fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
-    reading = Reading(**{key: wanted[key] for key in ("query_length", "passage_length", "query_prefix", "passage_prefix")})
-    queries, passages, reader = open_encoder(
-        settings.checkpoint, pooling=wanted["pooling"], normalize=wanted["normalize"], reading=reading
-    )
+    asked = Asked(**{field.name: wanted[field.name] for field in fields(Asked)})
+    queries, passages, reader = open_encoder(settings.checkpoint, asked)
     on_passages = fusing is not None and fusing.side == "passages"
     job = EncodingJob(
         queries,

@@ -349,12 +349,12 @@ class EvaluationSettings:
     confidence: float = MISSING
     seed: int = MISSING
     runs: bool = MISSING
-    pooling: PoolingConf = MISSING
-    normalize: bool = MISSING
-    query_length: int = MISSING
-    passage_length: int = MISSING
-    query_prefix: str = MISSING
-    passage_prefix: str = MISSING
+    pooling: PoolingConf | None = None
+    normalize: bool | None = None
+    query_length: int | None = None
+    passage_length: int | None = None
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from tests.models.conftest import TEXTS
@@ -56,21 +56,6 @@ def test_lora_is_merged_into_what_is_saved(small_models: dict[str, Path], tmp_pa
     reader = TextReader(HuggingFacePieces(AutoTokenizer.from_pretrained(folder)), READING)
     save_encoder(encoder, reader, tmp_path / "encoder")
     same_vectors(tmp_path / "encoder", encoder, reader)
-
-
-@pytest.fixture
-def static_folder(tmp_path: Path) -> Path:
-    """Vectors for eight pieces, and a tokenizer that knows more."""
-    pieces = ["▁a", "b", "▁the", "▁lake", "▁volga", "s", "▁", "?"]
-    vocabulary = [("<s>", 0.0), ("<unk>", 0.0), *((piece, -float(i)) for i, piece in enumerate([*pieces, "▁other", "x"]))]
-    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=1, byte_fallback=False))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    folder = tmp_path / "static"
-    folder.mkdir()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "pieces.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
-    np.save(folder / "vectors.npy", np.arange(32, dtype=np.float16).reshape(8, 4))
-    return folder
 
 
 def test_a_static_encoder_is_the_mean_of_the_pieces_it_was_given(static_folder: Path) -> None:

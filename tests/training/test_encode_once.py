@@ -20,9 +20,8 @@ from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.errors import DataError
-from xdr.models.open_encoder import open_encoder
+from xdr.models.open_encoder import Asked, open_encoder
 from xdr.models.small import build_small_bert
-from xdr.models.tokenization import Reading
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.storage.jobs import read_jobs
 from xdr.text.prompts import passage_text
@@ -51,7 +50,7 @@ def job(questions: Path, tmp_path_factory: pytest.TempPathFactory) -> EncodingJo
     folder = tmp_path_factory.mktemp("job")
     store = open_collection(Sample(), folder, Problems(), lambda number: None)
     bert = build_small_bert([passage_text(p) for p in store], folder / "bert", seed=0, hidden=32, layers=1)
-    queries, passages, reader = open_encoder(str(bert), pooling="mean", normalize=False, reading=Reading(16, 32))
+    queries, passages, reader = open_encoder(str(bert), Asked(pooling="mean", query_length=16, passage_length=32))
     generated = import_generated([questions], store, folder, lambda number: None)
     return EncodingJob(queries, passages, reader, store, generated, EncodingSettings("count", LANGUAGES, 0, 50, 4096))
 

@@ -13,7 +13,7 @@ from xdr.models.pooling import Pooling
 from xdr.models.small import build_small_bert, build_small_xlm_roberta
 from xdr.models.static_encoder import StaticEncoder, read_static_vectors
 from xdr.models.tokenization import HuggingFacePieces, PlainPieces, Reading, TextReader
-from xdr.models.transformer_encoder import Batching, TransformerEncoder, adapt, load_backbone
+from xdr.models.transformer_encoder import Batching, TransformerEncoder, adapt, load_backbone, refuse_longer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -45,8 +45,7 @@ def transformer_bi_encoder(
 
     def tower() -> TransformerEncoder:
         backbone = load_backbone(path, DTYPES[dtype], batching)
-        if longest := getattr(backbone.config, "max_position_embeddings", None):
-            _refuse_longer(reading, longest)
+        refuse_longer(reading, backbone.config, "model")
         backbone = adapt(backbone, gradient_checkpointing=gradient_checkpointing, lora_rank=lora_rank)
         if compile_backbone:
             backbone.compile(dynamic=True)  # in place: the names of the weights stay
@@ -87,9 +86,3 @@ def small_bi_encoder(
         texts += [query.text for query in sample.queries("train", Problems())]
         builders[family](texts, folder, seed=seed, hidden=hidden, layers=layers, dropout=dropout)
     return transformer_bi_encoder(str(folder), pooling, normalize, reading, True, "packed", "float32", 0, False, False)
-
-
-def _refuse_longer(reading: Reading, longest: int) -> None:
-    for name, length in (("query_length", reading.query_length), ("passage_length", reading.passage_length)):
-        if length > longest:
-            raise UserError(f"model.{name}={length} is more than the {longest} positions that the model has")

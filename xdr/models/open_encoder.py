@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,19 +13,52 @@ from xdr.errors import UserError
 from xdr.models.encoder_folder import is_encoder_folder, load_encoder
 from xdr.models.packing import FIRST_POSITION
 from xdr.models.pooling import Pooling
-from xdr.models.tokenization import HuggingFacePieces, Reading, TextReader
-from xdr.models.transformer_encoder import TransformerEncoder, load_backbone
+from xdr.models.static_encoder import StaticEncoder, read_static_vectors
+from xdr.models.tokenization import HuggingFacePieces, PlainPieces, Reading, TextReader
+from xdr.models.transformer_encoder import Batching, TransformerEncoder, load_backbone, refuse_longer
 
 ENCODER, PASSAGE_ENCODER, SKELETON = "encoder", "passage_encoder", "model"
 """Folders that a training leaves: in its output folder, and beside its checkpoints (`model/encoder`) as it began."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user asks of an encoder; None leaves it to what the checkpoint says of itself, and else to the defaults."""
+
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    query_length: int | None = None
+    passage_length: int | None = None
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
+
+    def reading(self, own: Reading) -> Reading:
+        given = {name: getattr(self, name) for name in asdict(own)}
+        return replace(own, **{name: value for name, value in given.items() if value is not None})
+
+
+DEFAULT_READING = Reading(query_length=32, passage_length=128)
+
+
 def open_encoder(
-    checkpoint: str, *, pooling: Pooling, normalize: bool, reading: Reading, dtype: torch.dtype = torch.float32
+    checkpoint: str, asked: Asked | None = None, *, dtype: torch.dtype = torch.float32
 ) -> tuple[nn.Module, nn.Module | None, TextReader]:
     """(of queries, of passages if that is another, reader). `checkpoint` is a Lightning checkpoint of ours, the output folder
-    of a training, a folder in sentence-transformers' layout, or a backbone in Hugging Face's, by folder or hub name; `pooling`,
-    `normalize` and `reading` are for the last of these, the others say it themselves."""
+    of a training, a folder in sentence-transformers' layout, one of static vectors, or a backbone in Hugging Face's layout, by
+    folder or hub name. All but the last two say their pooling and norm."""
+    asked = asked or Asked()
+    queries, passages, reader = _open(checkpoint, asked, dtype)
+    own = {"pooling": getattr(queries, "pooling", "mean"), "normalize": queries.normalize}
+    for name, value in own.items():
+        if getattr(asked, name) not in (None, value):
+            raise UserError(f"checkpoint={checkpoint} says itself that {name} is {value}; leave evaluation.{name} out")
+    reader = TextReader(reader.pieces, asked.reading(reader.reading))
+    if isinstance(queries, TransformerEncoder):
+        refuse_longer(reader.reading, queries.backbone.config, "evaluation")
+    return queries, passages, reader
+
+
+def _open(checkpoint: str, asked: Asked, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextReader]:
     path = Path(checkpoint).expanduser()
     if path.is_file():
         return _from_checkpoint(path, dtype)
@@ -35,6 +68,9 @@ def open_encoder(
     if is_encoder_folder(path):
         encoder, reader = load_encoder(path, dtype=dtype)
         return encoder, None, reader
+    if (path / "vectors.npy").is_file():
+        vectors_VD, tokenizer = read_static_vectors(path)
+        return StaticEncoder(vectors_VD, bool(asked.normalize)), None, TextReader(PlainPieces(tokenizer), DEFAULT_READING)
     try:
         kind = AutoConfig.from_pretrained(checkpoint).model_type
     except (OSError, ValueError):
@@ -42,16 +78,17 @@ def open_encoder(
             f"checkpoint={checkpoint} is no checkpoint, no folder that train.py left, and no encoder in Hugging Face's or "
             "sentence-transformers' layout"
         ) from None
-    batching = "packed" if kind in FIRST_POSITION else "grouped"
-    encoder = TransformerEncoder(load_backbone(checkpoint, dtype, batching), pooling, normalize, batching)  # type: ignore[arg-type]
-    return encoder, None, TextReader(HuggingFacePieces(AutoTokenizer.from_pretrained(checkpoint)), reading)
+    batching: Batching = "packed" if kind in FIRST_POSITION else "grouped"
+    backbone = load_backbone(checkpoint, dtype, batching)
+    encoder = TransformerEncoder(backbone, asked.pooling or "first", bool(asked.normalize), batching)
+    return encoder, None, TextReader(HuggingFacePieces(AutoTokenizer.from_pretrained(checkpoint)), DEFAULT_READING)
 
 
 def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextReader]:
     folder = path.parent / SKELETON
     if not is_encoder_folder(folder / ENCODER):
         raise UserError(f"{path} is no checkpoint of an encoder: {folder / ENCODER}, where it began, is not there")
-    queries, passages, reader = open_encoder(str(folder), pooling="first", normalize=False, reading=Reading(0, 0), dtype=dtype)
+    queries, passages, reader = open_encoder(str(folder), dtype=dtype)
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     for name, tower in (("encoder", queries), ("passage_encoder", passages)):
         if tower is None:

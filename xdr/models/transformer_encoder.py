@@ -12,6 +12,7 @@ from xdr.errors import UserError
 from xdr.models.packing import FIRST_POSITION, NAME, first_tokens, packed_inputs
 from xdr.models.pooling import Pooling, pool_packed, pool_padded
 from xdr.models.texts import Texts, by_length, pad, select
+from xdr.models.tokenization import Reading
 
 Batching = Literal["packed", "grouped", "padded"]
 
@@ -75,6 +76,15 @@ def load_backbone(path: str, dtype: torch.dtype, batching: Batching) -> Any:
         return AutoModel.from_pretrained(path, config=config, **arguments)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"the model in {path} cannot be loaded: {_first_line(error)}") from None
+
+
+def refuse_longer(reading: Reading, config: Any, group: str) -> None:
+    """RoBERTa's table of positions has two more than a text can take."""
+    longest = getattr(config, "max_position_embeddings", None)
+    for name in ("query_length", "passage_length"):
+        length, positions = getattr(reading, name), (longest or 0) - FIRST_POSITION.get(config.model_type, 0)
+        if longest and length > positions:
+            raise UserError(f"{group}.{name}={length} is more than the {positions} positions that the model has")
 
 
 def adapt(backbone: Any, *, gradient_checkpointing: bool, lora_rank: int) -> Any:
