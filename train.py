@@ -39,7 +39,8 @@ def main(settings: "DictConfig") -> float | None:
     console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
     problems = Problems(settings.data.strict)
     train = examples_with_negatives(benchmark, settings.data.negatives, Path(settings.output_dir) / "artifacts", problems)
-    dev = list(benchmark.examples("dev", problems))
+    largest = settings.callbacks.validation["largest_dev" if writes else "largest_pool"]
+    dev = list(benchmark.examples("dev", problems)) if largest else []
     console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
     for note in problems.report():
         console.print(note, style="yellow", markup=False)

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
 PYTHONS = ("python", ".venv/bin/python", "srun", "torchrun")
+MAKEFILE = ROOT / "Makefile"
 OTHERS = ("make", "pip", "wandb", "eval")
 
 
@@ -41,8 +42,9 @@ class Command:
 
 
 def documented_commands() -> list[Command]:
-    """Each once, those of the experiments first: the documents go on with what these leave."""
+    """Each once, those of the experiments and of `make demo` first: the documents go on with what these leave."""
     found = [command for path in EXPERIMENTS for command in _in_comments(path)]
+    found += _in_recipes(MAKEFILE)
     found += [command for path in DOCUMENTS for command in (*_in_blocks(path), *_in_sentences(path))]
     unique: dict[tuple[str, ...], Command] = {}
     for command in found:
@@ -54,6 +56,14 @@ def _in_comments(path: Path) -> Iterator[Command]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if shown := re.match(r"#.*?  ((?:python|make) \S+.*?)(?:  |$)", line):
             yield Command(path.name, tuple(shlex.split(shown[1])))
+
+
+def _in_recipes(path: Path) -> Iterator[Command]:
+    """What a target starts of ours; a variable, `$(ENCODER)`, is left as a document's placeholder, `ENCODER`."""
+    for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        if re.match(r"\t\$\(BIN\)/python (train|evaluate|benchmarks/\w+)\.py", line):
+            plain = line.replace("$(BIN)", ".venv/bin")
+            yield Command(path.name, tuple(shlex.split(re.sub(r"\$\((\w+)\)", r"\1", plain))))
 
 
 def _in_blocks(path: Path) -> Iterator[Command]:

@@ -7,7 +7,7 @@ import pytest
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.problems import Problems
 from xdr.errors import DataError
-from xdr.text.records import GeneratedTexts, Judgement, Passage, Query
+from xdr.text.records import GeneratedTexts, Judgement, Passage, Query, TrainingExample
 
 
 def lines(*records: object) -> str:
@@ -38,6 +38,35 @@ def test_a_folder_is_read_as_documented(folder: Path) -> None:
     assert list(collection.judgements("test", Problems())) == [Judgement("q2", "2", 2)]
     assert list(collection.examples("train", Problems())) == []
     assert list(collection.generated_queries(Problems())) == [GeneratedTexts("p1", {"ar": ("س؟",), "te": ()})]
+
+
+def test_judged_queries_are_examples_and_train_jsonl_goes_before_them(folder: Path) -> None:
+    judged = lines(
+        {"query_id": "q1", "query": "?", "lang": "ru"},
+        {"query_id": "q2", "query": "??", "lang": "ko"},
+        {"query_id": "q3", "query": "???", "lang": "fi", "split": "train"},
+    )
+    (folder / "queries.jsonl").write_text(judged)
+    (folder / "qrels.tsv").write_text("q1 0 2 1\nq1 0 p1 0\nq2 0 p1 0\nq3 0 p1 1\nq3 0 2 2\n")
+    one, two = Passage("p1", "", "one"), Passage("2", "T", "two", "fi")
+    collection = CollectionFolder(str(folder))
+    assert list(collection.examples("dev", Problems())) == [TrainingExample(Query("q1", "?", "ru"), (two,))]
+    assert list(collection.examples("train", Problems())) == [TrainingExample(Query("q3", "???", "fi"), (one, two))]
+    passages = [{"docid": "p9", "title": "", "text": "nine"}]
+    (folder / "train.jsonl").write_text(
+        lines({"query_id": "t", "query": "!", "lang": "te", "positive_passages": passages, "negative_passages": []})
+    )
+    assert [example.query.query_id for example in collection.examples("train", Problems())] == ["t"]
+
+
+def test_an_example_s_passage_that_the_corpus_lacks_is_named_or_skipped(folder: Path) -> None:
+    (folder / "qrels.tsv").write_text("q1 0 p1 1\nq1 0 p7 1\n")
+    collection = CollectionFolder(str(folder))
+    with pytest.raises(DataError, match=r"qrels\.tsv: the passage 'p7' is not in corpus\.jsonl"):
+        list(collection.examples("dev", Problems()))
+    problems = Problems(strict=False)
+    (example,) = collection.examples("dev", problems)
+    assert [passage.passage_id for passage in example.positives] == ["p1"] and problems.num_skipped == 1
 
 
 def test_gzipped_files_are_found(folder: Path) -> None:

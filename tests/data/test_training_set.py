@@ -75,10 +75,16 @@ def test_language_weights_repeat_examples_and_leave_them_out() -> None:
 
 
 def test_batches_that_cannot_be_are_refused() -> None:
-    with pytest.raises(UserError, match="there are 3 examples for mixed batches and a batch takes 8"):
+    with pytest.raises(UserError, match="of 3 examples at most 3 can stand in one mixed batch, which takes 8"):
         epoch_batches(examples(("fi", "en", 3)), "mixed", 8, 0.5, 0, 0)
-    with pytest.raises(UserError, match="hybrid batches need .* there are 0 and 10"):
+    with pytest.raises(UserError, match="of 13 examples at most 7 can stand in one monolingual batch, which takes 8"):
+        epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), "monolingual", 8, 0.5, 0, 0)
+    with pytest.raises(UserError, match="of 13 examples at most 6 can stand in one cross_lingual batch, which takes 8"):
+        epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), "cross_lingual", 8, 0.5, 0, 0)
+    with pytest.raises(UserError, match="hybrid batches need .* there are 0 in all languages and 10"):
         epoch_batches(examples(("fi", "en", 10)), "hybrid", 2, 0.5, 0, 0)
+    with pytest.raises(UserError, match="there are no examples to train on"):
+        training_set([])
     with pytest.raises(UserError, match="batch_size=9 cannot be shared equally by 2 processes"):
         check_batch_size(9, 2)
 

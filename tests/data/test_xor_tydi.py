@@ -75,6 +75,13 @@ def test_tevatron_s_lines_take_their_language_from_the_official_question(write: 
     assert list(xor_tydi(path.parent).judgements("dev", Problems())) == []
 
 
+@pytest.mark.parametrize("examples_from", ["tevatron", "gold_paragraphs"])
+def test_dev_examples_are_gold_paragraphs_wherever_those_to_train_on_come_from(write: Write, examples_from: str) -> None:
+    path = write("g.json", json.dumps({"data": [gold()]}))
+    (example,) = xor_tydi(path.parent, examples_from).examples("dev", Problems())
+    assert example.query.text == "Где?" and example.positives[0].text == "The Volga is in Russia."
+
+
 def test_an_unknown_source_of_examples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.examples_from is one of tevatron, gold_paragraphs"):
         xor_tydi(tmp_path, "elsewhere")

@@ -36,9 +36,10 @@ def epoch_batches(
     else:
         batches = list(_hybrid(data, rows, batch_size, monolingual_share, rng))
     if not batches:
+        alike = [_across(data, rows)] if kind == "cross_lingual" else [rows] if kind == "mixed" else _by_languages(data, rows)
         raise UserError(
-            f"there are {len(rows):,} examples for {kind} batches and a batch takes {batch_size:,}; "
-            "lower the batch size, or choose other batches"
+            f"of {len(rows):,} examples at most {max(map(len, alike), default=0):,} can stand in one {kind} batch, which takes "
+            f"{batch_size:,}; lower data.batches.size, or choose another data.batches.order"
         )
     return batches
 
@@ -54,12 +55,17 @@ def _cut(rows: Rows, batch_size: int) -> list[Rows]:
 
 
 def _of_one_language(data: TrainingSet, rows: Rows, batch_size: int, rng: np.random.Generator) -> list[Rows]:
+    batches = [batch for group in _by_languages(data, rows) for batch in _cut(rng.permutation(group), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _by_languages(data: TrainingSet, rows: Rows) -> list[list[int]]:
+    """A group for each language of questions with each language of passages."""
     languages = data.languages()
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row in rows:
         groups[languages[row]].append(int(row))
-    batches = [batch for key in sorted(groups) for batch in _cut(rng.permutation(groups[key]), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+    return [groups[key] for key in sorted(groups)]
 
 
 def _across(data: TrainingSet, rows: Rows) -> Rows:
@@ -73,8 +79,9 @@ def _hybrid(data: TrainingSet, rows: Rows, batch_size: int, share: float, rng: n
     pools = [_of_one_language(data, same, batch_size, rng), _cut(rng.permutation(_across(data, rows)), batch_size)]
     if not pools[0] or not pools[1]:
         raise UserError(
-            "hybrid batches need examples with question and passage in one language, and others across languages, at least a "
-            f"batch of each; there are {len(same):,} and {len(rows) - len(same):,}"
+            "hybrid batches need examples with question and passage in one language, and others across languages, at least "
+            f"data.batches.size={batch_size:,} of one language and of the others; there are {len(same):,} in all languages and "
+            f"{len(rows) - len(same):,}"
         )
     turns = [0, 0]
     for _ in range(len(pools[0]) + len(pools[1])):  # a pool that is used up begins again

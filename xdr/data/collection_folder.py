@@ -2,7 +2,7 @@
 
 corpus.jsonl      docid, title, text, [lang]
 queries.jsonl     query_id, query, lang, [answers], [split]        no split: dev
-qrels.tsv         TREC's four columns                              optional
+qrels.tsv         TREC's four columns                              optional; judged dev queries are validated on
 train.jsonl       Tevatron's format                                optional
 generated.jsonl   docid, generated_queries: {lang: [text, ...]}    optional
 """
@@ -59,9 +59,20 @@ class CollectionFolder:
                 yield query
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
+        """Those to train on are train.jsonl's; else a query is one with the passages that qrels.tsv finds relevant."""
         source = self._file("train.jsonl")
         if split == "train" and source.exists():
             yield from read_training_examples(source, problems, language_in_row)
+            return
+        relevant: dict[str, list[str]] = {}
+        for judgement in self.judgements(split, problems):
+            if judgement.relevance > 0:
+                relevant.setdefault(judgement.query_id, []).append(judgement.passage_id)
+        wanted = {passage_id for passage_ids in relevant.values() for passage_id in passage_ids}
+        passages = self._passages_of(wanted, problems) if wanted else {}
+        for query in self.queries(split, problems) if relevant else ():
+            if positives := tuple(passages[each] for each in relevant.get(query.query_id, ()) if each in passages):
+                yield TrainingExample(query, positives)
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
         """Those of the split's queries; one about a query that the folder lacks is an error."""
@@ -85,6 +96,21 @@ class CollectionFolder:
     def generated_queries(self, problems: Problems) -> Iterator[GeneratedTexts]:
         if source := self.generated_file():
             yield from read_generated_queries(source, problems)
+
+    def _passages_of(self, wanted: set[str], problems: Problems) -> dict[str, Passage]:
+        """The corpus is read no further than to the last of them."""
+        found: dict[str, Passage] = {}
+        for passage in self.passages(problems):
+            if passage.passage_id in wanted:
+                found[passage.passage_id] = passage
+                if len(found) == len(wanted):
+                    return found
+        for passage_id in sorted(wanted - found.keys()):
+            problem = f"the passage '{passage_id}' is not in {self._file('corpus.jsonl').name}"
+            problems.skip(
+                DataError(problem, file=self._file("qrels.tsv"), remedy="Are judgements and passages of one release?")
+            )
+        return found
 
     def _file(self, name: str) -> Path:
         """`name`, or `name.gz` where only that is there."""

@@ -39,6 +39,8 @@ def training_set(
     `balanced` shows each language as often as the others, in an epoch of unchanged size. `weight_of`, a mixture's, is
     multiplied with them."""
     kept = list(examples)
+    if not kept:
+        raise UserError("there are no examples to train on: the data has none of split train")
     language_weights = _balanced(kept) if language_weights == BALANCED else language_weights or {}
     if not isinstance(language_weights, Mapping) or not all(isinstance(w, int | float) for w in language_weights.values()):
         raise UserError(f"language_weights is {BALANCED} or {{code: number, ...}}, and {shown(language_weights)} came")

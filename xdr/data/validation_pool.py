@@ -21,7 +21,9 @@ def validation_pool(dev: Iterable[TrainingExample], train: Iterable[TrainingExam
     to `largest` in all."""
     dev = list(dev)
     if not dev:
-        raise UserError("there are no dev examples to validate on; set validation.largest_pool=0 to train without validation")
+        raise UserError(
+            "there are no dev examples to validate on; set callbacks.validation.largest_pool=0 to train without validation"
+        )
     passages = {passage.passage_id: passage for example in dev for passage in example.positives}
     for example in [*dev, *train]:
         for passage in (*example.positives, *example.negatives):

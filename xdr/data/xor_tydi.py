@@ -79,7 +79,8 @@ def article_title(title: str) -> str:
 @dataclass(frozen=True)
 class XorTydi:
     """`path` is the folder of the files, under their official names unless said otherwise. `examples_from` is `tevatron`
-    (passages with hard negatives) or `gold_paragraphs` (one passage a question)."""
+    (passages with hard negatives) or `gold_paragraphs` (one passage a question). Dev examples are gold
+    paragraphs with either."""
 
     path: str
     train_file: str
@@ -108,7 +109,7 @@ class XorTydi:
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         if self.examples_from == "tevatron" and split == "train":
             yield from read_training_examples(self._file(self.tevatron_file), problems, self._language_of)
-        elif self.examples_from == "gold_paragraphs" and split in ("train", "dev"):
+        elif split in ("train", "dev"):
             name = self.gold_train_file if split == "train" else self.gold_dev_file
             yield from read_gold_paragraphs(self._file(name), problems)
 

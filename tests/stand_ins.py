@@ -1,0 +1,176 @@
+"""The sample in the files of other benchmarks, and small models for pretrained ones: what the commands in documents name."""
+
+import gzip
+import json
+import random
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+
+from xdr.data.problems import Problems
+from xdr.data.sample import FOLDER, Sample
+from xdr.models.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
+from xdr.text.languages import AFRIQA, XQUAD_R
+from xdr.text.records import Passage, Query, TrainingExample
+
+NUM_TRAIN, NUM_DEV = 128, 64
+"""Examples, spread over the languages."""
+
+SAMPLE = Sample()
+PASSAGES = list(SAMPLE.passages(Problems()))
+TRAIN, DEV = (list(SAMPLE.examples(split, Problems())) for split in ("train", "dev"))
+
+
+def some(examples: list[TrainingExample], number: int) -> list[TrainingExample]:
+    return random.Random(0).sample(examples, number)
+
+
+def write_collection(folder: Path) -> None:
+    """A folder of one's own, as the README has it."""
+    dev = some(DEV, NUM_DEV)
+    _write_lines(folder / "corpus.jsonl", [_passage(passage) for passage in PASSAGES])
+    _write_lines(folder / "queries.jsonl", [_query(example.query) for example in dev])
+    _write_lines(folder / "train.jsonl", [{**_query(e.query), **_passages(e)} for e in some(TRAIN, NUM_TRAIN)])
+    judged = [f"{example.query.query_id} 0 {example.positives[0].passage_id} 1\n" for example in dev]
+    (folder / "qrels.tsv").write_text("".join(judged), encoding="utf-8")
+
+
+def write_xor_tydi(folder: Path) -> None:
+    """The sample has the official names; what it lacks is Tevatron's file, and the passages have another name."""
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("*.tsv"))
+    shutil.copy(FOLDER / "passages.tsv", folder / "enwiki_20190201_w100.tsv")
+    _write_lines(folder / "xor-t2e-100w.jsonl.gz", [{**_query(e.query), **_passages(e)} for e in some(TRAIN, NUM_TRAIN)])
+
+
+def write_published_questions(folder: Path) -> None:
+    """xQG's files: people's questions in place of a model's, one in each of seven languages."""
+    about: dict[str, dict[str, str]] = defaultdict(dict)
+    for example in TRAIN:
+        if example.query.language != "en":
+            about[example.positives[0].passage_id].setdefault(example.query.language, example.query.text)
+    rows = [{**_passage(p), "generated_queries": {code: [t] for code, t in about[p.passage_id].items()}} for p in PASSAGES]
+    for number, half in enumerate((rows[:70], rows[70:])):
+        _write_lines(folder / f"shard_{number}.jsonl", half)
+
+
+def write_natural_questions(folder: Path) -> None:
+    for name, examples in (("train", TRAIN), ("dev", DEV)):
+        rows = [
+            {
+                "question": e.query.text,
+                "answers": list(e.query.answers),
+                "positive_ctxs": [_context(passage) for passage in e.positives],
+                "hard_negative_ctxs": [_context(passage) for passage in _others(e)],
+            }
+            for e in examples
+            if e.query.language == "en"
+        ]
+        _write(folder / f"biencoder-nq-{name}.json.gz", json.dumps(rows))
+    _write(folder / "psgs_w100.tsv.gz", (FOLDER / "passages.tsv").read_text(encoding="utf-8"))
+
+
+def write_swim_ir(folder: Path) -> None:
+    """Each pair has a passage of its own, the sample's cut somewhere: of all one in a hundred is dev."""
+    rows = []
+    for number, example in enumerate(some(TRAIN + DEV, 1000)):
+        passage, query = example.positives[0], example.query
+        text = " ".join(passage.text.split()[: 20 + number % 40])
+        rows.append({"_id": query.query_id, "lang": query.language, "query": query.text, "title": passage.title, "text": text})
+    _write_lines(folder / "cross_lingual" / "train.jsonl", rows)
+
+
+def write_afriqa(folder: Path) -> None:
+    """Each of AfriQA's languages holds the questions of one of the sample's."""
+    languages = sorted({example.query.language for example in TRAIN} - {"en"})
+    for code, other in zip((code for code in AFRIQA if code not in ("fon", "sw", "wo")), languages, strict=True):
+        for split, examples in (("train", TRAIN), ("dev", DEV)):
+            rows = [
+                {
+                    "id": number,
+                    "title": e.positives[0].title,
+                    "context": e.positives[0].text,
+                    "question_lang": e.query.text,
+                    "question_translated": e.query.text,
+                    "answer_pivot": {"text": list(e.query.answers)},
+                }
+                for number, e in enumerate(example for example in examples if example.query.language == other)
+            ]
+            _write_lines(folder / "gold_passages" / code / f"gold_span_passages.afriqa.{code}.en.{split}.json", rows[::2])
+
+
+def write_xquad_r(folder: Path) -> None:
+    """Each language holds the same English paragraphs, and questions whose answer stands in them."""
+    answered = [e for e in DEV if e.query.language == "en" and e.query.answers[0] in e.positives[0].text][:30]
+    for code in XQUAD_R:
+        _write(folder / f"{code}.json", json.dumps({"data": [_article(example) for example in answered]}))
+
+
+def _article(example: TrainingExample) -> dict[str, Any]:
+    (passage,) = example.positives
+    ends = [found.end() for found in re.finditer(r"\. ", passage.text)]
+    breaks = list(zip([0, *ends], [*ends, len(passage.text)], strict=True))
+    answers = [{"text": answer, "answer_start": passage.text.find(answer)} for answer in example.query.answers[:1]]
+    question = {"id": example.query.query_id, "question": example.query.text, "answers": answers}
+    sentences = [passage.text[start:end] for start, end in breaks]
+    paragraph = {"context": passage.text, "sentences": sentences, "sentence_breaks": breaks, "qas": [question]}
+    return {"title": passage.title, "paragraphs": [paragraph]}
+
+
+def write_vectors(folder: Path) -> None:
+    """Static vectors in model2vec's layout, from a seed."""
+    build_small_xlm_roberta(_texts(), folder, seed=0, hidden=32, layers=1)
+    (folder / "config.json").unlink()
+    num_pieces = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+    vectors_VD = np.random.default_rng(0).standard_normal((num_pieces, 32), dtype=np.float32)
+    save_file({"embeddings": vectors_VD}, folder / "model.safetensors")
+
+
+def write_models(folder: Path) -> None:
+    """In place of the hub's: `folder/bert`, `folder/xlm-roberta`, `folder/mt5`."""
+    texts = _texts()
+    build_small_bert(texts, folder / "bert", seed=0, hidden=32, layers=1)
+    build_small_xlm_roberta(texts, folder / "xlm-roberta", seed=0, hidden=32, layers=1)
+    build_small_mt5(texts, folder / "mt5", seed=0, hidden=32, layers=1)
+
+
+def _texts() -> list[str]:
+    return [f"{passage.title} {passage.text}" for passage in PASSAGES] + [example.query.text for example in TRAIN]
+
+
+def _others(example: TrainingExample) -> list[Passage]:
+    gold = {passage.passage_id for passage in example.positives}
+    return [passage for passage in random.Random(example.query.query_id).sample(PASSAGES, 9) if passage.passage_id not in gold]
+
+
+def _query(query: Query) -> dict[str, Any]:
+    return {"query_id": query.query_id, "query": query.text, "lang": query.language, "answers": list(query.answers)}
+
+
+def _passages(example: TrainingExample) -> dict[str, Any]:
+    chosen = (("positive_passages", example.positives), ("negative_passages", _others(example)))
+    return {name: [_passage(passage) for passage in passages] for name, passages in chosen}
+
+
+def _passage(passage: Passage) -> dict[str, str]:
+    return {"docid": passage.passage_id, "title": passage.title, "text": passage.text}
+
+
+def _context(passage: Passage) -> dict[str, str]:
+    return {"passage_id": passage.passage_id, "title": passage.title, "text": passage.text}
+
+
+def _write_lines(path: Path, rows: Iterable[object]) -> None:
+    _write(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = text.encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
