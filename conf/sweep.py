@@ -131,12 +131,25 @@ def _refuse_processes(settings: DictConfig, launcher: str) -> None:
         raise UserError(
             f"a job of a sweep has one machine, and trainer.num_nodes={trainer.num_nodes} came; start it without -m"
         )
-    several = str(trainer.devices) not in ("1", "auto", "[0]")
-    if several and "spawn" not in trainer.strategy and not launcher.endswith("SubprocessLauncher"):
-        raise UserError(
-            f"a multirun cannot start the processes of trainer.devices={trainer.devices}: each would walk the sweep itself. "
-            "Add hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn"
-        )
+    if "spawn" in trainer.strategy or launcher.endswith("SubprocessLauncher") or str(trainer.devices) in ("1", "[0]"):
+        return
+    cards = ""
+    if trainer.devices == "auto":
+        if trainer.accelerator == "cpu" or (found := _num_cards()) < 2:
+            return
+        cards = f", which are {found} here"
+    raise UserError(
+        f"a multirun cannot start the processes of trainer.devices={trainer.devices}{cards}: each would walk the sweep itself. "
+        "Add hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1"
+    )
+
+
+def _num_cards() -> int:
+    """Those that Lightning's `auto` would take, counted without the seconds that importing torch takes."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return len([card for card in visible.split(",") if card.strip() not in ("", "-1")])
 
 
 def _refuse_the_wrong_direction(settings: DictConfig, direction: Any) -> None:

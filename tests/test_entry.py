@@ -86,7 +86,10 @@ def test_a_mistake_is_one_sentence_in_no_time(script: str, arguments: list[str],
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["trainer.devices=2", "seed=1,2"], "Add hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn"),
+        (
+            ["trainer.devices=2", "seed=1,2"],
+            "Add hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1",
+        ),
         (["trainer.devices=2", "seed=1,2", "hydra/launcher=submitit_local"], "Add hydra/launcher=subprocess"),
         (["trainer.num_nodes=2", "seed=1,2", "hydra/launcher=subprocess"], "a job of a sweep has one machine"),
         (["output_dir=a,b"], "output_dir is one for the whole sweep"),
@@ -107,6 +110,16 @@ def test_a_sweep_that_cannot_work_is_refused_with_the_remedy(arguments: list[str
     assert says in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_all_cards_of_a_machine_are_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    result = run("train.py", "-m", "seed=1,2", folder=tmp_path)
+    assert result.returncode == 2
+    assert "trainer.devices=auto, which are 3 here: each would walk the sweep itself" in result.stderr
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    result = run("train.py", "-m", "seed=1,2", "trainer.accelerator=cpu,gpu", folder=tmp_path)
+    assert "two jobs would come to the same" in result.stderr  # which is looked for after the cards
 
 
 def test_a_process_of_a_distributed_run_starts_no_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
