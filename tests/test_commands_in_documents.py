@@ -95,7 +95,7 @@ def test_a_quick_command_runs(line: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_every_command_that_can_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one folder, as a reader goes through them. One that fails hides no other."""
     write_stand_ins(tmp_path)

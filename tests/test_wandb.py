@@ -80,11 +80,12 @@ def test_three_jobs_of_one_process_give_three_runs_in_the_group_of_their_sweep(t
 @pytest.mark.parametrize("num_kills", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_as_the_same_run_with_every_row_once(tmp_path: Path, num_kills: int) -> None:
     often = ["logger=offline", "callbacks.checkpoints.every_num_steps=5", "trainer.log_every_n_steps=1"]
+    often.append(f"trainer.max_epochs={2 if num_kills == 1 else 5}")
     run(tmp_path / "whole", *often)
     kills = run_with_kills(tmp_path / "killed", num_kills, 0, *often)
-    assert kills > 0
+    assert kills >= 0.8 * num_kills
     segments = list((tmp_path / "killed" / "wandb").glob("offline-run-*"))
-    assert len(segments) == kills + 1
+    assert len(segments) == num_kills + 1, "each start leaves one, also one that came to the end before it was to be killed"
     rows = rows_of(tmp_path / "killed")
     assert [number for number, _ in rows] == list(range(len(rows)))
     steps = [row["trainer/global_step"] for _, row in rows]
