@@ -76,6 +76,31 @@ def test_passages_without_the_answers_letters_are_not_tokenised() -> None:
     assert passages.num_tokenized == 1
 
 
+@pytest.mark.parametrize(("place", "tokenized", "values"), [(30, 1, [0, 1]), (10, 1, [1, 1]), (60, 0, [0, 0])])
+def test_an_answer_far_from_a_budget_s_end_is_decided_by_the_passage_it_stands_in(
+    place: int, tokenized: int, values: list[float]
+) -> None:
+    """Passages of ninety to a hundred tokens, and budgets of 2,000 and 5,000."""
+    texts = [f"{'word ' * 88}well-being, number {i}." for i in range(70)]
+    texts[place] += " Volga"
+    passages = PassageTokens(texts.__getitem__)
+    found = answer_recall([query("Volga")], {"s": [list(range(70))]}, texts.__getitem__, (2000, 5000), passages)
+    assert [found["s"].values[budget][0] for budget in (2000, 5000)] == values
+    assert passages.num_tokenized == tokenized
+
+
+def test_passages_are_tokenised_until_their_number_of_tokens_decides() -> None:
+    """The answer is token 21 x 90 + 1 = 1,891. A passage is of 90 tokens, of 92 for all that can be seen: when 17 are known to
+    be shorter, it is within 1,900 for certain."""
+    texts = [f"{'word ' * 86}well-being goes on." for _ in range(30)]
+    texts[21] = "Volga"
+    for budget, value, tokenized in ((1900, 1, 17 + 1), (1890, 0, 21 + 1)):
+        passages = PassageTokens(texts.__getitem__)
+        found = answer_recall([query("Volga")], {"s": [list(range(30))]}, texts.__getitem__, (budget,), passages)
+        assert found["s"].values[budget][0] == value
+        assert passages.num_tokenized == tokenized
+
+
 words = st.lists(st.sampled_from((*PIECES, "a ", "b ", "Nile ")), max_size=8).map("".join)
 
 

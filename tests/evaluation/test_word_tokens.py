@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xdr.evaluation.word_tokens import PassageTokens, english_word_tokenizer, letters
+from xdr.evaluation.word_tokens import PassageTokens, english_word_tokenizer, fewest_tokens, letters, most_tokens
 
 PIECES = (
     *"\"'`.,:;?!()[]{}<>&@#$%*-_ \n\t\u00a0\u2028\x1c\u200b«»“”‘’„—–éあ한٣",
@@ -50,6 +50,23 @@ def test_tokenising_keeps_the_letters_and_the_bounds(text: str) -> None:
     assert letters(" ".join(tokens)) == letters(text)
     known = PassageTokens(lambda _: text).glance("p")
     assert known.fewest <= len(tokens) <= known.most
+
+
+@pytest.mark.parametrize(
+    ("text", "fewest", "number", "most"),
+    [
+        ("one two", 2, 2, 2),
+        ("one, two (three)", 5, 6, 6),
+        ("1,064 half-moon", 2, 2, 6),  # parted at neither mark, and could be at both
+        ("The end.", 2, 3, 3),
+        ("The U.S. and", 3, 3, 6),  # what ends a sentence, Punkt knows
+        ("We cannot", 2, 3, 3),
+        ("don't", 1, 2, 3),
+        ('a "b" c', 3, 5, 7),
+    ],
+)
+def test_the_number_of_tokens_is_bounded_without_tokenising(text: str, fewest: int, number: int, most: int) -> None:
+    assert (fewest_tokens(text), len(english_word_tokenizer()(text)), most_tokens(text)) == (fewest, number, most)
 
 
 def test_a_passage_is_tokenised_once() -> None:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,17 +85,21 @@ def _hits(
 ) -> list[bool]:
     """For each budget. `last` is the first passage in which an answer may end: nothing before it needs a look."""
     last = _first_possible_end(answers, window)
-    if last is None:
+    if last is None or _bound(window[:last], "fewest") >= budgets[-1]:
         return [False] * len(budgets)
-    at_least = sum(known.fewest for _, known in window[:last])  # tokens that stand before it, and are too few for a hit
-    if at_least >= budgets[-1]:
-        return [False] * len(budgets)
-    if window:
-        in_passage = tokens_to_answer(answers, passages.read(window[last][0])[0])
-        if in_passage is not None and sum(known.most for _, known in window[:last]) + in_passage <= budgets[0]:
-            return [True] * len(budgets)
+    in_passage = tokens_to_answer(answers, passages.read(window[last][0])[0]) if window else None
+    if in_passage is not None:
+        for passage, _ in window[: last + 1]:
+            fewest, most = (_bound(window[:last], bound) for bound in ("fewest", "most"))
+            if not any(fewest < budget < most + in_passage for budget in budgets):
+                return [most + in_passage <= budget for budget in budgets]
+            passages.read(passage)  # makes its two bounds one
     needed = _tokens_needed(answers, window, last, budgets[-1], passages)
     return [needed is not None and needed <= budget for budget in budgets]
+
+
+def _bound(window: Window[PassageKey], name: Literal["fewest", "most"]) -> int:
+    return sum(getattr(known, name) for _, known in window)
 
 
 def _first_possible_end(answers: Sequence[str], window: Window[PassageKey]) -> int | None:

@@ -5,6 +5,7 @@ some words after an apostrophe, which changes one passage in ten.
 """
 
 import importlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -47,6 +48,22 @@ def letters(text: str) -> str:
     return "".join(text.split()).replace('"', "").replace("'", "").replace("`", "")
 
 
+_PIECES = re.compile(r"\w+|[^\w\s]")
+_PARTED = re.compile(r"(?i)\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
+_ALWAYS_APART = re.compile(r"(?<=\S)[;@#$%&?!\[\](){}<>]|(?<=\w)[,:](?=\s)")
+
+
+def fewest_tokens(text: str) -> int:
+    """Words are parted and never joined, and these marks are always parted from what stands before them."""
+    return len(text.split()) + len(_ALWAYS_APART.findall(text))
+
+
+def most_tokens(text: str) -> int:
+    """Words are parted at marks, and within letters only where a contraction ends there (`did n't`, which leaves the marks in
+    it unparted) or in these six. A " alone becomes two characters."""
+    return len(_PIECES.findall(text)) + len(_PARTED.findall(text)) + text.count('"')
+
+
 @dataclass(slots=True)
 class TokenizedPassage:
     """`tokens` is the tokens joined by blanks, and None until someone needs them; `fewest` and `most` bound their number."""
@@ -72,13 +89,11 @@ class PassageTokens(Generic[PassageKey]):
         self.num_tokenized = 0
 
     def glance(self, passage: PassageKey) -> TokenizedPassage:
-        """Bounds instead of tokens. Every word is a token at least, for words are parted and never joined; every token has a
-        character, of which tokenising adds one to each " alone."""
+        """Bounds instead of tokens: they take a twentieth of the time."""
         known = self._known.get(passage)
         if known is None:
             text = self._text_of(passage)
-            words = text.split()
-            known = TokenizedPassage(letters(text), len(words), sum(map(len, words)) + text.count('"'))
+            known = TokenizedPassage(letters(text), fewest_tokens(text), most_tokens(text))
             self._remember(passage, known)
         else:
             self._known.move_to_end(passage)
