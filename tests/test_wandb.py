@@ -108,14 +108,18 @@ os.killpg(0, signal.SIGKILL)
 
 
 def test_rows_that_wandb_lost_in_its_memory_are_sent_again(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", LOG_AND_DIE, str(tmp_path), "0", "300"]
-    died = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True)
-    assert died.returncode == -signal.SIGKILL
-    assert len(rows_of(tmp_path)) < 300
-    with logging_to("offline", tmp_path, LABELS, {}) as logger:
-        for step in range(250, 310):
+    for number in (300, 3_000, 30_000):  # until more are under way than a busy machine has written by the kill
+        folder = tmp_path / str(number)
+        command = [sys.executable, "-c", LOG_AND_DIE, str(folder), "0", str(number)]
+        died = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True)
+        assert died.returncode == -signal.SIGKILL
+        if len(rows_of(folder)) < number:
+            break
+    assert len(rows_of(folder)) < number
+    with logging_to("offline", folder, LABELS, {}) as logger:
+        for step in range(number - 50, number + 10):
             logger.log_metrics({"loss": step / 7}, step)
-    assert [row["trainer/global_step"] for _, row in rows_of(tmp_path)] == list(range(310))
+    assert [row["trainer/global_step"] for _, row in rows_of(folder)] == list(range(number + 10))
 
 
 def test_a_checkpoint_in_another_folder_goes_on_with_its_run(tmp_path: Path) -> None:
