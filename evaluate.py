@@ -97,15 +97,17 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     task = Task(**{key: wanted[key] for key in ("direction", "language_at", "input_length", "output_length")})
     generator, reader, identifier = open_generator(settings.checkpoint, task)
     sources: Sources
+    start = time.perf_counter()
     if reader.task.direction == "query_from_passage":
         store = _collection(settings, benchmark, console)
         sources, sources_fingerprint = store, store.fingerprint
     else:
         queries = queries_as_sources(benchmark.queries(wanted["split"], Problems(settings.data.strict)))
         sources, sources_fingerprint = queries, queries.fingerprint
+    made_once = time.perf_counter() - start
     job = GenerationJob(generator, reader, identifier, sources, sources_fingerprint, request, Path(settings.artifacts_dir))
     if settings.plan:
-        return plan_generation(job, entry.plain(settings.trainer), console)
+        return plan_generation(job, entry.plain(settings.trainer), console, made_once)
     with _logging(settings, "generate") as logger:
         generated = generate_collection(job, entry.plain(settings.trainer), console)
         counts = generated.counts()
@@ -155,14 +157,17 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from xdr.evaluation.metric_names import parse_metrics, require_headline
     from xdr.models.open_encoder import Asked, open_encoder
     from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
+    from xdr.training.plan import took
     from xdr.training.plan_evaluation import plan_evaluation
     from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
 
     transformers_logging.disable_progress_bar()
     metrics, headline = parse_metrics(wanted["metrics"]), require_headline(wanted["headline"])
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
+    start = time.perf_counter()
     store = _collection(settings, benchmark, console)
     fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
+    made_once = time.perf_counter() - start
     asked = Asked(**{field.name: wanted[field.name] for field in fields(Asked)})
     queries, passages, reader = open_encoder(settings.checkpoint, asked)
     on_passages = fusing is not None and fusing.side == "passages"
@@ -182,7 +187,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     )
     ledger = job.ledger(artifacts_dir, str(settings.trainer.precision))
     if settings.plan and settings.stage.name == "encode":
-        plan_evaluation(job, ledger, None, entry.plain(settings.trainer), console)
+        plan_evaluation(job, ledger, None, headline, False, entry.plain(settings.trainer), console, made_once)
         return None
     if settings.stage.name == "encode":
         start = time.perf_counter()
@@ -197,12 +202,13 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         benchmark, store, ledger, metrics, wanted, search["depth"], index_of(search), fusing, settings.compare_to
     )
     if settings.plan:
-        plan_evaluation(job, ledger, task, entry.plain(settings.trainer), console)
+        plan_evaluation(job, ledger, task, headline, wanted["runs"], entry.plain(settings.trainer), console, made_once)
         return None
     report = ReportEvaluation(task, headline, wanted["runs"], job, output_dir, console)
+    evaluation = RetrievalEvaluation(task, report)
     with _logging(settings, "evaluate") as logger:
-        callbacks = [RetrievalEvaluation(task, report)]
-        encode_collection(job, ledger, entry.plain(settings.trainer), console, callbacks, logger)
+        encode_collection(job, ledger, entry.plain(settings.trainer), console, [evaluation], logger)
+    console.print(took(evaluation.seconds), markup=False)
     return report.best
 
 

@@ -1,6 +1,7 @@
 """When retrieval is evaluated: once the embeddings of a collection are there, and while training, once those of a small pool
 are. Owns the moment and the order, nothing else."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +21,20 @@ class RetrievalEvaluation(pl.Callback):
 
     def __init__(self, task: RetrievalTask, report: Callable[[Answer, Any], None]) -> None:
         self._task, self._report = task, report
+        self.seconds: dict[str, float] = {}
+        """Of each stage, in this process."""
+        self._since = 0.0
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def _ended(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage], self._since = now - self._since, now
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.strategy.barrier()  # others may be at their last shard
+        self._ended("encoding")
         work: Any = getattr(pl_module, "work")  # noqa: B009  mypy sees a Tensor in every attribute of a module
         found = self._task.search(work.encoders, pl_module.device.type, trainer.global_rank, trainer.world_size)
         if trainer.world_size > 1:
@@ -33,9 +45,11 @@ class RetrievalEvaluation(pl.Callback):
                 return gathered
 
             found = self._task.merge(gather_rankings(found, self._task.depth, gather))
+        self._ended("search")
         if trainer.is_global_zero:
             self._report(self._task.answer(found), trainer.logger)
         trainer.strategy.barrier()
+        self._ended("scoring")
 
 
 class RetrievalValidation(pl.Callback):

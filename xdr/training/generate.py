@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -27,6 +28,7 @@ from xdr.text.identification import LanguageCheck, LanguageIdentifier
 from xdr.text.records import GeneratedTexts
 from xdr.training.plan import (
     BUDGET,
+    Probe,
     Stage,
     Term,
     as_table,
@@ -34,6 +36,7 @@ from xdr.training.plan import (
     refuse_what_cannot_fit,
     shown_seconds,
     spaced,
+    starting,
     timed_probe,
 )
 from xdr.training.room import require_room, shown_bytes
@@ -141,14 +144,22 @@ def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], co
     return GeneratedStore(shards.ledger.folder)
 
 
-def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> None:
+def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], console: Console, seconds_made_once: float) -> None:
     """Says what the missing shards will take, and refuses what cannot fit."""
     shards = job.shards(str(trainer_settings["precision"]))
     stages: list[Stage] = []
 
-    def probe(device: torch.device, processes: int) -> None:
-        seconds, size = measured(job.generation_on(device), shards, max(1, job.request.probe), BUDGET)
-        stages.append(Stage("generation", [seconds], [size], shards.ledger.folder, *peak_memory(device), processes))
+    def probe(device: torch.device, rank: int, processes: int) -> None:
+        stages.append(starting(shards.ledger.folder, device, seconds_made_once))
+        generation = job.generation_on(device)
+        found, size = measured(generation, shards, max(1, job.request.probe), BUDGET)
+        busiest = shards.most_of_one(processes)
+        time_taken = [
+            Term(bool(busiest), "start", found.start),
+            Term(job.request.probe if busiest else 0, "passages of the estimate", found.each),
+            Term(busiest, "passages", found.each),
+        ]
+        stages.append(Stage("generation", time_taken, [size], shards.ledger.folder, *peak_memory(device), processes))
 
     remedy = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
     run_probe(job.generator, probe, trainer_settings, remedy)
@@ -179,28 +190,32 @@ class _Writing:
 
 def estimate(generation: Generation, shards: Shards, probe: int, num_processes: int) -> str:
     """What cannot fit is refused."""
-    time_taken, disk = measured(generation, shards, probe, 0.0)
+    found, disk = measured(generation, shards, probe, 0.0)
     num_missing, size = shards.num_missing(), disk.product
+    seconds = shards.most_of_one(num_processes) * found.each
     require_room(shards.ledger.folder, size, f"the texts for {num_missing:,} passages")
     return (
-        f"{num_missing:,} passages to write for: about {shown_seconds(time_taken.product / num_processes)} on {num_processes} "
+        f"{num_missing:,} passages to write for: about {shown_seconds(seconds)} on {num_processes} "
         f"process{'es' if num_processes > 1 else ''}, at most {shown_bytes(size)}"
     )
 
 
-def measured(generation: Generation, shards: Shards, probe: int, budget: float) -> tuple[Term, Term]:
-    """Time and disk, from `probe` sources, or more if the budget in seconds allows: no more than share a shard."""
-    sources, num_missing = shards.sources, shards.num_missing()
+def measured(generation: Generation, shards: Shards, probe: int, budget: float) -> tuple[Probe, Term]:
+    """Time, and disk in all, from `probe` sources, or more if the budget in seconds allows: no more than share a shard."""
+    sources = shards.sources
     texts: list[GeneratedTexts] = []
 
-    def write(number: int) -> None:
-        texts[:], _ = generation.write([next(sources.slice(row, row + 1)) for row in spaced(len(sources), number)], -1)
+    def write(number: int) -> float:
+        some = [next(sources.slice(row, row + 1)) for row in spaced(len(sources), number)]
+        start = time.perf_counter()
+        texts[:], _ = generation.write(some, -1)
+        return time.perf_counter() - start
 
-    number, seconds = timed_probe(write, probe, min(len(sources), shards.shard_size), budget)
+    found = timed_probe(write, probe, min(len(sources), shards.shard_size), budget)
     with tempfile.TemporaryDirectory() as name:
         write_texts(texts, generation.order.languages, Path(name))
-        size = sum(file.stat().st_size for file in Path(name).iterdir()) / number
-    return Term(num_missing, "passages", seconds), Term(num_missing, "passages", size)
+        size = sum(file.stat().st_size for file in Path(name).iterdir()) / found.number
+    return found, Term(shards.num_missing(), "passages", size)
 
 
 def _fingerprint_identifier(identifier: LanguageIdentifier) -> str:

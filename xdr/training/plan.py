@@ -1,8 +1,9 @@
 """What a job will take, before it starts: time, disk and memory of each stage, as sums of products that can be checked."""
 
+import os
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from xdr.training.room import require_room, shown_bytes
 
 BUDGET = 20.0
 """Seconds that one probe may take, about."""
+_STRETCHES = 16
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Stage:
-    """`folder` is on the disk that it writes to; `processes` share the time."""
+    """`time` is that of the process with the most to do, of so many `processes`; `folder` is on the disk that is written to."""
 
     name: str
     time: Sequence[Term]
@@ -52,7 +54,7 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        return sum(term.product for term in self.time) / self.processes
+        return sum(term.product for term in self.time)
 
     @property
     def num_bytes(self) -> float:
@@ -62,7 +64,7 @@ class Stage:
 def as_table(stages: Sequence[Stage]) -> Table:
     table = Table("stage", "takes", "", "arithmetic", title="Plan")
     for stage in stages:
-        shared = f", on {stage.processes} processes" if stage.processes > 1 else ""
+        shared = f", in the busiest of {stage.processes} processes" if stage.processes > 1 else ""
         table.add_row(stage.name, "time", shown_seconds(stage.seconds), _sum(stage.time, shown_seconds) + shared)
         table.add_row("", "disk", shown_bytes(stage.num_bytes), _sum(stage.disk, shown_bytes) or "nothing of size")
         for what, memory in (("memory", stage.memory), ("device memory", stage.device_memory)):
@@ -70,6 +72,8 @@ def as_table(stages: Sequence[Stage]) -> Table:
                 found = f"the probe's peak in a process, of {shown_bytes(memory.limit)} that it could have"
                 table.add_row("", what, shown_bytes(memory.peak), found)
         table.add_section()
+    table.add_row("in all", "time", shown_seconds(sum(stage.seconds for stage in stages)))
+    table.add_row("", "disk", shown_bytes(sum(stage.num_bytes for stage in stages)))
     return table
 
 
@@ -84,17 +88,30 @@ def refuse_what_cannot_fit(stages: Sequence[Stage], setting: str) -> None:
     require_room(stages[0].folder, sum(stage.num_bytes for stage in stages), "the files of this job", setting)
 
 
-def timed_probe(work: Callable[[int], object], first: int, most: int, budget: float = BUDGET) -> tuple[int, float]:
-    """Of the largest probe within the budget: how many things, and the seconds of each. What comes first is not counted."""
+@dataclass(frozen=True)
+class Probe:
+    """Seconds of `each` of a `number` of things, and what the first of all took besides: imports, memory that is taken once."""
+
+    number: int
+    each: float
+    start: float
+
+
+def timed_probe(work: Callable[[int], float], first: int, most: int, budget: float = BUDGET) -> Probe:
+    """The largest within the budget. `work` is on so many things, and returns the seconds that count."""
     number = min(first, most)
-    work(1)
+    once = work(1)
     while True:
-        start = time.perf_counter()
-        work(number)
-        seconds = time.perf_counter() - start
+        seconds = work(number)
         if number == most or 3 * seconds > budget:
-            return number, seconds / number
+            return Probe(number, seconds / number, max(0.0, once - seconds / number))
         number = min(2 * number, most)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def spaced(total: int, number: int) -> list[int]:
@@ -102,13 +119,36 @@ def spaced(total: int, number: int) -> list[int]:
     return [row * total // number for row in range(number)]
 
 
+def stretches(total: int, number: int) -> list[tuple[int, int]]:
+    """As many rows, in sixteen stretches: from, and up to."""
+    pieces = min(_STRETCHES, number)
+    ends = [number * piece // pieces for piece in range(pieces + 1)]
+    skipped = spaced(total - number, pieces)
+    return [(start + gap, stop + gap) for start, stop, gap in zip(ends, ends[1:], skipped, strict=False)]
+
+
+def starting(folder: Path, device: torch.device, seconds_made_once: float) -> Stage:
+    """What comes before the work: this process' own age, without what a job will find made. Nothing on systems that do not
+    tell."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        age = seconds_made_once
+    return Stage("start", [Term(1, "start", age - seconds_made_once)], [], folder, *peak_memory(device))
+
+
 def peak_memory(device: torch.device) -> tuple[Memory, Memory | None]:
     """Of this process so far, and of its device."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    memory = Memory(peak, _field("/proc/meminfo", "MemAvailable") + _field("/proc/self/status", "VmRSS"))
+    memory = Memory(peak, free_memory() + _field("/proc/self/status", "VmRSS"))
     if device.type != "cuda":
         return memory, None
     return memory, Memory(torch.cuda.max_memory_allocated(device), torch.cuda.mem_get_info(device)[1])
+
+
+def free_memory() -> float:
+    return _field("/proc/meminfo", "MemAvailable")
 
 
 @contextmanager
@@ -117,6 +157,11 @@ def explaining_device_memory(remedy: str) -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError as error:
         raise UserError(f"the job does not fit into the device's memory. {remedy}. It says: {error}") from error
+
+
+def took(seconds: Mapping[str, float]) -> str:
+    """What the stages of a job took, by name, to be held against its plan."""
+    return ", ".join(f"{stage} took {shown_seconds(its)}" for stage, its in seconds.items())
 
 
 def shown_seconds(seconds: float) -> str:

@@ -23,6 +23,7 @@ from xdr.training.plan import (
     explaining_device_memory,
     peak_memory,
     refuse_what_cannot_fit,
+    starting,
 )
 from xdr.training.run import Run, checkpoint_to_resume, quieten, training_trainer
 
@@ -98,8 +99,9 @@ def plan_training(
         memory,
         device_memory,
     )
-    console.print(as_table([stage]))
-    refuse_what_cannot_fit([stage], "output_dir")
+    stages = [*watch.start, stage]
+    console.print(as_table(stages))
+    refuse_what_cannot_fit(stages, "output_dir")
 
 
 class Enough(Exception):  # noqa: N818  nothing is wrong
@@ -112,11 +114,15 @@ class Stopwatch(pl.Callback):
     def __init__(self, output_dir: Path) -> None:
         self._output_dir = output_dir
         self._ends: list[float] = []
+        self.start: list[Stage] = []
         self._validation_start = 0.0
         self._batches_seen = 0
         self.step_seconds = self.validation_seconds = self.save_seconds = 0.0
         self.checkpoint_bytes = self.weight_bytes = 0
         self.device: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.start = [starting(self._output_dir, pl_module.device, 0.0)]
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if trainer.fit_loop._should_accumulate():

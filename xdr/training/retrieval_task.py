@@ -1,7 +1,7 @@
 """Search, score and test over embeddings that are there: what the evaluation's callback calls, step by step."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -80,13 +80,17 @@ class RetrievalTask:
     """Systems of earlier evaluations."""
     remarks: tuple[str, ...] = ()
 
+    @property
+    def layout(self) -> Layout:
+        return layout_of(self.ledger)
+
     @cached_property
     def embeddings(self) -> EmbeddingStore:
         return EmbeddingStore.open(self.ledger.folder)
 
     def search(self, encoders: Encoders, device: str, rank: int, world: int) -> dict[str, Rankings]:
         """In this process's shards."""
-        shards = list(range(rank, self.embeddings.num_shards, world))
+        shards = own_shards(self.embeddings.num_shards, rank, world)
         if self.index is not None and world > 1:
             raise UserError("search.index=faiss is built in one process; set trainer.devices=1, or search.index=exact")
         queries_QD = encoders.encode_queries([query.text for query in self.gold.queries])
@@ -124,6 +128,11 @@ class RetrievalTask:
         return {system: merge_rankings([part[system] for part in parts], self.depth, ids) for system in parts[0]}
 
     def answer(self, rankings: dict[str, Rankings]) -> Answer:
+        found = self.scored(rankings)
+        return replace(found, warnings=[*self.remarks, *self.warnings(), *found.warnings])
+
+    def scored(self, rankings: dict[str, Rankings]) -> Answer:
+        """Without what there is to say about the vectors."""
         rows = {system: found.rows_QK for system, found in rankings.items()}
         systems, warnings = score(self.gold, rows, self.metrics, lambda row: self.store[row].text)
         systems |= self.others
@@ -140,7 +149,7 @@ class RetrievalTask:
                     generator=generator,
                 )
         warnings += too_few_samples(comparisons, self.testing.num_samples)
-        return Answer(systems, rankings, comparisons, [*self.remarks, *self.warnings(), *warnings])
+        return Answer(systems, rankings, comparisons, warnings)
 
     def warnings(self) -> list[str]:
         if self.fusing is None:
@@ -152,7 +161,7 @@ class RetrievalTask:
     def _selection(self) -> Selection:
         """Of the sums that are kept, those of the languages and numbers that are wanted."""
         assert self.fusing is not None
-        layout = layout_of(self.ledger)
+        layout = self.layout
         languages = None if layout.keep == "total" else self.fusing.languages
         return layout.select(languages, (self.fusing.number or None) if layout.keep == "count" else None)
 
@@ -160,6 +169,11 @@ class RetrievalTask:
         query_ids = [query.query_id for query in self.gold.queries]
         for system, found in rankings.items():
             write_run(folder / f"{system}.trec", query_ids, found, self.embeddings.ids, system)
+
+
+def own_shards(num_shards: int, rank: int, world: int) -> range:
+    """Those that one of several processes searches."""
+    return range(rank, num_shards, world)
 
 
 def _fused_queries(encoders: Encoders, fusing: Fusing, queries_QD: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -76,7 +76,7 @@ class ShardModule(pl.LightningModule):
 
 
 class _ProbeModule(pl.LightningModule):
-    def __init__(self, models: nn.Module, probe: Callable[[torch.device, int], None]) -> None:
+    def __init__(self, models: nn.Module, probe: "ProbeStages") -> None:
         super().__init__()
         self.models, self._probe = models, probe
 
@@ -86,13 +86,16 @@ class _ProbeModule(pl.LightningModule):
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         self.models.eval()
-        self._probe(self.device, self.trainer.world_size)
+        self._probe(self.device, self.trainer.global_rank, self.trainer.world_size)
+        self.trainer.strategy.barrier()  # one process may have more to look at
 
 
-def run_probe(
-    models: nn.Module, probe: Callable[[torch.device, int], None], trainer_settings: dict[str, Any], remedy: str
-) -> None:
-    """Calls `probe(device, number of processes)` once in each process, with the models where and as a job on shards has them.
-    `remedy` is against too little memory there."""
+ProbeStages = Callable[[torch.device, int, int], None]
+"""Of the device, this process' rank and the number of processes."""
+
+
+def run_probe(models: nn.Module, probe: ProbeStages, trainer_settings: dict[str, Any], remedy: str) -> None:
+    """Calls `probe` once in each process, with the models where and as a job on shards has them. `remedy` is against too little
+    memory there."""
     with explaining_device_memory(remedy):
         make_trainer(trainer_settings).test(_ProbeModule(models, probe), verbose=False)

@@ -55,3 +55,8 @@ class Shards:
     def num_missing(self) -> int:
         """Sources."""
         return sum(stop - start for start, stop in map(self.rows, self.ledger.missing()))
+
+    def most_of_one(self, processes: int) -> int:
+        """Missing sources that the busiest of so many processes makes, each taking a shard after the other."""
+        sizes = sorted((stop - start for start, stop in map(self.rows, self.ledger.missing())), reverse=True)
+        return sum(sizes[::processes])
