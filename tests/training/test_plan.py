@@ -116,13 +116,15 @@ def test_a_search_of_more_rows_follows_from_the_course_of_a_smaller_one() -> Non
     rows = tuple(range(1000, 33000, 1000))
     took = tuple(0.001 * number + math.log(number) for number in rows)
     course = Course(rows, took, took[-1] + 5)  # five seconds to rank what is left
-    assert course.each_row == pytest.approx(0.001)
-    assert course.expected(32000) == course.total
-    assert course.expected(1_000_000) == pytest.approx(1000 + math.log(1_000_000) + 5)
+    assert course.expected(32000, 0.001) == course.total
+    assert course.expected(1_000_000, 0.001) == pytest.approx(1000 + math.log(1_000_000) + 5)
+    assert course.expected(1_000_000, 0.002) == course.total + 0.002 * 968_000, "candidates never take less than nothing"
 
 
-def test_a_search_of_one_block_is_scaled_by_its_rows() -> None:
-    assert Course((500,), (2.0,), 2.5).expected(1000) == 5.0
+def test_a_row_takes_what_it_took_in_the_second_half() -> None:
+    assert Course((1000, 2000, 3000, 4000), (9.0, 10.0, 10.5, 11.0), 20.0).late_rate == pytest.approx(0.0005)
+    assert Course((500,), (2.0,), 2.5).late_rate == 0.005
+    assert Course((500,), (2.0,), 2.5).expected(1000, 0.005) == 5.0
 
 
 def test_made_up_rankings_hold_a_passage_once_and_what_is_wanted_two_times_of_three() -> None:

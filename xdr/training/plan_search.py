@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 
 from xdr.augmentation.encoding import Encoders
 from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
@@ -39,25 +38,24 @@ class Course:
     total: float
 
     @property
-    def each_row(self) -> float:
-        """In the long run."""
-        return self._rates()[0]
+    def late_rate(self) -> float:
+        """Seconds a row, in the second half."""
+        half = len(self.rows_B) // 2
+        if half == 0:
+            return self.total / self.rows_B[-1]
+        return (self.seconds_B[-1] - self.seconds_B[half - 1]) / (self.rows_B[-1] - self.rows_B[half - 1])
 
-    def expected(self, num_rows: int) -> float:
-        """Of so many rows; no fewer than were searched."""
-        each, logarithm = self._rates()
-        return self.total + each * (num_rows - self.rows_B[-1]) + logarithm * math.log(num_rows / self.rows_B[-1])
-
-    def _rates(self) -> tuple[float, float]:
-        """What a row takes, and what a row takes that could be among the best: their number grows with the logarithm."""
+    def expected(self, num_rows: int, each_row: float) -> float:
+        """Of so many rows, no fewer than were searched, each taking so much. Those that could be among the best, whose number
+        grows with the logarithm, take besides what they took after the first quarter, in which thresholds are found."""
         rows_B, seconds_B = np.array(self.rows_B, np.float64), np.array(self.seconds_B)
-        late = rows_B >= rows_B[-1] / 8
-        if late.sum() < 3:
-            return self.total / self.rows_B[-1], 0.0
+        late = rows_B >= rows_B[-1] / 4
         rows_B, seconds_B = rows_B[late], seconds_B[late]
-        since_B2 = np.stack([rows_B - rows_B[0], np.log(rows_B / rows_B[0])], axis=1)
-        (each, logarithm), _ = nnls(since_B2, seconds_B - seconds_B[0])
-        return float(each), float(logarithm)
+        candidates_B = np.log(rows_B / rows_B[0])
+        rest_B = seconds_B - seconds_B[0] - each_row * (rows_B - rows_B[0])
+        rate = candidates_B @ rest_B / (candidates_B @ candidates_B) if len(rows_B) > 1 else 0.0
+        more = num_rows / self.rows_B[-1]
+        return self.total + each_row * (num_rows - self.rows_B[-1]) + max(0.0, float(rate)) * math.log(more)
 
 
 def plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device: torch.device, processes: int) -> Stage:
@@ -77,11 +75,11 @@ def plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device:
     terms = [Term(len(texts), "queries", each_query)]
     if task.fusing is not None and task.fuses_queries:
         terms.append(Term(len(texts), "queries' written passages", _each_written(task.fusing, encoders, kept)))
-    course, each_byte, merging = _probe(task, num_rankings, own, device, processes)
-    rest = course.expected(own) - course.each_row * own
+    course, each_row, each_byte, merging = _probe(task, num_rankings, own, device, processes)
+    rest = course.expected(own, each_row) - each_row * own
     terms += [
         Term(num_rows * kept.bytes_per_row / 1e6, "MB checked", 1e6 * each_byte),
-        Term(own, f"passages, for {num_rankings:,} queries,", course.each_row),
+        Term(own, f"passages, for {num_rankings:,} queries,", each_row),
         Term(num_rankings, "rankings", max(0.0, rest + merging) / num_rankings),
     ]
     return Stage("search", terms, [], task.ledger.folder, *peak_memory(device), processes)
@@ -100,17 +98,17 @@ def _each_written(fusing: Fusing, encoders: Encoders, layout: Layout) -> float:
 
 def _probe(
     task: RetrievalTask, num_rankings: int, num_rows: int, device: torch.device, processes: int
-) -> tuple[Course, float, float]:
-    """Of the largest search within the budget: its course, the seconds that checking takes a byte, and merging in all. Random
-    vectors cost what others cost."""
+) -> tuple[Course, float, float, float]:
+    """Of the largest search within the budget: its course, the seconds that a row takes which is among nobody's best (as in the
+    long run nearly all are), those that checking takes a byte, and merging in all. Random vectors cost what others cost."""
     random, layout = np.random.default_rng(0), _searched(task)
     queries_QD = random.standard_normal((num_rankings, layout.dimension), np.float32)
     from_disk = len(task.store) * task.layout.bytes_per_row > free_memory()
     found: dict[str, Rankings] = {}
     course, each_byte = Course((), (), 0.0), 0.0
 
-    def search_some(number: int) -> float:
-        nonlocal course, each_byte
+    def searched(number: int, depth: int) -> Course:
+        nonlocal each_byte
         with scratch_ledger(task.ledger, layout) as scratch:
             write_random(scratch, layout, number, random)
             probed = replace(task, ledger=scratch)
@@ -124,18 +122,25 @@ def _probe(
                 rows.append(so_far)
                 seconds.append(time.perf_counter() - start)
 
-            depth = min(task.depth, number)
             found.update(search(probed.embeddings, queries_QD, probed.families(), depth, device=device.type, progress=note))
-            course = Course(tuple(rows), tuple(seconds), time.perf_counter() - start)
+            return Course(tuple(rows), tuple(seconds), time.perf_counter() - start)
+
+    def search_some(number: int) -> float:
+        nonlocal course
+        course = searched(number, min(task.depth, number))
         return course.total
 
     first = max(_FIRST_ROWS, _ROWS_TO_DEPTH * task.depth)
     most = int(_MOST_BYTES // layout.bytes_per_row)
     timed_probe(search_some, min(first, most), min(num_rows, most))
-    if task.depth > course.rows_B[-1]:  # all are ranked, and each row takes the same
-        course = Course(course.rows_B[-1:], (course.total,), course.total)
     merging = seconds_of(lambda: _merge(found, processes)) if processes > 1 else 0.0
-    return course, each_byte, merging
+    num_searched = course.rows_B[-1]
+    if task.depth > num_searched:  # all are ranked, and each row takes the same
+        course = Course((num_searched,), (course.total,), course.total)
+        each_row = course.late_rate
+    else:
+        each_row = searched(num_searched, 1).late_rate
+    return course, each_row, each_byte, merging
 
 
 def _merge(found: Mapping[str, Rankings], processes: int) -> None:
