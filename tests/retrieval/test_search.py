@@ -1,5 +1,6 @@
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tests.retrieval.test_embeddings import store_of
 from xdr.augmentation.fusion import Fusion, baseline_family, fuse, fused_families
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.retrieval.exact_scores import exact_products
 from xdr.retrieval.families import Family
 from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, merge_rankings
@@ -173,6 +175,32 @@ def test_scores_do_not_depend_on_where_a_passage_stands(tmp_path: Path) -> None:
         assert len(set(rankings.scores_QK[0].tolist())) == 1
 
 
+def test_passages_that_differ_by_a_hair_are_told_apart_by_few_exact_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of encoders without training are: what is each one's own is beside what all have in common a ten-thousandth as
+    long. That is taken from them before they are screened."""
+    rng = np.random.default_rng(0)
+    passages_ND, others_ND = 0.02 * rng.standard_normal((2, 5000, 32))
+    passages_ND[:, 0], others_ND[:, 0] = 1000, 900
+    counts_N = rng.integers(1, 6, 5000)
+    store = store_of(tmp_path, passages_ND, None, (counts_N[:, None] * others_ND)[None], counts_N[None], num_shards=2)
+    queries_QD = rng.standard_normal((20, 32)).astype(np.float32)
+    scored: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        scored.append(len(arguments[4]))
+        return exact_products(*arguments)
+
+    monkeypatch.setattr("xdr.retrieval.exact_scores.exact_products", counted)
+    systems = [baseline_family(), *fused_families("mean", [0.1, 0.3], store.layout.select())]
+    systems += fused_families("unit_mean", [0.2], store.layout.select())
+    for system, rankings in search(store, queries_QD, systems, 10).items():
+        scores_QN = scored_by_hand(store, queries_QD, system)
+        np.testing.assert_array_equal(rankings.rows_QK, ranked_by_hand(store, scores_QN, 10))
+    assert sum(scored) < 20 * 10 * len(systems) * 4, "of 300,000 pairs"
+
+
 def test_ten_thousand_equal_passages_are_ranked_by_id_and_do_not_pile_up(tmp_path: Path) -> None:
     store = store_of(tmp_path, np.ones((10_000, 2)), [f"{(row * 7919) % 10_000:04d}" for row in range(10_000)])
     (rankings,) = search(store, np.ones((2, 2)), [baseline_family()], 5).values()
@@ -187,12 +215,12 @@ def test_a_query_of_zeros_ranks_by_id(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_collection_merge_into_the_whole_bit_for_bit(tmp_path: Path) -> None:
-    """One part holds fewer rows than k."""
+    """One part holds fewer rows than k, and one none."""
     store = collection(tmp_path, 90, 4, num_shards=8)
     queries_QD = np.random.default_rng(2).integers(-3, 4, (9, 4)).astype(np.float32)
     whole = search(store, queries_QD, families(store), 40)
-    parts = [search(store, queries_QD, families(store), 40, shards=shards) for shards in ([0], [1, 2, 3], [4, 5, 6, 7])]
-    assert parts[0]["baseline"].rows_QK.shape == (9, 12)
+    parts = [search(store, queries_QD, families(store), 40, shards=shards) for shards in ([0], [1, 2, 3], [], [4, 5, 6, 7])]
+    assert parts[0]["baseline"].rows_QK.shape == (9, 12) and parts[2]["baseline"].rows_QK.shape == (9, 0)
     for system in whole:
         assert_equal(merge_rankings([part[system] for part in parts], 40, store.ids), whole[system])
 

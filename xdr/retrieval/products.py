@@ -26,7 +26,7 @@ def multiplication(units_TD: Tensor) -> Callable[[Tensor], Tensor]:
             return products_NT
 
         apart = float((prepacked(units_TD) - plain(units_TD)).abs().max())
-        right = apart <= 2 * error_bound(torch.float32, units_TD.shape[1], 1.0)
+        right = apart <= 2 * error_bound(torch.float32, units_TD.shape[1], 1.0, 1.0)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return plain
     return prepacked if right else plain
@@ -43,10 +43,10 @@ def full_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def error_bound(precision: torch.dtype, dimension: int, longest: float) -> float:
-    """A bound on how far a product with a query of length 1 is from the true one: of each factor's rounding, and of a sum of
-    `dimension` float32 terms in any order, truncated."""
-    summing = (dimension + 16) * 2.0**-23 * longest
+def error_bound(precision: torch.dtype, dimension: int, longest: float, whole: float) -> float:
+    """A bound on how far a product with a query of length 1 is from the true one: of each factor's rounding, of a sum of
+    `dimension` float32 terms in any order, truncated, and of the steps that made the vectors from parts as long as `whole`."""
+    summing = 2.0**-23 * ((dimension + 16) * longest + 16 * whole)
     if precision == torch.float32:
         return summing
     return summing + 2.0**-10 * longest + math.sqrt(dimension) * 2.0**-24 * (1 + longest)

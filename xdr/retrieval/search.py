@@ -22,7 +22,7 @@ from xdr.retrieval.embeddings import Block, EmbeddingStore
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import full_precision
 from xdr.retrieval.rankings import Rankings
-from xdr.retrieval.screening import CAPACITY, Contest, Offer, make_offer
+from xdr.retrieval.screening import CAPACITY, Contest, Offer, centres_of, make_offer
 
 _MOST_CANDIDATES = 1 << 27  # 20 bytes each
 
@@ -53,13 +53,17 @@ def search(
     tile_queries = tile_queries or min(512, -(-len(queries_QD) // _num_threads(on)))
     tiles = [slice(start, start + tile_queries) for start in range(0, len(queries_QD), tile_queries)]
     precision = screening or (torch.float16 if on.type == "cuda" else torch.float32)
-    turns = _turns(tiles, tile_queries * depth * CAPACITY * len(families))
     shape = len(queries_QD), depth
     found = {s: Rankings(np.empty(shape, np.float32), np.empty(shape, np.int64)) for family in families for s in family.systems}
+    if depth == 0:  # no shard is left for this process
+        return found
+    turns = _turns(tiles, tile_queries * depth * CAPACITY * len(families))
+    first = BlockVectors(next(store.blocks(block_rows, shards)), on, torch.float32)
+    centres = [centres_of(family, first) for family in families]
 
     def offers_of(block: Block) -> list[Offer]:
         vectors = BlockVectors(block, on, torch.float32)
-        return [make_offer(family, vectors, block.first_row) for family in families]
+        return [make_offer(family, vectors, block.first_row, its) for family, its in zip(families, centres, strict=True)]
 
     with full_precision(), _threads(on) as threads:
         for turn, its_tiles in enumerate(turns):
