@@ -69,7 +69,6 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     wanted = entry.plain(_augmentation(settings).generation)
     if settings.checkpoint is None:
         raise UserError("stage=generate needs a generator: checkpoint=FOLDER, a checkpoint of train.py, or a hub name")
-    from transformers.utils import logging as transformers_logging
 
     from callbacks.wandb_logger import log_row
     from xdr.augmentation.generation import Order
@@ -81,9 +80,10 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     from xdr.storage.files import write_json
     from xdr.text.languages import language_codes
     from xdr.training.generate import GenerationJob, Request, generate_collection, plan_generation
+    from xdr.training.run import quieten
     from xdr.training.sources import Sources, queries_as_sources
 
-    transformers_logging.disable_progress_bar()
+    quieten()
     order = Order(
         languages=language_codes(wanted["languages"]),
         **{key: wanted[key] for key in ("number", "input_length", "regenerate", "tokens_per_batch", "seed")},
@@ -149,7 +149,6 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
             f"stage={settings.stage.name} needs an encoder: checkpoint=FOLDER, a checkpoint of train.py, or a hub name"
         )
     wanted, search = entry.plain(settings.evaluation), entry.plain(settings.search)
-    from transformers.utils import logging as transformers_logging
 
     from callbacks.report_evaluation import ReportEvaluation
     from callbacks.retrieval_evaluation import RetrievalEvaluation
@@ -160,8 +159,9 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from xdr.training.plan import took
     from xdr.training.plan_evaluation import plan_evaluation
     from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
+    from xdr.training.run import quieten
 
-    transformers_logging.disable_progress_bar()
+    quieten()
     metrics, headline = parse_metrics(wanted["metrics"]), require_headline(wanted["headline"])
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
     start = time.perf_counter()

@@ -71,7 +71,9 @@ def fit_retriever(
     from xdr.models.tokenization import Reading
     from xdr.training.bi_encoder_module import Objective, Optimizer
     from xdr.training.fit import fit_bi_encoder
+    from xdr.training.run import quieten
 
+    quieten()
     reading = Reading(**entry.plain(settings.model.reading))
     bi_encoder, reader = entry.build(
         settings.model, "objective", "optimizer", "reading", reading=reading, **_new_model(settings)
@@ -98,13 +100,14 @@ def fit_generator(
     from xdr.training.fit import fit_generator
     from xdr.training.generator_module import WritingOptimizer
     from xdr.training.generator_validation import dev_texts, sample_check, written_languages
+    from xdr.training.run import quieten
 
     model, validation = entry.plain(settings.model), entry.plain(settings.callbacks.validation)
     task = Task(model["direction"], model["language_at"], **model["reading"])
     task = written_languages(task, data.examples)
     texts = texts_by_language(data.examples)
     new = {**_new_model(settings), "texts": chain(*texts.values())} if _new_model(settings) else {}
-    _quieten()
+    quieten()
     generator, reader = entry.build(settings.model, "direction", "language_at", "reading", "optimizer", task=task, **new)
     identifier = train_identifier(texts)
     dev_set = dev_texts(reader, dev, validation.pop("largest_dev"))
@@ -173,12 +176,6 @@ def _batches(settings: "DictConfig") -> "BatchSettings":
     batches = entry.plain(settings.data.batches)
     batches.pop("language_weights")
     return BatchSettings(**batches)
-
-
-def _quieten() -> None:
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
 
 
 def _new_model(settings: "DictConfig") -> dict[str, object]:

@@ -14,7 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from conf import schema, sweep
 from conf.job import run_job
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, compose_unchecked, explain, refuse_unknown
-from xdr.errors import Unfinished, UserError
+from xdr.errors import Unfinished, UserError, print_in_any_terminal
 
 TARGETS = ("xdr.",)
 """What a `_target_` in the settings may name."""
@@ -24,6 +24,7 @@ _INFORMATION = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "
 
 def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes `conf/<name>.yaml` with the command line, checks it, and calls `task` with it, once for each job."""
+    print_in_any_terminal()
     schema.register()
     planned = None
     try:

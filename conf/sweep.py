@@ -82,7 +82,14 @@ def _parsed(overrides: list[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException as error:
-        raise UserError(f"'{error.override}' cannot be read: {str(error).splitlines()[0]}") from None
+        raise UserError(f"'{error.override}' cannot be read: {_how_to_write(str(error.override), error)}") from None
+
+
+def _how_to_write(override: str, error: Exception) -> str:
+    key, _, value = override.partition("=")
+    if value and not set(value).intersection("'\"[]{}(),"):
+        return f"a value of other than plain letters, digits and -_./ stands in quotation marks: \"{key}='{value}'\""
+    return str(error).splitlines()[0]
 
 
 def _grid(overrides: list[Override]) -> Iterator[list[str]]:

@@ -58,6 +58,7 @@ def collection(folder: Path) -> Path:
     [
         (["experiment=sampel"], "there is no experiment 'sampel'; did you mean 'sample'?"),
         (["data=colection"], "there is no data 'colection'; did you mean 'collection'?"),
+        (["output_dir=ö"], """stands in quotation marks: "output_dir='ö'\""""),
         (["output_dri=x"], "there is no setting 'output_dri'; did you mean 'output_dir'?"),
         (["data=collection", "data.pth=x"], "there is no setting 'data.pth'; did you mean 'data.path'?"),
         (["+colour=red"], "there is no setting 'colour'"),
@@ -192,6 +193,16 @@ def test_the_sample_s_collection_is_converted_and_opened_again(tmp_path: Path) -
         assert result.returncode == 0, result.stderr
         assert "144 passages" in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+
+
+def test_a_terminal_that_has_ascii_alone_ends_no_job(tmp_path: Path) -> None:
+    folder = collection(tmp_path)
+    (folder / "queries.jsonl").write_text('{"query_id": "q", "query": "?", "lang": "te"}\n')
+    arguments = ["stage=prepare", "data=collection", f"data.path={folder}", "data.strict=false", "output_dir='ö'"]
+    result = run("evaluate.py", *arguments, folder=tmp_path, PYTHONIOENCODING="ascii")
+    assert result.returncode == 0, result.stderr
+    assert "these figures are in" in result.stdout and "?/collection.json" in result.stdout
+    assert python("-m", "xdr.doctor", folder=ROOT, PYTHONIOENCODING="ascii").stdout.count("?") > 5, "for each tick"
 
 
 def test_every_experiment_composes_and_binds() -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from xdr.errors import UserError
+from xdr.errors import UserError, print_in_any_terminal
 from xdr.retrieval.faiss_import import PACKAGES, has_gpu, load_faiss
 
 NEEDED = (
@@ -210,4 +210,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    print_in_any_terminal()
     sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,9 @@
 """The mistakes a user can mend. Each says the rule, what came instead, and the remedy."""
 
 import difflib
+import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 from pathlib import Path
 
 
@@ -51,3 +53,10 @@ def shown(value: object, limit: int = 60) -> str:
     """What came, short enough for an error sentence."""
     text = "null" if value is None else repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def print_in_any_terminal() -> None:
+    """Where it has no Bengali letters, question marks stand for them, and the job goes on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")

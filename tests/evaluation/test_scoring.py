@@ -37,6 +37,11 @@ def test_rankings_with_fewer_tokens_than_the_budget_are_counted() -> None:
     assert not any("search.depth" in warning for warning in warnings)
 
 
+def test_where_all_passages_are_ranked_no_deeper_search_is_asked_for() -> None:
+    _, warnings = score(GOLD, {"baseline": np.array([[0, 2, 1]] * 3)}, parse_metrics(["R@5kt"]), TEXTS.__getitem__)
+    assert not [warning for warning in warnings if "fewer than" in warning]
+
+
 def test_metrics_that_nothing_can_be_said_of_are_left_out_in_a_sentence() -> None:
     metrics = parse_metrics(["R@2kt", "recall@10"])
     kept, warnings = usable(metrics, Gold(QUERIES[1:2], [{1: 1}], ENGLISH), 3)

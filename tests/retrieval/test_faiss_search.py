@@ -66,7 +66,7 @@ def test_a_damaged_index_is_refused(store: EmbeddingStore, tmp_path: Path) -> No
 
 def test_settings_that_cannot_be_are_refused(store: EmbeddingStore) -> None:
     for index, k, device, says in [
-        (Ivf(8, 9), 5, "cpu", "1 <= probes <= lists"),
+        (Ivf(8, 9), 5, "cpu", "1 <= search.probes <= search.lists"),
         (Ivf(2000, 1), 5, "cpu", "widen the search of Ivf"),
         (Hnsw(8, 16, 16), 5, "cuda", "use device=cpu"),
         (Flat(), 2001, "cpu", "at most the collection's 2,000"),

@@ -253,10 +253,16 @@ def test_earlier_evaluations_are_compared_with(whole: Path, trained: Path, tmp_p
     assert same and all(p == 1 for each in same for p in each["p"].values()), "identical systems"
 
 
+def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_path: Path) -> None:
+    output = evaluate(tmp_path / "run", f"checkpoint={trained}", "search.depth=145")
+    assert "search.depth is 145, and there are 144 passages: all are ranked" in output
+    assert len(runs(tmp_path / "run")["baseline.trec"].splitlines()) == 1152 * 144
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["search.depth=145"], "145"),
+        (["search=faiss_ivf"], "lists <= 144 passages, and 32 and 1024 came"),
         (["evaluation.metrics=[recal@10]"], "recall@10"),
         (["evaluation.split=tset"], "tset"),
         (["evaluation.headline=rank_spread"], "take one that is a share"),

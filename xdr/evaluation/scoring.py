@@ -102,7 +102,8 @@ def score(
     budgets = [metric.cutoff for metric in metrics if metric.measure == ANSWER_RECALL and metric.cutoff is not None]
     lists = {system: ranked.tolist() for system, ranked in rankings.items()} if budgets else {}
     answers = answer_recall(queries, lists, text_of, budgets) if budgets else {}
-    if short := max((found.num_short for found in answers.values()), default=0):
+    complete = all(ranked.shape[1] == len(judged_by.passages.of_row_P) for ranked in rankings.values())
+    if not complete and (short := max((found.num_short for found in answers.values()), default=0)):
         warnings.append(
             f"{short:,} of {len(queries):,} rankings hold fewer than {max(budgets):,} tokens: with a larger search.depth "
             f"R@{max(budgets) // 1000}kt could only be higher"

@@ -1,5 +1,6 @@
 """The one place that imports faiss: torch first, and a broken installation is explained."""
 
+import logging
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ def load_faiss() -> Any:
         )
     import torch  # noqa: F401  CUDA libraries of two versions load only in this order
 
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells of each build that it looks for
     try:
         import faiss
     except ImportError as error:

@@ -57,6 +57,12 @@ class Hnsw:
 Index: TypeAlias = Flat | Ivf | Hnsw
 
 
+def refuse_unless_buildable(index: Index, num_passages: int) -> None:
+    if isinstance(index, Ivf) and not 1 <= index.probes <= index.lists <= num_passages:
+        came = f"{index.probes} and {index.lists} came"
+        raise UserError(f"IVF has 1 <= search.probes <= search.lists <= {num_passages:,} passages, and {came}")
+
+
 def faiss_search(
     store: EmbeddingStore,
     queries_QD: NDArray[np.floating],
@@ -77,8 +83,7 @@ def faiss_search(
             f"faiss searches on {device} with a flat index that is not kept in a folder, with faiss-gpu and a GPU in sight; "
             "use device=cpu, or the exact search, which needs no index"
         )
-    if isinstance(index, Ivf) and not 1 <= index.probes <= index.lists <= len(store):
-        raise UserError(f"IVF has 1 <= probes <= lists <= {len(store):,} passages, and {index.probes} and {index.lists} came")
+    refuse_unless_buildable(index, len(store))
     faiss.cvar.distance_compute_blas_threshold = 1  # else up to seven times slower below some 200 queries
     found: dict[str, Rankings] = {}
     for system in [_alone(family, i) for family in families for i in range(len(family.systems))]:

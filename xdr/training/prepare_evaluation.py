@@ -19,7 +19,7 @@ from xdr.evaluation.outcome import read_metrics
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import gold, usable
 from xdr.evaluation.significance import Testing, require_same_queries
-from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf
+from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf, refuse_unless_buildable
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 from xdr.training.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
@@ -89,8 +89,12 @@ def retrieval_task(
             )
     judgements = check_judgements(benchmark, split, store, problems)
     judged_by = gold(queries, judgements, store.rows, PassageLanguages(*store.languages()))
-    depth = depth or len(store)
+    if index is not None:
+        refuse_unless_buildable(index, len(store))
+    asked, depth = depth, min(depth or len(store), len(store))
     kept, warnings = usable(metrics, judged_by, depth)
+    if asked > depth:
+        warnings.append(f"search.depth is {asked:,}, and there are {depth:,} passages: all are ranked")
     return RetrievalTask(
         ledger,
         store,

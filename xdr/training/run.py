@@ -9,7 +9,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
 from rich.console import Console
+from transformers.utils.logging import disable_progress_bar
 
 from xdr.errors import UserError, shown
 from xdr.training.checkpoints import CheckpointFolder, WholeCheckpoints
@@ -98,7 +100,11 @@ def _differences(was: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any
 
 
 def quieten() -> None:
-    """Tips and warnings that the user can do nothing about."""
+    """Tips and warnings that the user can do nothing about, and bars of milliseconds; a download keeps its own."""
+    downloads_show = not are_progress_bars_disabled()
+    disable_progress_bar()
+    if downloads_show:
+        enable_progress_bars()
     for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
     for pattern in (
@@ -106,6 +112,7 @@ def quieten() -> None:
         ".*`isinstance.treespec, LeafSpec.*",
         ".*TreeSpec.*",
         ".*sync_dist.*",
+        ".*smaller than the logging interval.*",
         "Experiment logs directory.*",
         "predict returned None.*",
     ):
