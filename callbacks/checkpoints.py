@@ -1,11 +1,13 @@
 """When checkpoints are written: every so many steps, at the end, and when a signal asks the run to end before."""
 
 import signal
+from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
 
 from xdr.training.checkpoints import CheckpointFolder
+from xdr.training.signals import ASKING
 
 
 class KeepCheckpoints(pl.Callback):
@@ -19,7 +21,7 @@ class KeepCheckpoints(pl.Callback):
         self._best = float("-inf")
         self._last_step = -1
         self._asked_to_end = self._due = False
-        self._handler_before: Any = signal.SIG_DFL
+        self._handlers_before: dict[signal.Signals, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self._best}
@@ -28,13 +30,16 @@ class KeepCheckpoints(pl.Callback):
         self._best = state_dict["best"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """In place of Lightning's handler, which ends the run without a checkpoint."""
-        self._handler_before = signal.signal(signal.SIGTERM, self._ask_to_end)
+        """In place of Lightning's handlers, which end the run without a checkpoint."""
+        self._handlers_before = {number: signal.signal(number, self._ask_to_end) for number in ASKING}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        signal.signal(signal.SIGTERM, self._handler_before)
+        for number, handler in self._handlers_before.items():
+            signal.signal(number, handler)
 
-    def _ask_to_end(self, *_: Any) -> None:
+    def _ask_to_end(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._asked_to_end:
+            raise KeyboardInterrupt  # who asks twice does not wait for a checkpoint
         self._asked_to_end = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:

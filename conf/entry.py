@@ -1,6 +1,8 @@
 """How train.py and evaluate.py start: settings are composed and checked in a fraction of a second, and a mistake is one
 sentence with its remedy."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from conf import schema, sweep
-from conf.job import run_job
+from conf.job import INTERRUPTED, run_job
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, compose_unchecked, explain, refuse_unknown
 from xdr.errors import Unfinished, UserError, print_in_any_terminal
 
@@ -34,6 +36,9 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
         _exit(error)
     try:
         hydra.main(version_base="1.3", config_path=str(FOLDER), config_name=name)(partial(_job, task))()
+    except KeyboardInterrupt:
+        print("\nstopped; what is done stays, and the same command goes on", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
     finally:
         status = sweep.report(planned) if planned else 0
     if status:
@@ -118,7 +123,9 @@ def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
     try:
         return run_job(task, settings)
     except Unfinished:
-        return None
+        if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+            return None  # Lightning kills the first process of all when another's status is not 0
+        raise SystemExit(INTERRUPTED) from None
     except UserError as error:
         _exit(error)
 

@@ -287,6 +287,35 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert problem in output, output
 
 
+@pytest.mark.parametrize(("asking", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)])
+def test_an_evaluation_that_is_asked_to_end_does_at_once(
+    trained: Path, tmp_path: Path, asking: signal.Signals, processes: int
+) -> None:
+    """In the midst of its shards."""
+    folder = tmp_path / "run"
+    slowly = ["search.shard_size=1", f"trainer.devices={processes}"]
+    process = start(folder, f"checkpoint={trained}", *slowly, quick=QUICK_EVALUATION, script="evaluate.py")
+    while not shards_in(folder) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(asking)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + asking, output
+    assert output.count("stopped; what is done stays, and the same command goes on") == 1
+    assert not (folder / "metrics.json").exists()
+    deadline = time.time() + 20
+    while is_there(process.pid) and time.time() < deadline:
+        time.sleep(0.1)
+    assert not is_there(process.pid), "the second process"
+
+
+def is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_vectors_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
     trained_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

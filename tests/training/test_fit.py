@@ -44,15 +44,18 @@ def test_a_finished_run_started_again_has_nothing_to_do(uninterrupted: Path) -> 
     assert all(torch.equal(value, before[name]) for name, value in weights(uninterrupted).items())
 
 
-def test_sigterm_saves_first_and_the_same_command_goes_on(uninterrupted: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGINT])
+def test_who_is_asked_to_end_saves_first_and_the_same_command_goes_on(
+    uninterrupted: Path, tmp_path: Path, asking: signal.Signals
+) -> None:
     folder = tmp_path / "run"
     process = start(folder, "callbacks.checkpoints.every_num_steps=7")
     while not list((folder / "checkpoints").glob("step-*.ckpt")) and process.poll() is None:
         time.sleep(0.02)
     time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(asking)
     output, _ = process.communicate(timeout=60)
-    assert "stopped at step" in output, output
+    assert process.returncode == 128 + signal.SIGTERM and "stopped at step" in output, output
     step = int(output.split("stopped at step ")[1].split(";")[0])
     assert (folder / "checkpoints" / f"step-{step:08d}.ckpt").exists()
     run(folder, "callbacks.checkpoints.every_num_steps=7")

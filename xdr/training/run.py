@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from xdr.errors import UserError, shown
 from xdr.training.checkpoints import CheckpointFolder, WholeCheckpoints
+from xdr.training.signals import EndAtOnce
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def training_trainer(run: Run, **changes: Any) -> pl.Trainer:
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         logger=run.logger,
-        callbacks=list(run.callbacks),
+        callbacks=[EndAtOnce(), *run.callbacks],
         plugins=[WholeCheckpoints()],
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -105,8 +106,12 @@ def quieten() -> None:
     disable_progress_bar()
     if downloads_show:
         enable_progress_bars()
-    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
-        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    for name in (
+        "pytorch.utilities.rank_zero",
+        "pytorch.trainer.connectors.checkpoint_connector",
+        "fabric.utilities.distributed",
+    ):
+        logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
     for pattern in (
         ".*does not have many workers.*",
         ".*`isinstance.treespec, LeafSpec.*",

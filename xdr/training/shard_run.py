@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 
 from xdr.errors import UserError
 from xdr.training.run import quieten
+from xdr.training.signals import EndAtOnce
 from xdr.training.sources import Shards
 
 _LOOKS_APART = 2.0
@@ -22,7 +23,7 @@ def make_trainer(settings: Mapping[str, Any], callbacks: Sequence[pl.Callback] =
     return pl.Trainer(
         **{key: value for key, value in settings.items() if key != "enable_progress_bar"},
         logger=logger,
-        callbacks=list(callbacks),
+        callbacks=[EndAtOnce(), *callbacks],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
