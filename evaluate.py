@@ -164,12 +164,12 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     quieten()
     metrics, headline = parse_metrics(wanted["metrics"]), require_headline(wanted["headline"])
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
+    asked = Asked(**{field.name: wanted[field.name] for field in fields(Asked)})
+    queries, passages, reader = open_encoder(settings.checkpoint, asked)  # before a collection is converted, which takes long
     start = time.perf_counter()
     store = _collection(settings, benchmark, console)
     fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
     made_once = time.perf_counter() - start
-    asked = Asked(**{field.name: wanted[field.name] for field in fields(Asked)})
-    queries, passages, reader = open_encoder(settings.checkpoint, asked)
     on_passages = fusing is not None and fusing.side == "passages"
     job = EncodingJob(
         queries,

@@ -55,6 +55,11 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def first_line(error: Exception) -> str:
+    """Of what a library says, which may go on for pages."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def print_in_any_terminal() -> None:
     """Where it has no Bengali letters, question marks stand for them, and the job goes on."""
     for stream in (sys.stdout, sys.stderr):

@@ -65,8 +65,9 @@ def test_the_fingerprint_is_of_the_content_alone(tmp_path: Path) -> None:
 
 
 def test_an_id_that_comes_twice_leaves_no_store(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the id 'id-3' is that of passages 4 and 6,001"):
-        convert_passages([*passages(6000), passages(4)[3]], tmp_path / "store", {})
+    files = {"sources": {"a.tsv": {"bytes": 7}, "b.tsv": {"bytes": 8}}}
+    with pytest.raises(DataError, match="^a.tsv, b.tsv, field 'docid': the id 'id-3' is that of passages 4 and 6,001"):
+        convert_passages([*passages(6000), passages(4)[3]], tmp_path / "store", files)
     with pytest.raises(DataError, match="at least one passage"):
         convert_passages([], tmp_path / "store", {})
     assert not [file for file in tmp_path.iterdir() if not file.name.endswith(".lock")]

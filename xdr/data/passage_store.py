@@ -135,6 +135,11 @@ def convert_passages(
     return store
 
 
+def _sources(made_from: Mapping[str, Json]) -> str:
+    sources = made_from.get("sources", made_from)
+    return ", ".join(sources) if isinstance(sources, dict) else shown(sources, 200)
+
+
 def _write(
     passages: Iterable[Passage],
     folder: Path,
@@ -173,7 +178,7 @@ def _write(
     if twin is not None:
         raise DataError(
             f"the id '{twin.passage_id}' is that of passages {twin.first_row + 1:,} and {twin.second_row + 1:,}",
-            file=shown(made_from.get("sources", made_from), 200),
+            file=_sources(made_from),
             field="docid",
             remedy="Ids are unique in a collection",
         )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from xdr.errors import UserError, did_you_mean
+from xdr.errors import UserError, did_you_mean, first_line
 from xdr.models.query_generator import GeneratorReader, QueryGenerator, Task, choose_language_pieces
 from xdr.storage.files import creating_folder
 from xdr.text.identification import LanguageIdentifier, load_identifier, save_identifier
@@ -41,7 +41,7 @@ def load_generator(path: str, task: Task, dtype: torch.dtype = torch.float32) ->
         model = AutoModelForSeq2SeqLM.from_pretrained(path, config=config, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"the generator in {path} cannot be loaded: {_first_line(error)}") from None
+        raise UserError(f"the generator in {path} cannot be loaded: {first_line(error)}") from None
     finally:
         logger.removeFilter(_says_that_the_head_is_untied)
     return QueryGenerator(model), _reader(tokenizer, task, known)
@@ -189,7 +189,7 @@ def _config(path: str) -> Any:
     try:
         config = copy.deepcopy(AutoConfig.from_pretrained(path))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no model folder and no hub name that can be reached: {_first_line(error)}") from None
+        raise UserError(f"{path} is no model folder and no hub name that can be reached: {first_line(error)}") from None
     if config.model_type not in FAMILY:
         raise UserError(f"{path} holds a {config.model_type} model; a generator is one of the T5 family: {', '.join(FAMILY)}")
     return config
@@ -202,7 +202,3 @@ def _known(folder: Path) -> dict[str, Any] | None:
     if "task" not in known:
         raise UserError(f"{folder} is a folder of xdr's, and no generator: {_XDR} names no task")
     return known
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

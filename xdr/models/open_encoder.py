@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
-from xdr.errors import UserError
+from xdr.errors import UserError, first_line
 from xdr.models.encoder_folder import is_encoder_folder, load_encoder
+from xdr.models.generator_folder import GENERATOR
 from xdr.models.packing import FIRST_POSITION
 from xdr.models.pooling import Pooling
 from xdr.models.static_encoder import StaticEncoder, read_static_vectors
@@ -73,7 +74,13 @@ def _open(checkpoint: str, asked: Asked, dtype: torch.dtype) -> tuple[nn.Module,
         return StaticEncoder(vectors_VD, bool(asked.normalize)), None, TextReader(PlainPieces(tokenizer), DEFAULT_READING)
     try:
         kind = AutoConfig.from_pretrained(checkpoint).model_type
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if not path.exists():
+            raise UserError(
+                f"checkpoint={checkpoint} is no file, no folder, and no hub name that can be reached: {first_line(error)}"
+            ) from None
+        if (path / GENERATOR).is_dir():
+            raise UserError(f"checkpoint={checkpoint} holds a generator, and an encoder is wanted") from None
         raise UserError(
             f"checkpoint={checkpoint} is no checkpoint, no folder that train.py left, and no encoder in Hugging Face's or "
             "sentence-transformers' layout"

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from xdr.errors import UserError
+from xdr.errors import UserError, first_line
 from xdr.models.packing import FIRST_POSITION, NAME, first_tokens, packed_inputs
 from xdr.models.pooling import Pooling, pool_packed, pool_padded
 from xdr.models.texts import Texts, by_length, pad, select
@@ -62,7 +62,7 @@ def load_backbone(path: str, dtype: torch.dtype, batching: Batching) -> Any:
         config = AutoConfig.from_pretrained(path)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"model.path={path} is no model folder and no hub name that can be reached: {_first_line(error)}"
+            f"model.path={path} is no model folder and no hub name that can be reached: {first_line(error)}"
         ) from None
     if batching == "packed" and config.model_type not in FIRST_POSITION:
         known = ", ".join(FIRST_POSITION)
@@ -75,7 +75,7 @@ def load_backbone(path: str, dtype: torch.dtype, batching: Batching) -> Any:
     try:
         return AutoModel.from_pretrained(path, config=config, **arguments)
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"the model in {path} cannot be loaded: {_first_line(error)}") from None
+        raise UserError(f"the model in {path} cannot be loaded: {first_line(error)}") from None
 
 
 def refuse_longer(reading: Reading, config: Any, group: str) -> None:
@@ -102,7 +102,3 @@ def adapt(backbone: Any, *, gradient_checkpointing: bool, lora_rank: int) -> Any
     if gradient_checkpointing:
         adapted.enable_input_require_grads()
     return adapted
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

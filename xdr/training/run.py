@@ -112,6 +112,10 @@ def quieten() -> None:
         "fabric.utilities.distributed",
     ):
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric", "huggingface_hub"):
+        library = logging.getLogger(name)
+        if library.propagate and logging.getLogger().handlers:  # Hydra's: each line came twice
+            library.handlers.clear()
     for pattern in (
         ".*does not have many workers.*",
         ".*`isinstance.treespec, LeafSpec.*",
