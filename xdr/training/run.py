@@ -122,6 +122,7 @@ def quieten() -> None:
         ".*TreeSpec.*",
         ".*sync_dist.*",
         ".*smaller than the logging interval.*",
+        ".*all_gather is deprecated.*",
         "Experiment logs directory.*",
         "predict returned None.*",
     ):
