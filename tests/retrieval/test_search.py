@@ -201,6 +201,18 @@ def test_passages_that_differ_by_a_hair_are_told_apart_by_few_exact_scores(
     assert sum(scored) < 20 * 10 * len(systems) * 4, "of 300,000 pairs"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_late_row_of_great_length_is_found_whatever_rounding_makes_of_its_score(tmp_path: Path, sign: int) -> None:
+    """It stands almost across the query: the rounding of the query, which its length multiplies, is more than its lead."""
+    for query in ([3, 4, 12], [5, 7, 9], [7, 11, 13], [3, 11, 17], [9, 13, 5], [11, 3, 19]):
+        near_ND = np.zeros((600, 3))
+        near_ND[:, 2] = np.linspace(0.25, 0.4990, 600)
+        long_1D = [[sign * query[1] * 2048, -sign * query[0] * 2048, 0.5]]
+        store = store_of(tmp_path / "-".join(map(str, query)), np.concatenate([near_ND, long_1D]))
+        (rankings,) = search(store, np.array([query], np.float32), [baseline_family()], 1, block_rows=300).values()
+        assert rankings.rows_QK.tolist() == [[600]], query
+
+
 def test_ten_thousand_equal_passages_are_ranked_by_id_and_do_not_pile_up(tmp_path: Path) -> None:
     store = store_of(tmp_path, np.ones((10_000, 2)), [f"{(row * 7919) % 10_000:04d}" for row in range(10_000)])
     (rankings,) = search(store, np.ones((2, 2)), [baseline_family()], 5).values()

@@ -95,7 +95,7 @@ class Contest:
         self._multiply = multiplication(self._units_TD)
         self._pool = Pool(CAPACITY * k * len(queries_TD), len(family.extremes), device)
         self._num_new = self._num_rows = 0
-        self._longest = self._whole = 0.0
+        self._longest = self._whole = self._margin = 0.0
         self._one_block_at_a_time = Lock()
         self._most_rows = _CACHED_ROWS if device.type == "cpu" else sys.maxsize
 
@@ -112,7 +112,7 @@ class Contest:
     def _meet(self, offer: Offer, rows: slice) -> None:
         """Rows that a system might rank among the k best become candidates. Over a range of weights a passage's lead over a
         line is greatest at one of the two ends; so only these are looked at for every passage."""
-        self._longest, self._whole = max(self._longest, offer.longest), max(self._whole, offer.whole)
+        self._allow_for(offer)
         precision = self._precision if offer.longest < _FLOAT16_SAFE else torch.float32
         products_NT = [self._product(extreme_ND[rows].to(precision)) for extreme_ND in offer.extremes]
         flat_P = _reaching_a_bar(products_NT, self._bars_T)
@@ -124,6 +124,15 @@ class Contest:
         self._num_new += len(new.rows_P)
         if self._num_new > self._k * len(self._units_TD) // 2:
             self._narrow()
+
+    def _allow_for(self, offer: Offer) -> None:
+        """The products of longer rows err by more: thresholds that were set without them come down."""
+        self._longest, self._whole = max(self._longest, offer.longest), max(self._whole, offer.whole)
+        margin = 2 * error_bound(self._precision, self._units_TD.shape[1], self._longest, self._whole)
+        if margin > self._margin:
+            self._thresholds_TA -= margin - self._margin
+            self._bars_T = [bar_T - (margin - self._margin) for bar_T in self._bars_T]
+            self._margin = margin
 
     def _product(self, vectors_ND: Tensor) -> Tensor:
         """Summed in float32, whatever the precision of the factors."""
@@ -155,9 +164,8 @@ class Contest:
         places_P, width = places_of(kept.queries_P, len(self._units_TD))
         if width >= self._k:
             grids_TC = [_grid(kept.queries_P, places_P, values_P, (len(self._units_TD), width)) for values_P in kept.products_P]
-            margin = 2 * error_bound(self._precision, self._units_TD.shape[1], self._longest, self._whole)
             for system, position in enumerate(self._positions):
-                self._thresholds_TA[:, system] = _kth_best(_between(grids_TC, position), self._k) - margin
+                self._thresholds_TA[:, system] = _kth_best(_between(grids_TC, position), self._k) - self._margin
             self._bars_T = _line_below(self._thresholds_TA, self._positions, len(self._bars_T))
             kept = kept.those(self._reaching(kept))
             crowd = max(_CROWD, 4 * self._k * len(self._positions))
