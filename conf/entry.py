@@ -16,7 +16,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from conf import schema, sweep
 from conf.job import INTERRUPTED, run_job
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, compose_unchecked, explain, refuse_unknown
-from xdr.errors import Unfinished, UserError, print_in_any_terminal
+from xdr.errors import STOPPED, Unfinished, UserError, print_in_any_terminal
 
 TARGETS = ("xdr.",)
 """What a `_target_` in the settings may name."""
@@ -37,7 +37,7 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     try:
         hydra.main(version_base="1.3", config_path=str(FOLDER), config_name=name)(partial(_job, task))()
     except KeyboardInterrupt:
-        print("\nstopped; what is done stays, and the same command goes on", file=sys.stderr)
+        print(f"\n{STOPPED}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
         status = sweep.report(planned) if planned else 0

@@ -39,6 +39,9 @@ class ArtefactError(UserError):
     """A stored artefact is missing, damaged, or was made by something else."""
 
 
+STOPPED = "stopped; what is done stays, and the same command goes on"
+
+
 class Unfinished(Exception):  # noqa: N818  nothing is wrong
     """The run was asked to end, and the same command goes on."""
 

@@ -8,6 +8,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.trainer.states import TrainerFn
 
+from xdr.errors import STOPPED
+
 ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,7 +26,7 @@ class EndAtOnce(pl.Callback):
                 )  # a terminal tells all processes of Ctrl-C, but who sends SIGTERM may tell the first alone
             if not trainer.is_global_zero:
                 raise SystemExit(0)  # of another status Lightning kills the first process, at once
-            print("\nstopped; what is done stays, and the same command goes on", file=sys.stderr, flush=True)
+            print(f"\n{STOPPED}", file=sys.stderr, flush=True)
             raise SystemExit(128 + number)
 
         for number in ASKING:
