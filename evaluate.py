@@ -41,7 +41,7 @@ def prepare(settings: "DictConfig", benchmark: "Benchmark", console: "Console") 
     from dataclasses import asdict
 
     from xdr.data.problems import Problems
-    from xdr.data.summary import as_table, count_benchmark
+    from xdr.pipelines.collection_summary import as_table, count_benchmark
     from xdr.storage.files import write_json
 
     problems = Problems(settings.data.strict)
@@ -71,19 +71,19 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
         raise UserError("stage=generate needs a generator: checkpoint=FOLDER, a checkpoint of train.py, or a hub name")
 
     from callbacks.wandb_logger import log_row
-    from xdr.augmentation.generation import Order
-    from xdr.augmentation.quality import as_table
     from xdr.data.problems import Problems
-    from xdr.models.drawing import Sampling
-    from xdr.models.generator_folder import open_generator
-    from xdr.models.query_generator import Task
+    from xdr.generators.drawing import Sampling
+    from xdr.generators.generation import Order
+    from xdr.generators.generator_folder import open_generator
+    from xdr.generators.quality import as_table
+    from xdr.generators.query_generator import Task
+    from xdr.pipelines.generate import GenerationJob, Request, generate_collection, plan_generation
+    from xdr.pipelines.shards import Sources, queries_as_sources
     from xdr.storage.files import write_json
     from xdr.text.languages import language_codes
-    from xdr.training.generate import GenerationJob, Request, generate_collection, plan_generation
-    from xdr.training.run import quieten
-    from xdr.training.sources import Sources, queries_as_sources
+    from xdr.training.run import silence_libraries
 
-    quieten()
+    silence_libraries()
     order = Order(
         languages=language_codes(wanted["languages"]),
         **{key: wanted[key] for key in ("number", "input_length", "regenerate", "tokens_per_batch", "seed")},
@@ -132,8 +132,8 @@ def export(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -
     augmentation = _augmentation(settings)
     if augmentation.export is None or augmentation.source is None:
         raise UserError("stage=export needs augmentation.source=FOLDER and augmentation.export=NAME.jsonl or NAME.jsonl.gz")
-    from xdr.augmentation.generated_source import export_generated, open_generated
-    from xdr.data.progress import counting
+    from xdr.generators.generated_source import export_generated, open_generated
+    from xdr.pipelines.progress import counting
 
     store = _collection(settings, benchmark, console)
     generated = open_generated(augmentation.source, store, Path(settings.artifacts_dir))
@@ -153,19 +153,19 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from callbacks.report_evaluation import ReportEvaluation
     from callbacks.retrieval_evaluation import RetrievalEvaluation
     from callbacks.wandb_logger import log_row
+    from xdr.encoders.open_encoder import EncoderOptions, open_encoder
     from xdr.evaluation.metric_names import parse_metrics, require_headline
-    from xdr.models.open_encoder import Asked, open_encoder
-    from xdr.training.encode import EncodingJob, EncodingSettings, encode_collection
-    from xdr.training.plan import took
-    from xdr.training.plan_evaluation import plan_evaluation
-    from xdr.training.prepare_evaluation import fusing_of, index_of, retrieval_task
-    from xdr.training.run import quieten
+    from xdr.pipelines.encode import EncodingJob, EncodingSettings, encode_collection
+    from xdr.pipelines.plan import took
+    from xdr.pipelines.plan_evaluation import plan_evaluation
+    from xdr.pipelines.prepare_evaluation import fusing_of, index_of, retrieval_task
+    from xdr.training.run import silence_libraries
 
-    quieten()
+    silence_libraries()
     metrics, headline = parse_metrics(wanted["metrics"]), require_headline(wanted["headline"])
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
-    asked = Asked(**{field.name: wanted[field.name] for field in fields(Asked)})
-    queries, passages, reader = open_encoder(settings.checkpoint, asked)  # before a collection is converted, which takes long
+    options = EncoderOptions(**{field.name: wanted[field.name] for field in fields(EncoderOptions)})
+    queries, passages, reader = open_encoder(settings.checkpoint, options)  # before a collection is converted, which takes long
     start = time.perf_counter()
     store = _collection(settings, benchmark, console)
     fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
@@ -220,12 +220,12 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
     jobs = read_jobs(folder)
     from callbacks.report_sweep import log_sweep
     from xdr.evaluation.significance import Testing
-    from xdr.evaluation.sweep import sweep_report
-    from xdr.evaluation.sweep_files import as_terminal_table, write_sweep
-    from xdr.evaluation.sweep_html import sweep_answer
-    from xdr.training.run import quieten
+    from xdr.reporting.sweep import sweep_report
+    from xdr.reporting.sweep_files import as_terminal_table, write_sweep
+    from xdr.reporting.sweep_html import sweep_answer
+    from xdr.training.run import silence_libraries
 
-    quieten()
+    silence_libraries()
     report = sweep_report(
         folder.name,
         jobs,
@@ -255,7 +255,7 @@ def _logging(settings: "DictConfig", job_type: str) -> "AbstractContextManager[L
 def _collection(settings: "DictConfig", benchmark: "Benchmark", console: "Console") -> "PassageStore":
     from xdr.data.collection import open_collection
     from xdr.data.problems import Problems
-    from xdr.data.progress import counting
+    from xdr.pipelines.progress import counting
 
     with counting("passages", console) as progress:
         return open_collection(benchmark, Path(settings.artifacts_dir), Problems(settings.data.strict), progress)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from xdr.data.training_set import TrainingSet
-    from xdr.data.validation_pool import ValidationPool
     from xdr.text.records import TrainingExample
     from xdr.training.bi_encoder_data import BatchSettings
-    from xdr.training.run import Run
+    from xdr.training.run import TrainingRun
+    from xdr.training.validation_pool import ValidationPool
 
 
 def main(settings: "DictConfig") -> float | None:
@@ -33,8 +33,8 @@ def main(settings: "DictConfig") -> float | None:
 
     from xdr.data.problems import Problems
     from xdr.data.run_negatives import examples_with_negatives
-    from xdr.data.summary import as_table, count_examples
     from xdr.data.training_set import training_set
+    from xdr.pipelines.collection_summary import as_table, count_examples
 
     console = Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
     problems = Problems(settings.data.strict)
@@ -63,18 +63,18 @@ def main(settings: "DictConfig") -> float | None:
 def fit_retriever(
     settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger | None"
 ) -> float | None:
-    from xdr.data.validation_pool import validation_pool
+    from xdr.training.validation_pool import validation_pool
 
     largest_pool = settings.callbacks.validation.largest_pool
     pool = validation_pool(dev, data.examples, largest_pool) if largest_pool else None
 
-    from xdr.models.tokenization import Reading
+    from xdr.encoders.tokenization import InputFormat
+    from xdr.pipelines.fit import fit_bi_encoder
     from xdr.training.bi_encoder_module import Objective, Optimizer
-    from xdr.training.fit import fit_bi_encoder
-    from xdr.training.run import quieten
+    from xdr.training.run import silence_libraries
 
-    quieten()
-    reading = Reading(**entry.plain(settings.model.reading))
+    silence_libraries()
+    reading = InputFormat(**entry.plain(settings.model.reading))
     bi_encoder, reader = entry.build(
         settings.model, "objective", "optimizer", "reading", reading=reading, **_new_model(settings)
     )
@@ -95,19 +95,19 @@ def fit_generator(
     settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger | None"
 ) -> float | None:
     from xdr.data.training_set import texts_by_language
-    from xdr.models.query_generator import Task
+    from xdr.generators.query_generator import Task
+    from xdr.pipelines.fit import fit_generator
     from xdr.text.identification import train_identifier
-    from xdr.training.fit import fit_generator
     from xdr.training.generator_module import WritingOptimizer
     from xdr.training.generator_validation import dev_texts, sample_check, written_languages
-    from xdr.training.run import quieten
+    from xdr.training.run import silence_libraries
 
     model, validation = entry.plain(settings.model), entry.plain(settings.callbacks.validation)
     task = Task(model["direction"], model["language_at"], **model["reading"])
     task = written_languages(task, data.examples)
     texts = texts_by_language(data.examples)
     new = {**_new_model(settings), "texts": chain(*texts.values())} if _new_model(settings) else {}
-    quieten()
+    silence_libraries()
     generator, reader = entry.build(settings.model, "direction", "language_at", "reading", "optimizer", task=task, **new)
     identifier = train_identifier(texts)
     dev_set = dev_texts(reader, dev, validation.pop("largest_dev"))
@@ -126,10 +126,12 @@ def fit_generator(
     )
 
 
-def _run(settings: "DictConfig", logger: "Logger | None", validates: bool, pool: "ValidationPool | None" = None) -> "Run":
+def _run(
+    settings: "DictConfig", logger: "Logger | None", validates: bool, pool: "ValidationPool | None" = None
+) -> "TrainingRun":
     from callbacks.build import build_callbacks
     from callbacks.retrieval_evaluation import RetrievalValidation
-    from xdr.training.run import Kept, Run
+    from xdr.training.run import Kept, TrainingRun
 
     checkpoints = settings.callbacks.checkpoints
     output_dir, validation, writes = Path(settings.output_dir), settings.callbacks.validation, "direction" in settings.model
@@ -147,7 +149,7 @@ def _run(settings: "DictConfig", logger: "Logger | None", validates: bool, pool:
         if logger is not None
         else []
     )
-    return Run(
+    return TrainingRun(
         output_dir=output_dir,
         seed=settings.seed,
         resume=settings.resume,
@@ -162,12 +164,12 @@ def _run(settings: "DictConfig", logger: "Logger | None", validates: bool, pool:
 
 def _model_files(output_dir: Path) -> list[Path]:
     """The best checkpoint, or without validation the newest, and what its weights belong to."""
-    from xdr.models.generator_folder import SKELETON
+    from xdr.storage.model_folders import MODEL
     from xdr.training.checkpoints import CheckpointFolder
 
     checkpoints = CheckpointFolder(output_dir / "checkpoints")
     best = checkpoints.best if checkpoints.best.is_file() else checkpoints.newest_whole()[0]
-    return [best, checkpoints.folder / SKELETON] if best is not None else []
+    return [best, checkpoints.folder / MODEL] if best is not None else []
 
 
 def _batches(settings: "DictConfig") -> "BatchSettings":

@@ -93,9 +93,9 @@ def load_model(folder: Path, length: int, pooling: Any) -> Model:
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoModel, AutoTokenizer
 
-    from xdr.models.fast_inference import prepared_for_inference
-    from xdr.models.tokenization import HuggingFacePieces, Reading, TextReader
-    from xdr.models.transformer_encoder import TransformerEncoder, load_backbone
+    from xdr.encoders.fast_inference import prepared_for_inference
+    from xdr.encoders.tokenization import HuggingFaceTokenizer, InputFormat, TextTokenizer
+    from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     plain = TransformerEncoder(load_backbone(str(folder), torch.float32, "packed"), pooling, False, "packed").eval()
@@ -107,12 +107,12 @@ def load_model(folder: Path, length: int, pooling: Any) -> Model:
     pool = Pooling(plain.dimension, pooling_mode="cls" if pooling == "first" else "mean")
     peer = SentenceTransformer(modules=[transformer, pool], device="cpu")
     backbone = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
-    reader = TextReader(HuggingFacePieces(tokenizer), Reading(QUESTION_LENGTH, length))
+    reader = TextTokenizer(HuggingFaceTokenizer(tokenizer), InputFormat(QUESTION_LENGTH, length))
     return Model(reader, plain, fast, peer, backbone, tokenizer, length, pooling)
 
 
 def ours(model: Model, texts: list[str], encoder: Any) -> Vectors:
-    from xdr.models.encoding import encode_texts
+    from xdr.encoders.encoding import encode_texts
     from xdr.text.records import Passage
 
     read = model.reader.passages([Passage(str(i), "", text) for i, text in enumerate(texts)])
@@ -139,7 +139,7 @@ def reference(model: Model, texts: list[str], length: int) -> Vectors:
 
 
 def fused_ours(model: Model, texts: list[str], folder: Path, encoder: Any) -> Vectors:
-    from xdr.models.encoding import encode_companions
+    from xdr.encoders.encoding import encode_companions
 
     owner_N = torch.arange(OWNERS).repeat_interleave(PER_PASSAGE)
     read = model.reader.queries(texts)
@@ -225,8 +225,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--variants", action="store_true", help="also passages of 256 tokens, and pooling of the mean")
     arguments = parser.parse_args()
-    quieten()
-    from xdr.models.small import build_small_bert
+    silence_libraries()
+    from xdr.encoders.small import build_small_bert
 
     passage_texts, question_texts = passages(arguments.afriqa, arguments.xquad), questions(arguments.xor)
     with tempfile.TemporaryDirectory() as name:
@@ -243,7 +243,7 @@ def main() -> None:
             compare_passages(load_model(folder / "model", 128, "mean"), passage_texts[:1000], arguments.rounds)
 
 
-def quieten() -> None:
+def silence_libraries() -> None:
     import transformers
 
     transformers.logging.set_verbosity_error()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from training import quieten, spread  # type: ignore[import-not-found]  # the file beside this one
+from training import silence_libraries, spread  # type: ignore[import-not-found]  # the file beside this one
 
 LANGUAGES = ("ar", "bn", "fi", "ja", "ko", "ru", "te")
 NUMBER, INPUT, OUTPUT = 5, 256, 32
@@ -49,9 +49,9 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
     from xdr.data.training_set import texts_by_language, training_set
-    from xdr.models.build_generator import small_query_generator
-    from xdr.models.generator_folder import save_generator
-    from xdr.models.query_generator import Task, choose_language_pieces
+    from xdr.generators.build import small_query_generator
+    from xdr.generators.generator_folder import save_generator
+    from xdr.generators.query_generator import Task, choose_language_pieces
     from xdr.training.generator_data import GeneratorData
     from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
 
@@ -113,13 +113,13 @@ def ours(
     folder: Path, some: list[Any], backend: str, vocabulary: str, conversions: Path, languages: tuple[str, ...] = LANGUAGES
 ) -> tuple[float, int]:
     """A shard as evaluate.py writes it, with the gate counting and refusing nothing; without its start."""
-    from xdr.augmentation.generation import Generation, Order
-    from xdr.augmentation.quality import Gate
-    from xdr.models.ctranslate2_backend import CTranslate2Backend
-    from xdr.models.drawing import Sampling
-    from xdr.models.generator_folder import open_generator
-    from xdr.models.query_generator import Task
-    from xdr.models.sampling import Backend, HuggingFaceBackend
+    from xdr.generators.ctranslate2_backend import CTranslate2Backend
+    from xdr.generators.drawing import Sampling
+    from xdr.generators.generation import Generation, Order
+    from xdr.generators.generator_folder import open_generator
+    from xdr.generators.quality import Gate
+    from xdr.generators.query_generator import Task
+    from xdr.generators.sampling import Backend, HuggingFaceBackend
     from xdr.text.identification import LanguageCheck
 
     generator, reader, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
@@ -171,7 +171,7 @@ def with_many_rows(folder: Path, target: Path) -> Path:
     """The same generator with mT5's number of pieces: made-up ones of pairs of pieces of one script, with random rows."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, T5Tokenizer
 
-    from xdr.models.generator_folder import untie
+    from xdr.generators.generator_folder import untie
     from xdr.text.scripts import count_scripts
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the trained generator is kept, and found again")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    quieten()
+    silence_libraries()
     if arguments.peak:
         peak_of(int(arguments.peak[0]), Path(arguments.peak[1]), Path(arguments.peak[2]))
         return

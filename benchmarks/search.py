@@ -87,8 +87,8 @@ def ratios(one: list[float], other: list[float]) -> list[float]:
 
 
 def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
-    from xdr.augmentation.fusion import baseline_family, fused_families
     from xdr.retrieval.embeddings import EmbeddingStore
+    from xdr.retrieval.fusion import baseline_family, fused_families
     from xdr.retrieval.search import search
 
     store = EmbeddingStore.open(folder)
@@ -129,8 +129,8 @@ def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
 
 
 def measure_memory(folder: Path, num_queries: int, k: int, way: str) -> None:
-    from xdr.augmentation.fusion import baseline_family, fused_families
     from xdr.retrieval.embeddings import EmbeddingStore
+    from xdr.retrieval.fusion import baseline_family, fused_families
     from xdr.retrieval.search import search
 
     def run(folder: Path, num_queries: int, k: int) -> None:

@@ -43,7 +43,7 @@ def texts(afriqa: Path | None) -> list[tuple[str, str]]:
 
 
 def build_model(pairs: list[tuple[str, str]], folder: Path) -> Path:
-    from xdr.models.small import build_small_bert
+    from xdr.encoders.small import build_small_bert
 
     everything = [text for pair in pairs[:2000] for text in pair]
     return build_small_bert(everything, folder, seed=0, hidden=256, layers=4)
@@ -54,8 +54,8 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     import lightning.pytorch as pl
 
     from xdr.data.training_set import training_set
-    from xdr.models.build import transformer_bi_encoder
-    from xdr.models.tokenization import Reading
+    from xdr.encoders.build import transformer_bi_encoder
+    from xdr.encoders.tokenization import InputFormat
     from xdr.text.records import Passage, Query, TrainingExample
     from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData
     from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
@@ -69,7 +69,7 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
 
     examples = [TrainingExample(Query(str(i), q, "en"), (Passage(str(i), "", p),)) for i, (q, p) in enumerate(pairs)]
     bi_encoder, reader = transformer_bi_encoder(
-        str(model), "first", False, Reading(128, 128), True, "packed", "float32", 0, False, False
+        str(model), "first", False, InputFormat(128, 128), True, "packed", "float32", 0, False, False
     )
     module = BiEncoderModule(bi_encoder, Objective(1.0, False, False, chunk), Optimizer(1e-5, 0.0, 0.0), steps, {})
     module.train()
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--afriqa", type=Path, help="AfriQA's folder `data`")
     parser.add_argument("--step", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    quieten()
+    silence_libraries()
     pairs = texts(arguments.afriqa)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -202,7 +202,7 @@ def main() -> None:
         measure_chunks(["--afriqa", str(arguments.afriqa)] if arguments.afriqa else [])
 
 
-def quieten() -> None:
+def silence_libraries() -> None:
     import logging
     import warnings
 

@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from callbacks.checkpoints import KeepCheckpoints
 from callbacks.exact_resumption import ReseedEachStep
+from callbacks.generated_samples import KeepWrittenSamples
 from callbacks.same_wandb_run import SameWandbRun
 from callbacks.wandb_logger import Labels, WandbLogger, has_key, say
-from callbacks.written_samples import KeepWrittenSamples
 from xdr.errors import UserError
 from xdr.storage.fingerprint import Json
 from xdr.training.checkpoints import CheckpointFolder

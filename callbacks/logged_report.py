@@ -7,8 +7,8 @@ from lightning.pytorch.loggers import Logger
 from callbacks.run_rows import Cell, Table
 from callbacks.wandb_logger import log_row
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.report import Report, alpha_curves, is_significant
 from xdr.evaluation.significance import RANDOMISATION, T_TEST
+from xdr.reporting.report import Report, alpha_curves, is_significant
 
 
 def log_report(logger: Logger, report: Report) -> None:

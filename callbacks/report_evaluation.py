@@ -7,13 +7,13 @@ from rich.console import Console
 
 from callbacks.logged_report import log_report
 from callbacks.wandb_logger import log_files
-from xdr.evaluation.findings import answer
 from xdr.evaluation.metric_names import counts_ranks
-from xdr.evaluation.report import best_system
-from xdr.evaluation.terminal_table import as_terminal_table
-from xdr.training.encode import EncodingJob
-from xdr.training.report_answer import write_answer
-from xdr.training.retrieval_task import Answer, RetrievalTask
+from xdr.pipelines.encode import EncodingJob
+from xdr.pipelines.report_evaluation import write_answer
+from xdr.pipelines.retrieval_task import Answer, RetrievalTask
+from xdr.reporting.findings import answer
+from xdr.reporting.report import best_system
+from xdr.reporting.terminal_table import as_terminal_table
 
 FILES = ("report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json")
 

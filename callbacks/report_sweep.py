@@ -4,9 +4,9 @@ from lightning.pytorch.loggers import Logger
 
 from callbacks.run_rows import Cell, Table
 from callbacks.wandb_logger import log_row
-from xdr.evaluation.report import TEST
-from xdr.evaluation.sweep import SweepReport
-from xdr.evaluation.sweep_points import short, told
+from xdr.reporting.report import TEST
+from xdr.reporting.sweep import SweepReport
+from xdr.reporting.sweep_points import short, told
 
 
 def log_sweep(logger: Logger, report: SweepReport) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from xdr.data.validation_pool import ValidationPool
+from xdr.pipelines.retrieval_task import Answer, RetrievalTask, gather_rankings
 from xdr.training.bi_encoder_data import EncodeBatch
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.pool_validation import Encoded, pool_figures
-from xdr.training.retrieval_task import Answer, RetrievalTask, gather_rankings
+from xdr.training.validation_pool import ValidationPool
 
 
 class RetrievalEvaluation(pl.Callback):
@@ -75,6 +75,6 @@ class RetrievalValidation(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BiEncoderModule)
-        found = pool_figures(self._pool, *self._encoded, pl_module.everybodys)
+        found = pool_figures(self._pool, *self._encoded, pl_module.gather)
         self._encoded = ([], [])
         pl_module.log_dict(found, rank_zero_only=False)

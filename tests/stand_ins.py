@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from xdr.data.problems import Problems
 from xdr.data.sample import FOLDER, Sample
-from xdr.models.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
+from xdr.encoders.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
 from xdr.text.languages import AFRIQA, XQUAD_R
 from xdr.text.records import Passage, Query, TrainingExample
 

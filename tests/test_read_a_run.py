@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.documented_commands import ROOT
-from xdr.evaluation.outcome import write_comparisons, write_metrics
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.significance import T_TEST, compare_systems
+from xdr.reporting.evaluation_files import write_comparisons, write_metrics
 
 VALUES = {
     "baseline": [1.0, 0.0, 0.0, 0.5, 1.0, 0.25],

@@ -12,12 +12,12 @@ import pytest
 import torch
 import yaml
 
-from tests.training.runs import QUICK, ROOT, run, start, weights
+from tests.runs import QUICK, ROOT, run, start, weights
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
-from xdr.models.build import small_bi_encoder
-from xdr.models.encoder_folder import save_encoder
-from xdr.models.tokenization import Reading
+from xdr.encoders.build import small_bi_encoder
+from xdr.encoders.encoder_folder import save_encoder
+from xdr.encoders.tokenization import InputFormat
 from xdr.storage.jobs import Job, read_jobs
 
 
@@ -32,7 +32,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         dropout=0.0,
         pooling="mean",
         normalize=True,
-        reading=Reading(16, 32),
+        reading=InputFormat(16, 32),
         folder=folder,
         seed=0,
     )

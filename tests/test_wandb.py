@@ -15,7 +15,7 @@ from callbacks.build import logging_to
 from callbacks.run_rows import Position, RunRows, Table
 from callbacks.wandb_logger import Labels, WandbLogger
 from conf import entry, schema
-from tests.training.runs import QUICK, ROOT, run, run_with_kills
+from tests.runs import QUICK, ROOT, run, run_with_kills
 from tests.wandb_files import read_run
 from xdr.storage.jobs import read_jobs
 

@@ -6,8 +6,8 @@ import pytest
 from xdr.data.collection import open_collection
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.problems import Problems
-from xdr.data.summary import count_benchmark
 from xdr.errors import DataError
+from xdr.pipelines.collection_summary import count_benchmark
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 
 from xdr.data.batches import check_batch_size, epoch_batches, shares
 from xdr.data.training_set import TrainingSet, choose_negatives, choose_positive, key_of, training_set
-from xdr.data.validation_pool import validation_pool
 from xdr.errors import UserError
 from xdr.text.records import Passage, Query, TrainingExample
+from xdr.training.validation_pool import validation_pool
 
 
 def example(number: int, language: str = "fi", passage_language: str = "en", negatives: int = 0) -> TrainingExample:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tests.retrieval.test_embeddings import store_of
-from xdr.augmentation.fusion import baseline_family, fused_families
 from xdr.errors import ArtefactError, UserError
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf, faiss_search
 from xdr.retrieval.families import Family
+from xdr.retrieval.fusion import baseline_family, fused_families
 from xdr.retrieval.search import search
 
 RNG = np.random.default_rng(0)

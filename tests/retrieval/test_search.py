@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from tests.retrieval.test_embeddings import store_of
-from xdr.augmentation.fusion import Fusion, baseline_family, fuse, fused_families
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.exact_scores import exact_products
 from xdr.retrieval.families import Family
+from xdr.retrieval.fusion import Fusion, baseline_family, fuse, fused_families
 from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, merge_rankings
 from xdr.retrieval.search import search

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.training.test_evaluate import evaluate
+from tests.pipelines.test_evaluate import evaluate
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.text.prompts import passage_text

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xdr.models.bi_encoder import BiEncoder
-from xdr.models.texts import texts_of
+from xdr.encoders.bi_encoder import BiEncoder
+from xdr.encoders.texts import texts_of
 from xdr.training.bi_encoder_data import TrainBatch
 from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
 from xdr.training.schedule import adamw, linear_schedule

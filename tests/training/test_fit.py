@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.runs import QUICK, run, run_with_kills, start, weights
+from tests.runs import QUICK, run, run_with_kills, start, weights
 
 EXACT = ["model.dropout=0.0", "model.optimizer.warmup_share=0.0"]
 

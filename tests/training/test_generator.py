@@ -9,12 +9,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from tests.training.runs import QUICK_GENERATOR, run, run_with_kills, start, weights
+from tests.runs import QUICK_GENERATOR, run, run_with_kills, start, weights
 from tests.training.test_two_processes import Record
 from xdr.data.training_set import TrainingSet, training_set
-from xdr.models.generator_folder import load_generator
-from xdr.models.query_generator import Task, token_losses
-from xdr.models.small import build_small_mt5
+from xdr.encoders.small import build_small_mt5
+from xdr.generators.generator_folder import load_generator
+from xdr.generators.query_generator import Task, token_losses
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.generator_data import GeneratorData, written
 from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from xdr.data.training_set import training_set
-from xdr.models.bi_encoder import BiEncoder
-from xdr.models.static_encoder import StaticEncoder
-from xdr.models.tokenization import Reading, TextReader
+from xdr.encoders.bi_encoder import BiEncoder
+from xdr.encoders.static_encoder import StaticEncoder
+from xdr.encoders.tokenization import InputFormat, TextTokenizer
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData
 from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
@@ -52,7 +52,7 @@ def step(path: Path, processes: int, both_directions: bool, chunk_size: int) -> 
     ]
     objective = Objective(5.0, False, both_directions, chunk_size)
     module = BiEncoderModule(BiEncoder(encoder), objective, Optimizer(1e-3, 0.0, 0.0), 1, {}).train()
-    reader = TextReader(Letters(), Reading(8, 8))
+    reader = TextTokenizer(Letters(), InputFormat(8, 8))
     data = BiEncoderData(training_set(examples), None, reader, BatchSettings(8, 1, "mixed", 0.5, 0), 0)
     trainer = pl.Trainer(
         max_steps=1,

@@ -5,7 +5,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 from xdr.data.benchmark import Benchmark
-from xdr.data.passage_store import FORMAT, PassageStore, convert_passages
+from xdr.data.passage_store import STORE_FORMAT, PassageStore, convert_passages
 from xdr.data.problems import Problems
 from xdr.storage.fingerprint import Json, fingerprint, identify_files
 
@@ -24,7 +24,7 @@ def open_collection(
         "settings": settings,
         "sources": identify_files(benchmark.passage_sources()),
         "strict": problems.strict,
-        "format": FORMAT,
+        "format": STORE_FORMAT,
     }
     folder = artifacts_dir / "collections" / fingerprint(made_from)
     return convert_passages(benchmark.passages(problems), folder, made_from, progress, problems.report)

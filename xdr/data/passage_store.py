@@ -22,7 +22,7 @@ from xdr.storage.files import creating_folder, read_json, remove_leftovers, writ
 from xdr.storage.fingerprint import Json
 from xdr.text.records import Passage
 
-FORMAT = 1
+STORE_FORMAT = 1
 BATCH_ROWS = 4096
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "title", "text", "language")])
 _FILES = ("passages.arrow", "id_hashes.npy", "id_rows.npy")
@@ -34,9 +34,9 @@ class PassageStore:
     def __init__(self, folder: Path) -> None:
         manifest = read_json(folder / "store.json")
         sizes = {name: (folder / name).stat().st_size if (folder / name).exists() else None for name in _FILES}
-        if manifest.get("format") != FORMAT or manifest.get("files") != sizes:
+        if manifest.get("format") != STORE_FORMAT or manifest.get("files") != sizes:
             raise ArtefactError(
-                f"{folder} is not whole, or not of format {FORMAT}: its files have {sizes} bytes and should have "
+                f"{folder} is not whole, or not of format {STORE_FORMAT}: its files have {sizes} bytes and should have "
                 f"{manifest.get('files')}. Remove it, and it is made again"
             )
         self.folder = folder
@@ -184,7 +184,7 @@ def _write(
         )
     sizes: dict[str, Json] = {name: (folder / name).stat().st_size for name in _FILES}
     manifest: dict[str, Json] = {
-        "format": FORMAT,
+        "format": STORE_FORMAT,
         "num_passages": num_passages,
         "fingerprint": content.hexdigest(),
         "made_from": dict(made_from),

@@ -15,12 +15,12 @@ from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.ranking_metrics import Values, metric_values, relevant_ranks
 from xdr.text.records import Judgement, Query
 
-Rankings = NDArray[np.int64]
+RankedRows = NDArray[np.int64]
 """Rows of the collection, best first, a line a query."""
 
 
 @dataclass(frozen=True)
-class Gold:
+class Qrels:
     """What the metrics judge by. `relevance[i]`: passages, by row of the collection, that were judged for `queries[i]`."""
 
     queries: Sequence[Query]
@@ -36,30 +36,30 @@ class Gold:
         return any(span_answers(query) for query in self.queries)
 
 
-def gold(
+def qrels_of(
     queries: Sequence[Query],
     judgements: Iterable[Judgement],
     rows: Callable[[Sequence[str]], Sequence[int | None]],
     passages: PassageLanguages,
-) -> Gold:
+) -> Qrels:
     """Judgements of passages that the collection lacks have been refused or counted before."""
     judgements = list(judgements)
     by_query: dict[str, dict[int, int]] = defaultdict(dict)
     for judgement, row in zip(judgements, rows([j.passage_id for j in judgements]), strict=True):
         if row is not None:
             by_query[judgement.query_id][row] = judgement.relevance
-    return Gold(queries, [by_query.get(query.query_id, {}) for query in queries], passages)
+    return Qrels(queries, [by_query.get(query.query_id, {}) for query in queries], passages)
 
 
-def usable(metrics: Sequence[Metric], judged_by: Gold, depth: int) -> tuple[list[Metric], list[str]]:
+def usable(metrics: Sequence[Metric], qrels: Qrels, depth: int) -> tuple[list[Metric], list[str]]:
     """The metrics that some query has a value of in rankings of `depth` passages, and a sentence about the others."""
-    reasons = {metric: _why_not(metric, judged_by, depth) for metric in metrics}
+    reasons = {metric: _why_not(metric, qrels, depth) for metric in metrics}
     kept = [metric for metric, reason in reasons.items() if not reason]
     warnings = [f"{metric.name} is left out: {reason}" for metric, reason in reasons.items() if reason]
     if all(counts_ranks(metric.name) for metric in kept):
         raise UserError("no metric that can be the headline can be computed: " + ("; ".join(warnings) or f"only {SPREAD} came"))
     cut = [metric.name for metric in kept if metric.measure in (MONO, CROSS)]
-    if cut and depth < len(judged_by.passages.of_row_P):
+    if cut and depth < len(qrels.passages.of_row_P):
         warnings.append(
             f"{' and '.join(cut)}: a relevant passage counts 0 that is not among the first {depth:,} of all languages; "
             "search.depth=0 ranks all"
@@ -67,21 +67,21 @@ def usable(metrics: Sequence[Metric], judged_by: Gold, depth: int) -> tuple[list
     return kept, warnings
 
 
-def _why_not(metric: Metric, judged_by: Gold, depth: int) -> str:
+def _why_not(metric: Metric, qrels: Qrels, depth: int) -> str:
     if metric.measure == ANSWER_RECALL:
-        return "" if judged_by.has_answers else "no query has an answer other than yes and no"
-    if not judged_by.has_judgements:
+        return "" if qrels.has_answers else "no query has an answer other than yes and no"
+    if not qrels.has_judgements:
         return "no passage is judged relevant for any query"
     if metric.measure in OF_POOLS:
-        return _why_no_pools(metric.measure, judged_by, depth)
+        return _why_no_pools(metric.measure, qrels, depth)
     return ""
 
 
-def _why_no_pools(measure: str, judged_by: Gold, depth: int) -> str:
-    if measure == SPREAD and depth < len(judged_by.passages.of_row_P):
+def _why_no_pools(measure: str, qrels: Qrels, depth: int) -> str:
+    if measure == SPREAD and depth < len(qrels.passages.of_row_P):
         return f"it is of complete rankings, and these hold {depth:,} passages; search.depth=0 ranks all"
-    relevant = [set(judged_by.passages.of_relevant(judged).values()) for judged in judged_by.relevance]
-    of_queries = list(zip((query.language for query in judged_by.queries), relevant, strict=True))
+    relevant = [set(qrels.passages.of_relevant(judged).values()) for judged in qrels.relevance]
+    of_queries = list(zip((query.language for query in qrels.queries), relevant, strict=True))
     if measure == MONO and not any(own in its for own, its in of_queries):
         return "no query has a relevant passage in its own language"
     if measure == CROSS and not any(its - {own} for own, its in of_queries):
@@ -91,18 +91,18 @@ def _why_no_pools(measure: str, judged_by: Gold, depth: int) -> str:
     return ""
 
 
-def score(
-    judged_by: Gold,
-    rankings: Mapping[str, Rankings],
+def score_rankings(
+    qrels: Qrels,
+    rankings: Mapping[str, RankedRows],
     metrics: Sequence[Metric],
     text_of: Callable[[int], str],
 ) -> tuple[dict[str, PerQuery], list[str]]:
     """By system; also what is to be said about the figures."""
-    queries, warnings = judged_by.queries, []
+    queries, warnings = qrels.queries, []
     budgets = [metric.cutoff for metric in metrics if metric.measure == ANSWER_RECALL and metric.cutoff is not None]
     lists = {system: ranked.tolist() for system, ranked in rankings.items()} if budgets else {}
     answers = answer_recall(queries, lists, text_of, budgets) if budgets else {}
-    complete = all(ranked.shape[1] == len(judged_by.passages.of_row_P) for ranked in rankings.values())
+    complete = all(ranked.shape[1] == len(qrels.passages.of_row_P) for ranked in rankings.values())
     if not complete and (short := max((found.num_short for found in answers.values()), default=0)):
         warnings.append(
             f"{short:,} of {len(queries):,} rankings hold fewer than {max(budgets):,} tokens: with a larger search.depth "
@@ -110,7 +110,7 @@ def score(
         )
     systems = {}
     for system, ranked in rankings.items():
-        values = _judged_values(metrics, ranked, judged_by)
+        values = _judged_values(metrics, ranked, qrels)
         values |= {Metric(ANSWER_RECALL, budget).name: answers[system].values[budget] for budget in budgets}
         values = {metric.name: values[metric.name] for metric in metrics}
         systems[system] = PerQuery(tuple(q.query_id for q in queries), tuple(q.language for q in queries), values)
@@ -121,17 +121,17 @@ def score(
     return systems, warnings
 
 
-def _judged_values(metrics: Sequence[Metric], ranked: Rankings, judged_by: Gold) -> dict[str, Values]:
+def _judged_values(metrics: Sequence[Metric], ranked: RankedRows, qrels: Qrels) -> dict[str, Values]:
     """By name of the metric."""
-    relevant = relevant_ranks(ranked, judged_by.relevance)
+    relevant = relevant_ranks(ranked, qrels.relevance)
     of_all = [metric for metric in metrics if metric.measure not in (ANSWER_RECALL, *OF_POOLS)]
     of_pools = [metric.name for metric in metrics if metric.measure in OF_POOLS]
     return {metric.name: metric_values(metric, relevant) for metric in of_all} | pool_values(
-        of_pools, ranked, judged_by.relevance, [query.language for query in judged_by.queries], judged_by.passages
+        of_pools, ranked, qrels.relevance, [query.language for query in qrels.queries], qrels.passages
     )
 
 
-def first_gold_ranks(judged_by: Gold, ranked: Rankings) -> list[int | None]:
+def first_relevant_ranks(qrels: Qrels, ranked: RankedRows) -> list[int | None]:
     """The rank, from 1, of each query's best placed relevant passage; None where none was retrieved."""
-    best_Q = relevant_ranks(ranked, judged_by.relevance).ranks_QG.min(axis=1, initial=np.inf)
+    best_Q = relevant_ranks(ranked, qrels.relevance).ranks_QG.min(axis=1, initial=np.inf)
     return [None if np.isinf(rank) else int(rank) for rank in best_Q]

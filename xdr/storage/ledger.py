@@ -18,7 +18,7 @@ from xdr.errors import ArtefactError, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
 
-FORMAT = 1
+LEDGER_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class ShardLedger:
             raise ArtefactError(f"{folder} holds no {kind}: there is no manifest.json")
         manifest = read_json(folder / "manifest.json")
         made_by, num_shards = manifest.get("made_by"), manifest.get("num_shards")
-        if manifest.get("format") != FORMAT or not isinstance(made_by, dict) or not isinstance(num_shards, int):
-            raise ArtefactError(f"{folder}/manifest.json is not of format {FORMAT}, which this version of xdr reads")
+        if manifest.get("format") != LEDGER_FORMAT or not isinstance(made_by, dict) or not isinstance(num_shards, int):
+            raise ArtefactError(f"{folder}/manifest.json is not of format {LEDGER_FORMAT}, which this version of xdr reads")
         if manifest.get("kind") != kind:
             raise ArtefactError(f"{folder} holds {manifest.get('kind')}, not {kind}")
         return cls(folder, kind, num_shards, made_by)
@@ -127,7 +127,7 @@ class ShardLedger:
 
     def _manifest(self) -> dict[str, Json]:
         return {
-            "format": FORMAT,
+            "format": LEDGER_FORMAT,
             "kind": self.kind,
             "num_shards": self.num_shards,
             "fingerprint": self.fingerprint,

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from xdr.data.batches import Batches
 from xdr.data.training_set import TrainingSet, choose_negatives, choose_positive, key_of
-from xdr.data.validation_pool import ValidationPool
-from xdr.models.texts import Texts
-from xdr.models.tokenization import TextReader
+from xdr.encoders.texts import Texts
+from xdr.encoders.tokenization import TextTokenizer
 from xdr.text.records import Passage, TrainingExample
 from xdr.training.loader import EpochBatches, Item, ResumableLoader
+from xdr.training.validation_pool import ValidationPool
 
 
 class TrainBatch(NamedTuple):
@@ -65,7 +65,7 @@ class _Examples(Dataset[list[Drawn]]):
         return example, [positive, *choose_negatives(example, self._num_negatives, self._seed, epoch)]
 
 
-def collate(reader: TextReader, items: Sequence[Drawn]) -> TrainBatch:
+def collate(reader: TextTokenizer, items: Sequence[Drawn]) -> TrainBatch:
     passages = [passage for _, chosen in items for passage in chosen]
     positives = [[key_of(passage.passage_id) for passage in example.positives] for example, _ in items]
     most = max(map(len, positives))
@@ -83,7 +83,7 @@ def collate(reader: TextReader, items: Sequence[Drawn]) -> TrainBatch:
 
 class BiEncoderData(pl.LightningDataModule):
     def __init__(
-        self, data: TrainingSet, pool: ValidationPool | None, reader: TextReader, batches: BatchSettings, seed: int
+        self, data: TrainingSet, pool: ValidationPool | None, reader: TextTokenizer, batches: BatchSettings, seed: int
     ) -> None:
         super().__init__()
         self._data, self.pool, self._reader, self._batches, self._seed = data, pool, reader, batches, seed

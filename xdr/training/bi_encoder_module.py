@@ -8,10 +8,10 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
+from xdr.encoders.bi_encoder import BiEncoder
 from xdr.errors import UserError
-from xdr.models.bi_encoder import BiEncoder
-from xdr.models.contrastive import contrastive_loss, excluded_passages
 from xdr.training.bi_encoder_data import EncodeBatch, TrainBatch
+from xdr.training.contrastive import contrastive_loss, excluded_passages
 from xdr.training.schedule import adamw, linear_schedule
 
 
@@ -68,15 +68,15 @@ class BiEncoderModule(pl.LightningModule):
         num_queries = len(queries_QD)
         per_query = len(passages_PD) // num_queries
         rank = self.trainer.global_rank if self._trainer else 0
-        all_PD, keys_P = self.everybodys(passages_PD), self.everybodys(batch.keys_P)
+        all_PD, keys_P = self.gather(passages_PD), self.gather(batch.keys_P)
         targets_Q = (torch.arange(num_queries, device=keys_P.device) + rank * num_queries) * per_query
         excluded_QP = excluded_passages(keys_P, batch.positives_QK, targets_Q)
         scale = self.log_scale.exp().clamp(max=100)
         loss = contrastive_loss(queries_QD, all_PD, targets_Q, excluded_QP, scale)
         if self.objective.both_directions:
             own_Q = targets_Q // per_query
-            all_QD = self.everybodys(queries_QD)
-            positives_QK = self.everybodys(_padded_alike(batch.positives_QK, self._largest(batch.positives_QK.shape[1])))
+            all_QD = self.gather(queries_QD)
+            positives_QK = self.gather(_padded_alike(batch.positives_QK, self._largest(batch.positives_QK.shape[1])))
             answered_QQ = (positives_QK[None] == keys_P[targets_Q][:, None, None]).any(-1)  # by this passage, other queries
             answered_QQ = answered_QQ.scatter(1, own_Q[:, None], False)
             back = contrastive_loss(all_PD[targets_Q], all_QD, own_Q, answered_QQ, scale)
@@ -93,7 +93,7 @@ class BiEncoderModule(pl.LightningModule):
         schedule = linear_schedule(optimizer, self._num_steps, self._optimizer.warmup_share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def everybodys(self, tensor: Tensor) -> Tensor:
+    def gather(self, tensor: Tensor) -> Tensor:
         """Of all processes, in order of rank, with gradients to where each came from."""
         if self._trainer is None or self.trainer.world_size == 1:
             return tensor
@@ -103,7 +103,7 @@ class BiEncoderModule(pl.LightningModule):
 
     def _largest(self, number: int) -> int:
         """Of the numbers that the processes have."""
-        return int(self.everybodys(torch.tensor([number], device=self.device)).max())
+        return int(self.gather(torch.tensor([number], device=self.device)).max())
 
 
 def _padded_alike(positives_QK: Tensor, most: int) -> Tensor:

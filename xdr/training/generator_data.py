@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.augmentation.generation import prompt_of
 from xdr.data.batches import Batches
 from xdr.data.training_set import TrainingSet, choose_positive
-from xdr.models.query_generator import GeneratorReader
-from xdr.models.texts import Texts
+from xdr.encoders.texts import Texts
+from xdr.generators.generation import prompt_of
+from xdr.generators.query_generator import GeneratorTokenizer
 from xdr.text.records import Passage, TrainingExample
 from xdr.training.loader import EpochBatches, Item, ResumableLoader
 
@@ -37,14 +37,14 @@ class Written(NamedTuple):
     group: str
 
 
-def written(reader: GeneratorReader, example: TrainingExample, passage: Passage) -> Written:
+def written(reader: GeneratorTokenizer, example: TrainingExample, passage: Passage) -> Written:
     query = example.query
     if reader.task.direction == "query_from_passage":
         return Written(passage, query.text, query.language, query.language)
     return Written(Passage(query.query_id, "", query.text, query.language), passage.text, passage.language, query.language)
 
 
-def collate(reader: GeneratorReader, groups: Sequence[str], items: Sequence[Written]) -> WritingBatch:
+def collate(reader: GeneratorTokenizer, groups: Sequence[str], items: Sequence[Written]) -> WritingBatch:
     in_prompt = reader.task.language_at == "prompt"
     sources, _ = reader.sources([prompt_of(reader, item.source, item.language if in_prompt else None) for item in items])
     return WritingBatch(
@@ -56,7 +56,7 @@ def collate(reader: GeneratorReader, groups: Sequence[str], items: Sequence[Writ
 
 
 class _Examples(Dataset[list[Written]]):
-    def __init__(self, data: TrainingSet, reader: GeneratorReader, seed: int) -> None:
+    def __init__(self, data: TrainingSet, reader: GeneratorTokenizer, seed: int) -> None:
         self._data, self._reader, self._seed = data, reader, seed
 
     def __getitem__(self, items: list[Item]) -> list[Written]:
@@ -74,7 +74,7 @@ class GeneratorData(pl.LightningDataModule):
         self,
         data: TrainingSet,
         dev: Sequence[Written],
-        reader: GeneratorReader,
+        reader: GeneratorTokenizer,
         batch_size: int,
         order: Batches,
         num_workers: int,

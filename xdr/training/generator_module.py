@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from xdr.errors import UserError
-from xdr.evaluation.written_samples import Sample, SampleCheck
-from xdr.models.query_generator import QueryGenerator, token_losses
+from xdr.generators.query_generator import QueryGenerator, token_losses
+from xdr.training.generated_samples import GeneratedSample, SampleCheck
 from xdr.training.generator_data import WritingBatch
 from xdr.training.schedule import adafactor, adamw, linear_schedule
 
@@ -39,7 +39,7 @@ class QueryGeneratorModule(pl.LightningModule):
         self.generator = generator
         self._optimizer, self._num_steps = optimizer, num_steps
         self._groups, self._check = list(groups), check
-        self.samples: list[Sample] = []
+        self.samples: list[GeneratedSample] = []
         """What the last validation drew; whoever logs takes it from here."""
         self.asked_to_end = False
         """Set by who stops a run before its time."""

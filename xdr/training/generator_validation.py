@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from xdr.data.training_set import choose_positive
+from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder
 from xdr.errors import UserError
-from xdr.evaluation.written_samples import Asked, RoundTrip, SampleCheck
-from xdr.models.drawing import Sampling
-from xdr.models.encoder_folder import is_encoder_folder, load_encoder
-from xdr.models.query_generator import GeneratorReader, Task
+from xdr.generators.drawing import Sampling
+from xdr.generators.query_generator import GeneratorTokenizer, Task
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
 from xdr.text.records import Passage, TrainingExample
+from xdr.training.generated_samples import RoundTrip, SampleCheck, SampleRequest
 from xdr.training.generator_data import Written, written
 
 
@@ -24,7 +24,7 @@ def written_languages(task: Task, examples: Iterable[TrainingExample]) -> Task:
     return replace(task, languages=tuple(sorted(found)))
 
 
-def dev_texts(reader: GeneratorReader, dev: Sequence[TrainingExample], largest: int) -> list[Written]:
+def dev_texts(reader: GeneratorTokenizer, dev: Sequence[TrainingExample], largest: int) -> list[Written]:
     """One of each dev example, the first `largest`."""
     if largest and not dev:
         raise UserError(
@@ -34,7 +34,7 @@ def dev_texts(reader: GeneratorReader, dev: Sequence[TrainingExample], largest: 
 
 
 def sample_check(
-    reader: GeneratorReader,
+    reader: GeneratorTokenizer,
     dev: Sequence[Written],
     identifier: LanguageIdentifier,
     seed: int,
@@ -48,11 +48,11 @@ def sample_check(
             raise UserError("a round trip needs texts: set callbacks.validation.num_sampled above 0")
         return None
     taken: Counter[str] = Counter()
-    asked: list[Asked] = []
+    asked: list[SampleRequest] = []
     for item in dev:
         if taken[item.group] < num_sampled:
             taken[item.group] += 1
-            asked.append(Asked(item.source, item.language, item.group, item.text))
+            asked.append(SampleRequest(item.source, item.language, item.group, item.text))
     return SampleCheck(
         asked,
         reader,
@@ -63,7 +63,7 @@ def sample_check(
     )
 
 
-def _round_trip(reader: GeneratorReader, folder: str, sources: Sequence[Passage]) -> RoundTrip:
+def _round_trip(reader: GeneratorTokenizer, folder: str, sources: Sequence[Passage]) -> RoundTrip:
     if reader.task.direction != "query_from_passage":
         raise UserError("the round trip is that of questions; with direction=passage_from_query set validation.round_trip=null")
     if not is_encoder_folder(Path(folder)):

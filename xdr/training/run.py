@@ -27,7 +27,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """What a run is besides its model and data. `settings` are plain values that tell whether a checkpoint is this run's. One
     that says what is `planned` to be kept is only planned."""
 
@@ -46,7 +46,7 @@ class Run:
         return CheckpointFolder(self.output_dir / "checkpoints")
 
 
-def training_trainer(run: Run, **changes: Any) -> pl.Trainer:
+def training_trainer(run: TrainingRun, **changes: Any) -> pl.Trainer:
     return pl.Trainer(
         **{**run.trainer, **changes},
         default_root_dir=run.output_dir,
@@ -60,7 +60,7 @@ def training_trainer(run: Run, **changes: Any) -> pl.Trainer:
     )
 
 
-def checkpoint_to_resume(run: Run, console: Console) -> Path | None:
+def checkpoint_to_resume(run: TrainingRun, console: Console) -> Path | None:
     if run.resume == "never":
         if any(run.checkpoints.folder.glob("step-*.ckpt")):
             raise UserError(f"resume=never, and {run.checkpoints.folder} holds a run; choose another output_dir, or remove it")
@@ -100,7 +100,7 @@ def _differences(was: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any
     return [(name, was, now)]
 
 
-def quieten() -> None:
+def silence_libraries() -> None:
     """Tips and warnings that the user can do nothing about, and bars of milliseconds; a download keeps its own."""
     downloads_show = not are_progress_bars_disabled()
     disable_progress_bar()

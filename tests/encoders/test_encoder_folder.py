@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
+
+from tests.encoders.conftest import TEXTS
+from xdr.encoders.encoder_folder import load_encoder, save_encoder
+from xdr.encoders.static_encoder import StaticEncoder, read_static_vectors
+from xdr.encoders.tokenization import HuggingFaceTokenizer, InputFormat, StaticTokenizer, TextTokenizer
+from xdr.encoders.transformer_encoder import TransformerEncoder, adapt, load_backbone
+from xdr.errors import UserError
+from xdr.text.records import Passage
+
+READING = InputFormat(query_length=200, passage_length=300, query_prefix="Query: ", passage_prefix="Passage: ")
+PASSAGES = [Passage(str(i), "", text) for i, text in enumerate(TEXTS)]
+
+
+def same_vectors(folder: Path, encoder: torch.nn.Module, reader: TextTokenizer) -> None:
+    """sentence-transformers and we, on queries and on passages, after saving and after loading back."""
+    judge = SentenceTransformer(str(folder), device="cpu")
+    loaded, loaded_reader = load_encoder(folder)
+    assert loaded_reader.reading == reader.reading
+    for ours, our_reader in ((encoder, reader), (loaded, loaded_reader)):
+        ours.eval()
+        with torch.no_grad():
+            queries, passages = ours(our_reader.queries(TEXTS[:3])), ours(our_reader.passages(PASSAGES))
+        np.testing.assert_allclose(judge.encode(TEXTS[:3], prompt_name="query"), queries.numpy(), atol=1e-5)
+        np.testing.assert_allclose(judge.encode(TEXTS, prompt_name="passage"), passages.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta"])
+@pytest.mark.parametrize(("pooling", "normalize"), [("first", False), ("mean", True)])
+def test_a_transformer_is_the_same_in_sentence_transformers(
+    small_models: dict[str, Path], tmp_path: Path, family: str, pooling: str, normalize: bool
+) -> None:
+    folder = small_models[family]
+    encoder = TransformerEncoder(load_backbone(str(folder), torch.float32, "packed"), pooling, normalize, "packed")
+    reader = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(folder)), READING)
+    save_encoder(encoder, reader, tmp_path / "encoder")
+    same_vectors(tmp_path / "encoder", encoder, reader)
+
+
+def test_lora_is_merged_into_what_is_saved(small_models: dict[str, Path], tmp_path: Path) -> None:
+    folder = small_models["bert"]
+    backbone = adapt(load_backbone(str(folder), torch.float32, "packed"), gradient_checkpointing=False, lora_rank=2)
+    for name, parameter in backbone.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    encoder = TransformerEncoder(backbone, "mean", True, "packed")
+    reader = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(folder)), READING)
+    save_encoder(encoder, reader, tmp_path / "encoder")
+    same_vectors(tmp_path / "encoder", encoder, reader)
+
+
+def test_a_static_encoder_is_the_mean_of_the_pieces_it_was_given(static_folder: Path) -> None:
+    vectors, tokenizer = read_static_vectors(static_folder)
+    reader = TextTokenizer(StaticTokenizer(tokenizer), InputFormat(16, 16))
+    encoder = StaticEncoder(vectors, normalize=False)
+    (vector,) = encoder(reader.queries(["the lake"])).tolist()
+    assert vector == [10.0, 11.0, 12.0, 13.0]  # the mean of rows 2 and 3; the residual layer starts at zero
+    assert tokenizer.encode("other", add_special_tokens=False).tokens != ["▁other"], "a piece without a vector is not used"
+
+
+def test_a_static_encoder_is_the_same_in_sentence_transformers(static_folder: Path, tmp_path: Path) -> None:
+    vectors, tokenizer = read_static_vectors(static_folder)
+    reader = TextTokenizer(StaticTokenizer(tokenizer), InputFormat(64, 64))
+    for normalize in (False, True):
+        encoder = StaticEncoder(vectors, normalize)
+        torch.nn.init.normal_(encoder.head.weight)
+        torch.nn.init.normal_(encoder.head.bias)
+        save_encoder(encoder, reader, tmp_path / f"encoder-{normalize}")
+        same_vectors(tmp_path / f"encoder-{normalize}", encoder, reader)
+
+
+def test_model2vec_s_layout_is_read(static_folder: Path, tmp_path: Path) -> None:
+    tokenizer_json = (static_folder / "tokenizer.json").read_bytes()
+    size = Tokenizer.from_str(tokenizer_json.decode()).get_vocab_size()
+    folder = tmp_path / "m2v"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_bytes(tokenizer_json)
+    table = torch.arange(3.0)[:, None].expand(3, 2)
+    mapping, weights = torch.arange(size) % 3, torch.full((size,), 2.0)
+    save_file({"embeddings": table.contiguous(), "mapping": mapping, "weights": weights}, folder / "model.safetensors")
+    vectors, _ = read_static_vectors(folder)
+    assert vectors[:4].tolist() == [[0, 0], [2, 2], [4, 4], [0, 0]]
+
+
+def test_folders_that_xdr_cannot_compute_are_refused(
+    small_models: dict[str, Path], tmp_path: Path, static_folder: Path
+) -> None:
+    with pytest.raises(UserError, match="holds no static vectors"):
+        read_static_vectors(tmp_path)
+    (static_folder / "pieces.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match="pieces.txt has 2 different pieces and vectors.npy 8 rows"):
+        read_static_vectors(static_folder)
+    (tmp_path / "modules.json").write_text(json.dumps([{"type": "x.CNN", "path": ""}]))
+    with pytest.raises(UserError, match="xdr cannot compute a model of CNN"):
+        load_encoder(tmp_path)

@@ -1,0 +1,36 @@
+"""What can be drawn, against Hugging Face's own rules."""
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from xdr.generators.drawing import Sampling, candidates, draw
+from xdr.generators.shared_prompts import Prompts
+
+
+@pytest.mark.parametrize("top_k", [0, 1, 10, 500])
+@pytest.mark.parametrize("top_p", [1.0, 0.7, 0.05])
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_probabilities_are_hugging_faces(top_k: int, top_p: float, temperature: float) -> None:
+    logits_NV = torch.randn(20, 300, generator=torch.Generator().manual_seed(0)) * 3
+    rules: list[Any] = [TemperatureLogitsWarper(temperature)]
+    rules += [TopKLogitsWarper(top_k)] if top_k else []
+    rules += [TopPLogitsWarper(top_p)] if top_p < 1 else []
+    theirs_NV = logits_NV
+    for rule in rules:
+        theirs_NV = rule(None, theirs_NV)
+    pieces_NK, probabilities_NK = candidates(logits_NV, Sampling(top_k, top_p, temperature, 1))
+    ours_NV = torch.zeros_like(logits_NV).scatter_(1, pieces_NK, probabilities_NK)
+    torch.testing.assert_close(ours_NV, theirs_NV.softmax(1))
+
+
+def test_the_most_probable_of_one_is_drawn() -> None:
+    assert draw(torch.tensor([[0.1, 3.0, 2.0], [5.0, 1.0, 2.0]]), Sampling(1, 1.0, 1.0, 1)).tolist() == [1, 0]
+
+
+def test_texts_are_numbered_within_their_prompts_in_whatever_order_they_stand() -> None:
+    prompts = Prompts.of(torch.tensor([2, 0, 2, 0, 2]), torch.tensor([[1, 1], [1, 0], [1, 0]]))
+    assert prompts.slot_N.tolist() == [0, 0, 1, 1, 2]
+    assert prompts.most == 3

@@ -1,0 +1,61 @@
+"""Earlier evaluations, of other encoders, paired by query id."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import scipy.stats
+
+from tests.pipelines.test_evaluate import QUICK_EVALUATION, evaluate
+from tests.runs import start
+from xdr.data.problems import Problems
+from xdr.data.sample import Sample
+
+MRR = "evaluation.metrics=[MRR@10]"
+
+
+@pytest.fixture(scope="module")
+def untrained(trained_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation of the encoder as its training began."""
+    folder = tmp_path_factory.mktemp("earlier") / "untrained"
+    evaluate(folder, f"checkpoint={trained_encoder / 'checkpoints' / 'model'}", MRR)
+    return folder
+
+
+def per_query(folder: Path) -> dict[str, float]:
+    rows = pq.read_table(folder / "per_query.parquet").to_pylist()
+    return {row["query_id"]: row["value"] for row in rows if row["system"] == "baseline"}
+
+
+def test_another_encoder_s_evaluation_is_compared_query_by_query(
+    untrained: Path, trained_encoder: Path, tmp_path: Path
+) -> None:
+    output = evaluate(tmp_path, f"checkpoint={trained_encoder}", MRR, f"compare_to=[{untrained}]")
+    before, after = per_query(tmp_path), per_query(untrained)
+    comparisons = json.loads((tmp_path / "significance.json").read_text())["comparisons"]
+    macro, finnish = ({each["language"]: each for each in comparisons}[language] for language in ("macro", "fi"))
+    assert (macro["baseline"], macro["system"], macro["n"]) == ("baseline", "untrained:baseline", 1152)
+    assert macro["mean_difference"] < 0 and macro["p"]["sign-flip randomisation"] < 0.05
+    in_finnish = [query.query_id for query in Sample().queries("dev", Problems()) if query.language == "fi"]
+    expected = scipy.stats.ttest_rel([after[i] for i in in_finnish], [before[i] for i in in_finnish])
+    assert finnish["p"]["paired t-test"] == pytest.approx(expected.pvalue, rel=1e-9)
+    assert "untrained:baseline" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "untrained:" in output
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (["evaluation.split=train"], "systems are compared on the same queries, and 2304 only in baseline"),
+        (["evaluation.metrics=[MAP]"], "untrained:baseline has no MAP; it has MRR@10"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_encoded(
+    untrained: Path, trained_encoder: Path, tmp_path: Path, more: list[str], problem: str
+) -> None:
+    given = (f"checkpoint={trained_encoder}", f"compare_to=[{untrained}]", *more)
+    process = start(tmp_path / "run", *given, quick=QUICK_EVALUATION, script="evaluate.py")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and problem in output, output
+    assert not list(tmp_path.rglob("passages.npy"))

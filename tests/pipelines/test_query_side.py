@@ -1,0 +1,141 @@
+"""Passages written for queries, fused into the queries' vectors: the ranks are those of a computation by numpy."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.pipelines.test_evaluate import QUICK_EVALUATION, evaluate
+from tests.runs import start
+from xdr.data.problems import Problems
+from xdr.data.sample import Sample
+from xdr.generators.generated_store import KIND, write_texts
+from xdr.pipelines.shards import queries_as_sources
+from xdr.storage.ledger import ShardLedger
+from xdr.text.prompts import passage_text
+from xdr.text.records import GeneratedTexts
+
+QUERIES = list(Sample().queries("dev", Problems()))
+PASSAGES = list(Sample().passages(Problems()))
+
+
+def texts_of(place: int) -> list[str]:
+    """One to three for each query, as a generator could have written them."""
+    return [PASSAGES[(7 * place + step) % len(PASSAGES)].text for step in range(1 + place % 3)]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("written")
+    made_by = {
+        "direction": "passage_from_query",
+        "sources": queries_as_sources(QUERIES).fingerprint,
+        "num_sources": len(QUERIES),
+        "shard_size": 1000,
+        "languages": ["en"],
+        "most": 3,
+    }
+    ledger = ShardLedger.create(folder, KIND, 2, made_by)
+    texts = [GeneratedTexts(query.query_id, {"en": tuple(texts_of(place))}) for place, query in enumerate(QUERIES)]
+    for shard in range(2):
+        with ledger.writing(shard) as partial:
+            write_texts(texts[1000 * shard : 1000 * (shard + 1)], ["en"], partial)
+    return folder
+
+
+def arguments(trained_encoder: Path, written: Path, *more: str) -> list[str]:
+    return [f"checkpoint={trained_encoder}", "augmentation=generated_queries", f"augmentation.source={written}", *more]
+
+
+def vectors(trained_encoder: Path, texts: Sequence[str]) -> NDArray[np.float64]:
+    """By sentence-transformers."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(trained_encoder / "encoder"), device="cpu")
+    return np.asarray(model.encode(list(texts)), np.float64)
+
+
+def scores_in_run(file: Path) -> dict[str, list[tuple[str, float]]]:
+    found: dict[str, list[tuple[str, float]]] = {}
+    for line in file.read_text().splitlines():
+        query_id, _, passage_id, _, score, _ = line.split()
+        found.setdefault(query_id, []).append((passage_id, float(score)))
+    return found
+
+
+def assert_ranked_as(file: Path, queries_QD: NDArray, passages_ND: NDArray) -> None:
+    """Every score of the run is the product of the vectors, and no passage that is left out has a higher one."""
+    expected_QN = queries_QD @ passages_ND.T
+    row_of = {passage.passage_id: row for row, passage in enumerate(PASSAGES)}
+    run = scores_in_run(file)
+    for place, query in enumerate(QUERIES):
+        rows, scores = zip(*((row_of[passage_id], score) for passage_id, score in run[query.query_id]), strict=True)
+        assert np.allclose(scores, expected_QN[place, list(rows)], rtol=2e-3, atol=2e-3), "fp16 on disk"
+        left_out = np.delete(expected_QN[place], rows)
+        assert left_out.max(initial=-np.inf) <= min(scores) + 4e-3
+
+
+def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, tmp_path: Path) -> None:
+    hyde = ("augmentation.fusion=hyde_mean", "augmentation.alpha=null")
+    evaluate(tmp_path / "hyde", *arguments(trained_encoder, written, *hyde))
+    output = evaluate(
+        tmp_path / "sum", *arguments(trained_encoder, written, "augmentation.fusion=sum", "augmentation.alpha=0.2")
+    )
+    plain_QD = vectors(trained_encoder, [query.text for query in QUERIES])
+    passages_ND = vectors(trained_encoder, [passage_text(passage) for passage in PASSAGES])
+    texts = [texts_of(place) for place in range(len(QUERIES))]
+    of_texts_TD = vectors(trained_encoder, [text for its in texts for text in its])
+    ends = np.cumsum([len(its) for its in texts])
+    sums_QD = np.stack([of_texts_TD[end - len(its) : end].sum(0) for end, its in zip(ends, texts, strict=True)])
+    counts_Q1 = np.array([[len(its)] for its in texts])
+    assert_ranked_as(tmp_path / "hyde/runs/baseline.trec", plain_QD, passages_ND)
+    assert_ranked_as(tmp_path / "hyde/runs/hyde_mean.trec", (plain_QD + sums_QD) / (counts_Q1 + 1), passages_ND)
+    assert_ranked_as(tmp_path / "sum/runs/sum-a0.2.trec", 0.8 * plain_QD + 0.2 * sums_QD, passages_ND)
+    warned = "fusion=sum with 1 to 3 companions: the more a query has, the less of its own is left"
+    page = (tmp_path / "sum" / "report.html").read_text(encoding="utf-8")
+    assert warned in output and warned in page
+    assert "Passages written for a query are fused into its vector by sum." in page
+    assert "Written for the query in English" in page
+    assert json.loads((tmp_path / "sum" / "environment.json").read_text())["fused into"] == "queries"
+
+
+def test_a_plan_on_two_processes_counts_what_the_busiest_does(
+    trained_encoder: Path, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """144 passages in shards of 12, 1,152 questions, two systems. Each process encodes all questions and what was written for
+    them, checks all vectors, and searches its half for all."""
+    monkeypatch.setenv("COLUMNS", "400")
+    hyde = ("augmentation.fusion=hyde_mean", "augmentation.alpha=null")
+    two = ("plan=true", "trainer.devices=2", "trainer.strategy=ddp")
+    output = evaluate(tmp_path / "run", *arguments(trained_encoder, written, *hyde, *two))
+    told = {line.split("│")[1].strip(): line for line in output.splitlines() if " time " in line}
+    assert list(told) == ["start", "encoding", "search", "scoring", "in all"]
+    assert " 72 passages x" in told["encoding"] and "in the busiest of 2 processes" in told["encoding"]
+    for part in (
+        " 1,152 queries x",
+        " 1,152 queries' written passages x",
+        " 72 passages, for 2,304 queries, x",
+        " 2,304 rankings x",
+    ):
+        assert part in told["search"]
+    assert "1,152 queries, 2 systems, 7 metrics, x" in told["scoring"] and "processes" not in told["scoring"]
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (["augmentation.fusion=hyde_mean"], "takes no alpha, and [0.01] came; set augmentation.alpha=null"),
+        (["augmentation.keep=count"], "these texts were written for queries; leave it out"),
+        (["evaluation.split=train"], "were written for other queries (1,152) than those of evaluation.split=train (2,304)"),
+    ],
+)
+def test_what_cannot_be_fused_into_queries_is_refused(
+    trained_encoder: Path, written: Path, tmp_path: Path, more: list[str], problem: str
+) -> None:
+    given = arguments(trained_encoder, written, *more)
+    process = start(tmp_path / "run", *given, quick=QUICK_EVALUATION, script="evaluate.py")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and problem in output, output

@@ -1,0 +1,73 @@
+"""Vectors of many texts, in order of length and so many tokens at a time: little is padded, and memory is bounded.
+
+Which texts share a batch, and the order of every sum, are functions of the texts alone.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from xdr.encoders.texts import Texts, by_length, select
+
+
+def encode_texts(encoder: nn.Module, texts: Texts, tokens_per_batch: int) -> Tensor:
+    """(N, D) in float32 on the CPU, in the order of the texts."""
+    vectors_ND = torch.empty(len(texts.lengths_B), _dimension(encoder))
+    for rows_B, vectors_BD in _batches_of_vectors(encoder, texts, tokens_per_batch):
+        vectors_ND[rows_B] = vectors_BD
+    return vectors_ND
+
+
+def encode_companions(
+    encoder: nn.Module,
+    texts: Texts,
+    owner_N: Tensor,
+    group_N: Tensor,
+    num_passages: int,
+    num_groups: int,
+    tokens_per_batch: int,
+) -> Tensor:
+    """(groups, passages, D) in float32 on the CPU: the sum of the vectors of those texts that passage `owner` has in `group`,
+    zero where it has none. No more than one batch of vectors exists beside the sums.
+
+    A sum begins with its shortest text; of equally long ones, with the first. On the CPU index_add adds row by row, and
+    nowhere else is that order certain: hence the sums are there."""
+    assert len(owner_N) == len(group_N) == len(texts.lengths_B)
+    slot_N = group_N.long() * num_passages + owner_N.long()
+    sums_SD = torch.zeros(num_groups * num_passages, _dimension(encoder))
+    for rows_B, vectors_BD in _batches_of_vectors(encoder, texts, tokens_per_batch):
+        sums_SD.index_add_(0, slot_N[rows_B], vectors_BD)
+    return sums_SD.view(num_groups, num_passages, -1)
+
+
+def length_sorted_batches(lengths_N: list[int], tokens_per_batch: int) -> list[slice]:
+    """Of texts in order of length: as many as the budget holds, and at least one."""
+    batches, first, tokens = [], 0, 0
+    for i, length in enumerate(lengths_N):
+        if tokens + length > tokens_per_batch and i > first:
+            batches.append(slice(first, i))
+            first, tokens = i, 0
+        tokens += length
+    return [*batches, slice(first, len(lengths_N))] if lengths_N else []
+
+
+@torch.no_grad()
+def _batches_of_vectors(encoder: nn.Module, texts: Texts, tokens_per_batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(rows of the texts, their vectors)."""
+    device = next(encoder.parameters(), texts.ids_T).device
+    order_N = by_length(texts)
+    ordered = select(texts, order_N)
+    ends_N = ordered.lengths_B.cumsum(0)
+    done = 0
+    for batch in length_sorted_batches(ordered.lengths_B.tolist(), tokens_per_batch):
+        end = int(ends_N[batch.stop - 1])
+        part = Texts(ordered.ids_T[done:end].to(device), ordered.lengths_B[batch].to(device))
+        done = end
+        yield order_N[batch], encoder(part).float().cpu()
+
+
+def _dimension(encoder: nn.Module) -> int:
+    dimension = encoder.dimension
+    assert isinstance(dimension, int)
+    return dimension

@@ -1,0 +1,144 @@
+"""Attention without padding: all tokens of a batch in one row, each text attending to itself alone.
+
+On the CPU, texts stand in order of length and each run of one length is one dense call. On CUDA the flash kernel inside torch
+takes them all (fp16 or bf16, no dropout). Results equal the padded model's to rounding.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface
+
+from xdr.encoders.texts import Texts
+
+NAME = "xdr_packed"
+FIRST_POSITION = {"bert": 0, "xlm-roberta": 2, "roberta": 2}
+"""The backbones that pack, and the position of a text's first token: RoBERTa's begin behind the padding's."""
+
+
+class TextRun(NamedTuple):
+    """`num_texts` texts of one `length` whose tokens begin at `start`."""
+
+    start: int
+    num_texts: int
+    length: int
+
+
+def runs_of_equal_length(lengths: list[int]) -> list[TextRun]:
+    """Of texts in order of length."""
+    runs: list[TextRun] = []
+    start = 0
+    for length in lengths:
+        if runs and runs[-1].length == length:
+            runs[-1] = runs[-1]._replace(num_texts=runs[-1].num_texts + 1)
+        else:
+            runs.append(TextRun(start, 1, length))
+        start += length
+    return runs
+
+
+def packed_inputs(texts: Texts, model_type: str) -> dict[str, Any]:
+    """What a backbone with this attention takes for texts in order of length."""
+    positions_T = torch.arange(len(texts.ids_T), device=texts.ids_T.device)
+    positions_T -= texts.starts_B.repeat_interleave(texts.lengths_B)
+    ends_B = F.pad(texts.lengths_B.cumsum(0), (1, 0)).to(torch.int32)
+    return {
+        "input_ids": texts.ids_T[None],
+        "position_ids": positions_T[None] + FIRST_POSITION[model_type],
+        "runs": runs_of_equal_length(texts.lengths_B.tolist()),
+        "text_ends": ends_B,
+    }
+
+
+def first_tokens(backbone: Any, texts: Texts) -> Tensor:
+    """The last hidden state of each text's first token. In the last layer nothing else is computed: keys and values come from
+    all tokens, but queries, output, feed-forward and norms are needed for the pooled token alone."""
+    inputs = packed_inputs(texts, backbone.config.model_type)
+    runs, text_ends = inputs["runs"], inputs["text_ends"]
+    hidden_1TD = backbone.embeddings(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"])
+    for layer in backbone.encoder.layer[:-1]:
+        hidden_1TD = layer(hidden_1TD, None, runs=runs, text_ends=text_ends)
+    last = backbone.encoder.layer[-1]
+    own = last.attention.self
+    firsts_1BD = hidden_1TD[:, texts.starts_B]
+    query, key, value = (
+        linear(hidden).unflatten(-1, (-1, own.attention_head_size)).transpose(1, 2)
+        for linear, hidden in ((own.query, firsts_1BD), (own.key, hidden_1TD), (own.value, hidden_1TD))
+    )
+    dropout = own.dropout.p if own.training else 0.0
+    context_1BHW = _attend_firsts(query, key, value, own.scaling, dropout, runs, text_ends)
+    attended_1BD = last.attention.output(context_1BHW.flatten(2), firsts_1BD)
+    hidden_1BD: Tensor = last.feed_forward_chunk(attended_1BD)
+    return hidden_1BD[0]
+
+
+def _attend_firsts(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float, runs: list[TextRun], text_ends: Tensor
+) -> Tensor:
+    """As `_attend`, of one query a text."""
+    if query.is_cuda:
+        each = torch.arange(len(text_ends), dtype=torch.int32, device=query.device)
+        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, each, 1)
+    heads, width = key.shape[1], key.shape[3]
+    parts, done = [], 0
+    for start, num_texts, length in runs:
+        end = start + num_texts * length
+        k, v = (x[0, :, start:end].view(heads, num_texts, length, width).transpose(0, 1) for x in (key, value))
+        q = query[0, :, done : done + num_texts].transpose(0, 1)[:, :, None]  # (num_texts, heads, 1, width)
+        parts.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)[:, :, 0])
+        done += num_texts
+    return torch.cat(parts)[None]
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    runs: list[TextRun] | None = None,
+    text_ends: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    assert runs is not None and text_ends is not None
+    if query.is_cuda:
+        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length), None
+    heads, width = query.shape[1], query.shape[3]
+    parts = []
+    for start, count, length in runs:
+        q, k, v = (
+            x[0, :, start : start + count * length].view(heads, count, length, width).transpose(0, 1)
+            for x in (query, key, value)
+        )
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)  # (count, heads, length, width)
+        parts.append(out.transpose(1, 2).reshape(count * length, heads, width))
+    return torch.cat(parts)[None], None
+
+
+def _attend_on_cuda(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float | None,
+    text_ends: Tensor,
+    longest: int,
+    query_ends: Tensor | None = None,
+    most_queries: int | None = None,
+) -> Tensor:
+    """`query_ends` and `most_queries` where a text has fewer queries than tokens."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
+    ends = text_ends if query_ends is None else query_ends
+    out = varlen_attn(q, k, v, ends, text_ends, most_queries or longest, longest, scale=scaling)
+    assert isinstance(out, Tensor)
+    return out.unsqueeze(0)
+
+
+AttentionInterface.register(NAME, _attend)
+AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)

@@ -1,0 +1,103 @@
+"""Small real models for tests and the demo: made on the spot from texts, in Hugging Face layout, the same for the same seed.
+
+They differ from their big relatives in size alone: an mBERT-like encoder with WordPiece, an XLM-R-like one and an mT5-like
+generator with SentencePiece's unigram model, the generator with a head of its own as in google/mt5-*.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizer,
+    MT5Config,
+    MT5ForConditionalGeneration,
+    T5Tokenizer,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+    XLMRobertaTokenizer,
+)
+
+from xdr.encoders.small_vocabulary import train_unigram, word_pieces
+
+VOCABULARY = 6000
+"""About the smallest that still has whole words in eight scripts when trained on the sample."""
+
+
+def build_small_bert(
+    texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4, dropout: float = 0.1
+) -> Path:
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {piece: number for number, piece in enumerate(special + word_pieces(train_unigram(texts, VOCABULARY)))}
+    tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        intermediate_size=4 * hidden,
+        max_position_embeddings=512,
+        type_vocab_size=2,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    return _save(lambda: BertModel(config, add_pooling_layer=False), tokenizer, folder, seed)
+
+
+def build_small_xlm_roberta(
+    texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4, dropout: float = 0.1
+) -> Path:
+    pieces = train_unigram(texts, VOCABULARY)
+    special = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
+    tokenizer = XLMRobertaTokenizer(vocab=[*special, *pieces, ("<mask>", 0.0)])
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        intermediate_size=4 * hidden,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    return _save(lambda: XLMRobertaModel(config, add_pooling_layer=False), tokenizer, folder, seed)
+
+
+def build_small_mt5(texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 3) -> Path:
+    special = [(piece, 0.0) for piece in ("<pad>", "</s>", "<unk>")]
+    tokenizer = T5Tokenizer(vocab=[*special, *train_unigram(texts, VOCABULARY)], extra_ids=0)
+    config = MT5Config(
+        vocab_size=len(tokenizer),
+        d_model=hidden,
+        d_kv=32,
+        d_ff=2 * hidden,
+        num_layers=layers,
+        num_decoder_layers=layers,
+        num_heads=hidden // 32,
+        decoder_start_token_id=0,
+    )
+
+    def untied() -> MT5ForConditionalGeneration:
+        """transformers ties the head of every new MT5 to the embedding, whatever the config says."""
+        model = MT5ForConditionalGeneration(config)
+        model.lm_head = torch.nn.Linear(hidden, config.vocab_size, bias=False)
+        torch.nn.init.normal_(model.lm_head.weight, std=hidden**-0.5)
+        return model
+
+    return _save(untied, tokenizer, folder, seed)
+
+
+def _save(build: Callable[[], Any], tokenizer: Any, folder: Path, seed: int) -> Path:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,62 @@
+"""Texts -> tokens, the same in training, validation, encoding and export."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tokenizers import Tokenizer
+
+from xdr.encoders.texts import Texts, texts_of
+from xdr.text.prompts import passage_text
+from xdr.text.records import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class InputFormat:
+    """What precedes a text, and how many tokens of it are read, special ones included."""
+
+    query_length: int
+    passage_length: int
+    query_prefix: str = ""
+    passage_prefix: str = ""
+
+
+class TokenizeTexts(Protocol):
+    def __call__(self, texts: Sequence[str], longest: int) -> list[list[int]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceTokenizer:
+    """With the special tokens of the model."""
+
+    tokenizer: Any
+
+    def __call__(self, texts: Sequence[str], longest: int) -> list[list[int]]:
+        encoded = self.tokenizer(
+            list(texts), truncation=True, max_length=longest, return_attention_mask=False, return_token_type_ids=False
+        )
+        ids: list[list[int]] = encoded.input_ids
+        return ids
+
+
+@dataclass(frozen=True, slots=True)
+class StaticTokenizer:
+    """Of a static encoder: no special tokens."""
+
+    tokenizer: Tokenizer
+
+    def __call__(self, texts: Sequence[str], longest: int) -> list[list[int]]:
+        return [encoding.ids[:longest] for encoding in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class TextTokenizer:
+    pieces: TokenizeTexts
+    reading: InputFormat
+
+    def queries(self, texts: Sequence[str]) -> Texts:
+        return texts_of(self.pieces([self.reading.query_prefix + text for text in texts], self.reading.query_length))
+
+    def passages(self, passages: Sequence[Passage]) -> Texts:
+        texts = [self.reading.passage_prefix + passage_text(passage) for passage in passages]
+        return texts_of(self.pieces(texts, self.reading.passage_length))

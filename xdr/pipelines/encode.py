@@ -1,0 +1,162 @@
+"""The vectors of a whole collection, in shards, through `Trainer.test`; what follows is a callback's business."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from rich.console import Console
+from torch import nn
+
+from xdr.data.passage_store import PassageStore
+from xdr.encoders.fast_inference import prepared_for_inference
+from xdr.encoders.open_encoder import fingerprint_encoder
+from xdr.encoders.tokenization import TextTokenizer
+from xdr.errors import UserError
+from xdr.generators.generated_store import GeneratedStore
+from xdr.pipelines.disk_space import require_room
+from xdr.pipelines.progress import counting
+from xdr.pipelines.shard_module import ShardModule
+from xdr.pipelines.shard_run import ShardProgress, make_trainer, reporting_full_disk
+from xdr.pipelines.shards import Shards
+from xdr.retrieval.collection_encoder import ROWS_AT_ONCE, Encoders
+from xdr.retrieval.embedding_writer import ShardWriter, create_embeddings, writing_shard
+from xdr.retrieval.layout import Keep, Layout
+from xdr.storage.fingerprint import Json, fingerprint
+from xdr.storage.ledger import ShardLedger
+from xdr.text.records import GeneratedTexts, Passage
+
+EMBEDDINGS_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """`keep` says how fine the sums of the questions' vectors are kept: one `total`, of these languages; one a `language`, of
+    all; one a language and `count`. The first two are of the first `number` questions of a language (0: of all)."""
+
+    keep: Keep
+    languages: tuple[str, ...]
+    number: int
+    shard_size: int
+    tokens_per_batch: int
+
+    def __post_init__(self) -> None:
+        if self.shard_size < 1 or self.tokens_per_batch < 1:
+            raise UserError(
+                "search.shard_size and search.tokens_per_batch are at least 1; "
+                f"{self.shard_size} and {self.tokens_per_batch} came"
+            )
+        if self.number < 0:
+            raise UserError(f"augmentation.number is 0, for all questions, or more; {self.number} came")
+
+
+@dataclass(frozen=True)
+class EncodingJob:
+    """Which vectors there are to be, and where."""
+
+    queries: nn.Module
+    passages: nn.Module | None
+    reader: TextTokenizer
+    store: PassageStore
+    generated: GeneratedStore | None
+    settings: EncodingSettings
+
+    def layout(self) -> Layout:
+        dimension = self.queries.dimension
+        assert isinstance(dimension, int)
+        if self.generated is None:
+            return Layout(dimension)
+        if self.settings.keep == "total":
+            return Layout(dimension, "total", self.settings.languages)
+        most = self.generated.most if self.settings.keep == "count" else 0
+        return Layout(dimension, self.settings.keep, self.generated.languages, most)
+
+    def made_by(self, precision: str) -> dict[str, Json]:
+        """What only selects among the sums that are kept is not in it: a sweep over that encodes once."""
+        settings = self.settings
+        return {
+            "encoder": fingerprint_encoder(self.queries, self.passages, self.reader),
+            "collection": self.store.fingerprint,
+            "generated": self.generated.fingerprint if self.generated else None,
+            "number": settings.number if self.generated and settings.keep != "count" else 0,
+            "shard_size": settings.shard_size,
+            "tokens_per_batch": settings.tokens_per_batch,
+            "precision": precision,
+            "format": EMBEDDINGS_FORMAT,
+        }
+
+    def ledger(self, artifacts_dir: Path, precision: str) -> ShardLedger:
+        made_by, layout = self.made_by(precision), self.layout()
+        folder = artifacts_dir / "embeddings" / fingerprint([made_by, layout.keep, list(layout.languages), layout.count])
+        return create_embeddings(folder, -(-len(self.store) // self.settings.shard_size), layout, made_by)
+
+
+def encode_collection(
+    job: EncodingJob,
+    ledger: ShardLedger,
+    trainer_settings: dict[str, Any],
+    console: Console,
+    callbacks: Sequence[pl.Callback] = (),
+    logger: Any = False,
+) -> None:
+    """Makes the shards that are missing; the callbacks' `on_test_end` comes when this process has no more to do."""
+    trainer = make_trainer(trainer_settings, callbacks, logger)
+    shards = Shards(job.store, ledger, job.settings.shard_size)
+    missing = shards.num_missing()
+    require_room(ledger.folder, missing * job.layout().bytes_per_row, f"the vectors of {missing:,} passages")
+    towers = nn.ModuleList([job.queries] if job.passages is None else [job.queries, job.passages])
+    bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
+    with counting("passages", bar, missing) as show, reporting_full_disk():
+        progress = ShardProgress(shards, 1, show)
+
+        def work_on(device: torch.device) -> Encoding:
+            return Encoding(prepared(job), job, shards, progress)
+
+        trainer.test(ShardModule(towers, work_on, ledger), verbose=False)
+
+
+def prepared(job: EncodingJob) -> Encoders:
+    """On a CPU with weights in the order that its library likes."""
+    queries = prepared_for_inference(job.queries)
+    passages = queries if job.passages is None else prepared_for_inference(job.passages)
+    return Encoders(queries, passages, job.reader, job.settings.tokens_per_batch)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    encoders: Encoders
+    job: EncodingJob
+    shards: Shards
+    progress: ShardProgress
+
+    def begin(self) -> None:
+        pass
+
+    def make(self, shard: int) -> None:
+        first, stop = self.shards.rows(shard)
+        passages = self.shards.passages(shard)
+        generated = list(self.job.generated.slice(first, stop)) if self.job.generated else []
+        with writing_shard(self.shards.ledger, shard, [passage.passage_id for passage in passages]) as writer:
+            encode_into(writer, passages, generated, self.encoders, self.job, self.progress.report)
+
+
+def encode_into(
+    writer: ShardWriter,
+    passages: Sequence[Passage],
+    generated: Sequence[GeneratedTexts],
+    encoders: Encoders,
+    job: EncodingJob,
+    report: Callable[[int], None],
+) -> None:
+    layout = job.layout()
+    most = layout.count if layout.keep == "count" else job.settings.number
+    for start in range(0, len(passages), ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, len(passages)))
+        vectors_ND = encoders.encode_passages(passages[rows])
+        if job.generated:
+            writer.put(rows, vectors_ND, *encoders.encode_questions(generated[rows], layout, most))
+        else:
+            writer.put(rows, vectors_ND)
+        report(rows.stop - rows.start)

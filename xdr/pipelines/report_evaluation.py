@@ -1,0 +1,135 @@
+"""An evaluation's answer as files, and as a report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from xdr.evaluation.metric_names import counts_ranks
+from xdr.evaluation.per_query import means
+from xdr.evaluation.scoring import first_relevant_ranks
+from xdr.pipelines.encode import EncodingJob
+from xdr.pipelines.retrieval_task import BASELINE, Answer, RetrievalTask
+from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics
+from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
+from xdr.reporting.report_html import render
+from xdr.retrieval.fusion import Side
+from xdr.retrieval.rankings import Rankings
+from xdr.storage.files import replacing_file
+from xdr.storage.fingerprint import Json
+
+MOST_MOVED = 8
+"""Queries shown that rose, and as many that fell."""
+
+
+def write_answer(task: RetrievalTask, answer: Answer, job: EncodingJob, headline: str, runs: bool, output_dir: Path) -> Report:
+    """All files of an evaluation, metrics.json last but one: where it stands, the rest does."""
+    report = report_of(task, answer, job, headline)
+    if runs:
+        task.write_runs(answer.rankings, output_dir / "runs")
+    write_comparisons(answer.comparisons, output_dir)
+    write_environment(_made_of(task, job), output_dir)
+    write_metrics(answer.systems, output_dir)
+    with replacing_file(output_dir / "report.html") as partial:
+        partial.write_text(render(report), encoding="utf-8")
+    return report
+
+
+def report_of(task: RetrievalTask, answer: Answer, job: EncodingJob, headline: str) -> Report:
+    metrics = tuple(metric.name for metric in task.metrics)
+    headline = headline if headline in metrics else next(name for name in metrics if not counts_ranks(name))
+    averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
+    own = [system for system in answer.rankings if system != BASELINE]
+    best = best_system(own, averages, headline) if own else ""
+    moved = _moved(task, answer.rankings, best) if best and task.qrels.has_judgements else []
+    return Report(
+        title="Retrieval evaluation",
+        subtitle=_subtitle(task),
+        systems=(BASELINE, *(system for system in answer.systems if system != BASELINE)),
+        metrics=metrics,
+        headline_metric=headline,
+        means=averages,
+        comparisons=answer.comparisons,
+        fused=_fused(task),
+        moved=moved,
+        moved_system=best,
+        depth=task.depth,
+        warnings=answer.warnings,
+        facts=[(name, str(value)) for name, value in _made_of(task, job).items() if value is not None],
+    )
+
+
+def _subtitle(task: RetrievalTask) -> str:
+    over = f"{len(task.qrels.queries):,} queries over {len(task.store):,} passages"
+    if task.fusing is None:
+        return over
+    fused = {
+        "passages": "Questions generated about a passage are fused into its vector",
+        "queries": "Passages written for a query are fused into its vector",
+    }[task.fusing.side]
+    return f"{over}. {fused} by {task.fusing.fusion}."
+
+
+def _fused(task: RetrievalTask) -> list[FusedSystem]:
+    if task.fusing is None:
+        return []
+    fusing = task.fusing
+    named = zip(fusing.systems, fusing.alphas, strict=True)
+    return [FusedSystem(system, fusing.fusion, alpha) for system, alpha in named if alpha is not None]
+
+
+def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:
+    queries = {query.query_id: (place, query) for place, query in enumerate(task.qrels.queries)}
+    before, after = (
+        dict(zip(queries, first_relevant_ranks(task.qrels, rankings[system].rows_QK), strict=True))
+        for system in (BASELINE, best)
+    )
+    risen, fallen = most_moved(before, after, task.depth, MOST_MOVED)
+    moved = []
+    for query_id in (*risen, *fallen):
+        place, query = queries[query_id]
+        row = next(row for row, relevance in task.qrels.relevance[place].items() if relevance > 0)
+        passage = task.store[row]
+        moved.append(
+            MovedQuery(
+                query_id,
+                query.language,
+                query.text,
+                passage.title,
+                passage.text,
+                before[query_id],
+                after[query_id],
+                _generated(task, "passages", row),
+                _generated(task, "queries", place),
+            )
+        )
+    return moved
+
+
+def _generated(task: RetrievalTask, side: Side, row: int) -> dict[str, tuple[str, ...]]:
+    """The texts that were fused into a vector of that side."""
+    if task.fusing is None or task.fusing.side != side:
+        return {}
+    texts = next(task.fusing.companions.slice(row, row + 1)).texts
+    most = task.fusing.number or None
+    return {code: texts[code][:most] for code in task.fusing.languages if texts.get(code)}
+
+
+def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
+    """Fingerprints of what the figures depend on."""
+    made_by = task.ledger.made_by
+    fusing = task.fusing
+    return {
+        "encoder": made_by["encoder"],
+        "collection": made_by["collection"],
+        "generated texts": fusing.companions.fingerprint if fusing else None,
+        "fused into": fusing.side if fusing else None,
+        "texts of each language": (fusing.number or "all") if fusing else None,
+        "languages": " ".join(fusing.languages) if fusing else None,
+        "embeddings": str(task.ledger.folder),
+        "query length": job.reader.reading.query_length,
+        "passage length": job.reader.reading.passage_length,
+        "precision": made_by["precision"],
+        "search": "exact" if task.index is None else repr(task.index),
+        "depth": task.depth,
+        "samples of each test": task.testing.num_samples,
+        "seed": task.testing.seed,
+    }

@@ -1,0 +1,60 @@
+"""How a report says numbers and names: shares times 100, p-values as journals print them."""
+
+from xdr.evaluation.metric_names import counts_ranks
+from xdr.evaluation.per_query import MACRO
+from xdr.evaluation.significance import Comparison
+from xdr.reporting.report import TEST
+from xdr.text.languages import LANGUAGES
+
+
+def group_name(language: str) -> str:
+    return "Macro mean" if language == MACRO else language_name(language)
+
+
+def language_name(code: str) -> str:
+    return LANGUAGES[code].name if code in LANGUAGES else code
+
+
+def points(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def signed_points(difference: float) -> str:
+    """+1.9, −0.3, 0.0."""
+    return _signed(points(abs(difference)), difference)
+
+
+def value_text(metric: str, value: float) -> str:
+    return f"{value:.1f}" if counts_ranks(metric) else points(value)
+
+
+def difference_text(metric: str, difference: float) -> str:
+    return _signed(value_text(metric, abs(difference)), difference)
+
+
+def scale_text(metric: str) -> str:
+    return "in ranks, fewer is better" if counts_ranks(metric) else "times 100"
+
+
+def _signed(size: str, difference: float) -> str:
+    return size if float(size) == 0 else ("+" if difference > 0 else "\N{MINUS SIGN}") + size
+
+
+def p_text(p: float | None) -> str:
+    """.012; < .001; 1 for 1 alone."""
+    if p is None:
+        return "none"
+    if p >= 0.9995:
+        return "1" if p == 1 else ">.999"
+    return "<.001" if p < 0.0005 else f"{p:.3f}".removeprefix("0")
+
+
+def p_phrase(p: float) -> str:
+    text = p_text(p)
+    return f"p {text[0]} {text[1:]}" if text[0] in "<>" else f"p = {text}"
+
+
+def legend(comparison: Comparison) -> str:
+    """What a mark in a table says: the level, the test, the pairing, the correction."""
+    level = f"{1 - comparison.confidence:g}"
+    return f"* p up to {level}: {TEST}, paired by {comparison.pairing}, corrected over {comparison.family}."

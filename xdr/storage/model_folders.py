@@ -1,0 +1,7 @@
+"""Names of the folders that a training run writes into its output folder."""
+
+ENCODER = "encoder"
+PASSAGE_ENCODER = "passage_encoder"
+GENERATOR = "generator"
+MODEL = "model"
+"""Beside the checkpoints: configuration, tokenizer and initial weights that the weights of a checkpoint belong to."""
