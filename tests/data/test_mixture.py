@@ -1,4 +1,5 @@
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from xdr.data.collection import open_collection
 from xdr.data.mixture import Mixture
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
+from xdr.data.tevatron import TevatronFiles
 from xdr.data.training_set import training_set
 from xdr.errors import UserError
+from xdr.text.records import Passage, TrainingExample
 
 
 def test_parts_keep_apart_and_weights_repeat_them(tmp_path: Path) -> None:
@@ -53,3 +56,20 @@ def test_a_mixture_that_cannot_be_is_refused(parts: str, says: str) -> None:
     schema.register()
     with pytest.raises(UserError, match=says.replace("{", r"\{")):
         entry.build_benchmark(entry.compose("train", ["data=mixture", f"data.parts={parts}"]).data)
+
+
+def test_a_mixture_changes_nothing_but_the_ids_of_an_example(tmp_path: Path) -> None:
+    line = {"query_id": "q", "query": "?", "lang": "fi", "answers": ["a"]}
+    line["positive_passages"] = [{"docid": "1", "title": "T", "text": "x", "lang": "ko", "score": 2.5}]
+    line["negative_passages"] = [{"docid": "2", "text": "y", "score": -1}, {"docid": "3", "text": "z", "score": 0}]
+    (tmp_path / "train.jsonl").write_text(json.dumps(line))
+    part = TevatronFiles("unused", {"train": str(tmp_path / "train.jsonl")})
+    (own,) = part.examples("train", Problems())
+    (mixed,) = Mixture({"a": part}, {}).examples("train", Problems())
+    assert mixed == TrainingExample(
+        replace(own.query, query_id="a:q"),
+        (Passage("a:1", "T", "x", "ko"),),
+        (Passage("a:2", "", "y"), Passage("a:3", "", "z")),
+        (2.5,),
+        (-1.0, 0.0),
+    )

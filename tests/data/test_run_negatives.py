@@ -14,7 +14,8 @@ def folder(tmp_path: Path) -> Path:
     texts = {"p1": "the gold one", "p2": "holds Saimaa as well", "p3": "about Volga", "p4": "about Nile"}
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps({"docid": k, "text": v}) + "\n" for k, v in texts.items()))
     line = {"query_id": "q", "query": "?", "lang": "fi", "answers": ["Saimaa", "no"]}
-    line["positive_passages"] = [{"docid": "p1", "text": "the gold one"}]
+    line["positive_passages"] = [{"docid": "p1", "text": "the gold one", "score": 2}]
+    line["negative_passages"] = [{"docid": "p3", "text": "about Volga", "score": 1}]
     (tmp_path / "train.jsonl").write_text(json.dumps(line))
     return tmp_path
 
@@ -28,6 +29,13 @@ def negatives(folder: Path, run: str) -> list[str]:
 def test_gold_and_answer_bearing_passages_are_no_negatives(folder: Path) -> None:
     run = "".join(f"q Q0 {passage_id} 1 {score} t\n" for passage_id, score in (("p4", 1), ("p1", 9), ("p2", 8), ("p3", 2.5)))
     assert negatives(folder, run) == ["p3", "p4"]
+
+
+def test_negatives_of_a_run_have_no_teacher_scores(folder: Path) -> None:
+    (folder / "run.trec").write_text("q Q0 p4 1 1 t\n")
+    for run, expected in ((None, (1.0,)), (str(folder / "run.trec"), ())):
+        (example,) = examples_with_negatives(CollectionFolder(str(folder)), run, folder / "a", Problems())
+        assert (example.positive_scores, example.negative_scores) == ((2.0,), expected)
 
 
 def test_ties_are_broken_by_passage_id(folder: Path) -> None:

@@ -90,3 +90,31 @@ def test_the_passages_beside_a_question_are_its_judgements(write: Write) -> None
     benchmark = TevatronFiles(corpus="unused", queries_by_split={"dev": str(path)}, language="fi")
     assert list(benchmark.judgements("dev", Problems())) == [Judgement("7", "1", 1), Judgement("7", "2", 0)]
     assert list(benchmark.queries("train", Problems())) == []
+
+
+def test_a_teachers_scores_come_with_the_passages(write: Write) -> None:
+    positives = [{**LINE["positive_passages"][0], "score": 3}]
+    negatives = [{"docid": str(i), "text": "x", "score": score} for i, score in enumerate((0.5, -1.25))]
+    scored = {**LINE, "positive_passages": positives, "negative_passages": negatives}
+    unscored = {**LINE, "negative_passages": [{"docid": "2", "text": "x", "score": None}]}
+    path = write("t.jsonl", json.dumps(scored) + "\n" + json.dumps(unscored))
+    first, second = read_training_examples(path, Problems(), language_in_row)
+    assert (first.positive_scores, first.negative_scores) == ((3.0,), (0.5, -1.25))
+    assert (second.positive_scores, second.negative_scores) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("score", "says"),
+    [
+        ("high", r"field 'negative_passages\[0\]\.score': .*'high'"),
+        (True, r"field 'negative_passages\[0\]\.score': .*True"),
+        (float("nan"), r"field 'negative_passages\[0\]\.score': .*nan"),
+        (10**400, r"field 'negative_passages\[0\]\.score'"),
+        (None, "field 'negative_passages': all passages of a list must have a score, or none, got 1 scores for 2 passages"),
+    ],
+)
+def test_scores_that_are_not_whole_are_refused(write: Write, score: object, says: str) -> None:
+    negatives = [{"docid": "1", "text": "x", "score": score}, {"docid": "2", "text": "y", "score": 1.0}]
+    path = write("t.jsonl", json.dumps({**LINE, "negative_passages": negatives}))
+    with pytest.raises(DataError, match=says):
+        list(read_training_examples(path, Problems(), language_in_row))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xdr.data.batches import check_batch_size, epoch_batches, shares
-from xdr.data.training_set import TrainingSet, choose_negatives, choose_positive, key_of, training_set
+from xdr.data.training_set import TrainingSet, choose_negatives, choose_passages, choose_positive, key_of, training_set
 from xdr.errors import UserError
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.validation_pool import validation_pool
@@ -131,3 +131,20 @@ def test_the_pool_holds_what_answers_first_and_then_others_up_to_its_size() -> N
     assert len(validation_pool(dev, train, 1).passages) == 2
     with pytest.raises(UserError, match="there are no dev examples"):
         validation_pool([], train, 4)
+
+
+def test_scores_are_chosen_along_with_their_passages() -> None:
+    """The score of a passage is its number here."""
+    positives = tuple(Passage(str(i), "", "text") for i in range(3))
+    negatives = tuple(Passage(str(i), "", "text") for i in range(10, 16))
+    query = Query("q", "?", "fi")
+    scored = TrainingExample(query, positives, negatives, (0.0, 1.0, 2.0), tuple(map(float, range(10, 16))))
+    for number in (0, 2, 7):
+        for epoch in range(4):
+            chosen = choose_passages(scored, number, 0, epoch)
+            assert chosen.scores == [float(passage.passage_id) for passage in chosen.passages]
+            expected = [choose_positive(scored, 0, epoch), *choose_negatives(scored, number, 0, epoch)]
+            assert chosen.passages == expected
+    half = TrainingExample(query, positives, negatives, (0.0, 1.0, 2.0))
+    assert choose_passages(half, 2, 0, 0).scores == []
+    assert len(choose_passages(half, 0, 0, 0).scores) == 1

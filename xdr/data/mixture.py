@@ -41,16 +41,18 @@ class Mixture:
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         for name, part in self.parts.items():
             for example in part.examples(split, problems):
-                yield TrainingExample(
-                    _asked(example.query, name),
-                    tuple(_named(passage, name) for passage in example.positives),
-                    tuple(_named(passage, name) for passage in example.negatives),
+                yield replace(
+                    example,
+                    query=_asked(example.query, name),
+                    positives=tuple(_named(passage, name) for passage in example.positives),
+                    negatives=tuple(_named(passage, name) for passage in example.negatives),
                 )
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
         for name, part in self.parts.items():
             for judgement in part.judgements(split, problems):
-                yield Judgement(f"{name}:{judgement.query_id}", f"{name}:{judgement.passage_id}", judgement.relevance)
+                query_id, passage_id = f"{name}:{judgement.query_id}", f"{name}:{judgement.passage_id}"
+                yield replace(judgement, query_id=query_id, passage_id=passage_id)
 
     def weight_of(self, example: TrainingExample) -> float:
         return self.weights.get(example.query.query_id.split(":", 1)[0], 1.0)

@@ -13,6 +13,8 @@ from xdr.text.languages import find_language
 from xdr.text.records import Passage
 
 _MISSING = object()
+_LARGEST = 3e38
+"""About the largest number of 32 bits."""
 
 
 class Row:
@@ -103,6 +105,12 @@ class Row:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong(field, "a whole number is wanted", value)
         return value
+
+    def number(self, field: str) -> float:
+        value = self._get(field)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
+            raise self._wrong(field, "a finite number is wanted", value)
+        return float(value)
 
     def pairs(self, field: str) -> list[tuple[int, int]]:
         """A list of two whole numbers each."""

@@ -36,19 +36,19 @@ def read_run(path: str | Path, problems: Problems) -> dict[str, list[str]]:
 def with_run_negatives(
     examples: Iterable[TrainingExample], run: dict[str, list[str]], store: PassageStore, run_path: str, deepest: int = 100
 ) -> Iterator[TrainingExample]:
-    """In place of the examples' own: the first `deepest` passages of the run that neither answer the query by judgement nor
-    hold one of its answers."""
-    num_examples = num_found = 0
+    """Replaces the negatives of each example by the first `deepest` passages of the run, without those that are relevant or
+    contain an answer. The new negatives have no teacher scores."""
+    num_examples = num_ranked = 0
     for example in examples:
         num_examples += 1
-        found = run.get(example.query.query_id, [])
-        gold = {passage.passage_id for passage in example.positives}
-        ids = [passage_id for passage_id in found[:deepest] if passage_id not in gold]
+        ranked = run.get(example.query.query_id, [])
+        relevant = {passage.passage_id for passage in example.positives}
+        ids = [passage_id for passage_id in ranked[:deepest] if passage_id not in relevant]
         passages = (store[row] for row in store.require_rows(ids, run_path))
         negatives = tuple(passage for passage in passages if not _holds_answer(passage, example))
-        num_found += bool(found)
-        yield replace(example, negatives=negatives)
-    if not num_found:
+        num_ranked += bool(ranked)
+        yield replace(example, negatives=negatives, negative_scores=())
+    if not num_ranked:
         raise UserError(f"{run_path} ranks passages for none of the {num_examples:,} training queries; is it of other data?")
 
 

@@ -1,7 +1,7 @@
 """Tevatron's JSON lines: xor-tydi, wikipedia-nq, and so MIRACL and Mr. TyDi.
 
-A line holds `query_id`, `query`, `lang` or not, `answers` or not, and `positive_passages` and `negative_passages` as lists of
-{docid, title, text}; a corpus line holds `docid`, `title`, `text`.
+A line has `query_id`, `query`, optionally `lang` and `answers`, and the lists `positive_passages` and `negative_passages` of
+{docid, title, text, [score]}, where `score` is a teacher's. A corpus line has `docid`, `title`, `text`.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,16 +20,24 @@ def read_training_examples(
     source: str | Path, problems: Problems, language_of: LanguageOf, passage_language: str = "en"
 ) -> Iterator[TrainingExample]:
     def parse(row: Row) -> TrainingExample:
-        example = TrainingExample(
-            _query(row, language_of),
-            tuple(passage.passage(language=passage_language) for passage in row.objects("positive_passages")),
-            tuple(passage.passage(language=passage_language) for passage in row.objects("negative_passages")),
-        )
-        if not example.positives:
+        query = _query(row, language_of)
+        positives, positive_scores = _passages(row, "positive_passages", passage_language)
+        negatives, negative_scores = _passages(row, "negative_passages", passage_language)
+        if not positives:
             raise row.error("a query to train on has at least one passage here", "positive_passages", "Remove the query")
-        return example
+        return TrainingExample(query, positives, negatives, positive_scores, negative_scores)
 
     yield from parse_each(json_rows(source, problems), parse, problems, str(source))
+
+
+def _passages(row: Row, field: str, language: str) -> tuple[tuple[Passage, ...], tuple[float, ...]]:
+    """The passages of a list, and their `score` fields: all passages of a list have one, or none."""
+    rows = row.objects(field)
+    scores = tuple(passage.number("score") for passage in rows if passage.has("score"))
+    if scores and len(scores) != len(rows):
+        problem = f"all passages of a list must have a score, or none, got {len(scores)} scores for {len(rows)} passages"
+        raise row.error(problem, field, "Score the others, or remove the field `score`")
+    return tuple(passage.passage(language=language) for passage in rows), scores
 
 
 def read_queries(source: str | Path, problems: Problems, language_of: LanguageOf) -> Iterator[Query]:

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,29 +73,53 @@ def _balanced(examples: Sequence[TrainingExample]) -> dict[str, float]:
     return {language: len(examples) / len(counts) / number for language, number in counts.items()}
 
 
+class ChosenPassages(NamedTuple):
+    """The passages of one example in one epoch, a positive first. `scores` are the teacher's; empty unless all have one."""
+
+    passages: list[Passage]
+    scores: list[float]
+
+
+def choose_passages(example: TrainingExample, num_negatives: int, seed: int, epoch: int) -> ChosenPassages:
+    """What `choose_positive` and `choose_negatives` return, with the teacher's scores of these passages."""
+    positive = _positive_index(example, seed, epoch)
+    negatives = _negative_indices(example, num_negatives, seed, epoch)
+    passages = [example.positives[positive], *(example.negatives[i] for i in negatives)]
+    if not example.positive_scores or (negatives and not example.negative_scores):
+        return ChosenPassages(passages, [])
+    return ChosenPassages(passages, [example.positive_scores[positive], *(example.negative_scores[i] for i in negatives)])
+
+
 def choose_positive(example: TrainingExample, seed: int, epoch: int) -> Passage:
-    """As Tevatron: a place that depends on the query, moving on by one each epoch."""
-    return example.positives[(_number(seed, example.query.query_id) + epoch) % len(example.positives)]
+    """One positive: like Tevatron, the first epoch's depends on the query id, and each epoch takes the next one."""
+    return example.positives[_positive_index(example, seed, epoch)]
 
 
 def choose_negatives(example: TrainingExample, number: int, seed: int, epoch: int) -> list[Passage]:
-    """As Tevatron: the list in an order of the query's own, a window of it that moves on each epoch; drawn with replacement
-    where there are fewer than asked for."""
+    """Like Tevatron: each query shuffles its negatives once, and each epoch takes the next `number` of them. An example that
+    has fewer than `number` negatives draws with replacement."""
+    return [example.negatives[i] for i in _negative_indices(example, number, seed, epoch)]
+
+
+def _positive_index(example: TrainingExample, seed: int, epoch: int) -> int:
+    return (_number(seed, example.query.query_id) + epoch) % len(example.positives)
+
+
+def _negative_indices(example: TrainingExample, number: int, seed: int, epoch: int) -> list[int]:
     if not number:
         return []
-    available = example.negatives
+    available = len(example.negatives)
     if not available:
         raise UserError(
             f"query '{example.query.query_id}' has no negative passage, and each example is to bring {number}; "
             "set passages_per_query=1, or data.negatives to a TREC run"
         )
     own = _number(seed, example.query.query_id)
-    if len(available) < number:
-        draws = np.random.default_rng([own, epoch]).integers(len(available), size=number)
-        return [available[i] for i in draws]
-    order = np.random.default_rng(own).permutation(len(available))
-    start = epoch * number % len(available)
-    return [available[order[(start + i) % len(available)]] for i in range(number)]
+    if available < number:
+        return [int(i) for i in np.random.default_rng([own, epoch]).integers(available, size=number)]
+    order = np.random.default_rng(own).permutation(available)
+    start = epoch * number % available
+    return [int(order[(start + i) % available]) for i in range(number)]
 
 
 def key_of(passage_id: str) -> int:

@@ -21,7 +21,7 @@ PLANNED_STAGES = ("generate", "encode", "score")
 
 
 @dataclass(frozen=True)
-class GenerationSettings:
+class GenerationOptions:
     """Of stage=generate; `conf/augmentation/generated_queries.yaml` explains each."""
 
     languages: Sequence[str]
@@ -56,7 +56,7 @@ class AugmentationSettings:
     number: int
     keep: Literal["total", "language", "count"]
     export: str | None
-    generation: GenerationSettings
+    generation: GenerationOptions
 
     def __post_init__(self) -> None:
         if self.number < 0:

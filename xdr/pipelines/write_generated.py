@@ -5,17 +5,15 @@ from pathlib import Path
 
 from xdr.data.problems import Problems
 from xdr.errors import UserError
-from xdr.generators.drawing import Sampling
 from xdr.generators.generated_source import export_generated, open_generated
 from xdr.generators.generated_store import GeneratedStore
-from xdr.generators.generation import Order
 from xdr.generators.generator_folder import open_generator
 from xdr.generators.quality import as_table
-from xdr.generators.query_generator import Task
+from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.pipelines.generate import GenerationJob, Request, generate_collection, plan_generation
 from xdr.pipelines.prepare import collection_of
 from xdr.pipelines.progress import counting
-from xdr.pipelines.settings import GenerationSettings, StageInputs
+from xdr.pipelines.settings import GenerationOptions, StageInputs
 from xdr.pipelines.shards import Sources, queries_as_sources
 from xdr.storage.files import write_json
 from xdr.text.languages import language_codes
@@ -47,7 +45,7 @@ def generate(inputs: StageInputs) -> None:
     _report(generated, inputs)
 
 
-def _sources(inputs: StageInputs, settings: GenerationSettings, task: Task) -> tuple[Sources, str]:
+def _sources(inputs: StageInputs, settings: GenerationOptions, task: Task) -> tuple[Sources, str]:
     """What texts are generated for, and its fingerprint."""
     if task.direction == "query_from_passage":
         store = collection_of(inputs)
@@ -56,8 +54,8 @@ def _sources(inputs: StageInputs, settings: GenerationSettings, task: Task) -> t
     return queries, queries.fingerprint
 
 
-def _request(settings: GenerationSettings) -> Request:
-    order = Order(
+def _request(settings: GenerationOptions) -> Request:
+    generation = GenerationSettings(
         language_codes(settings.languages),
         settings.number,
         settings.input_length,
@@ -73,7 +71,7 @@ def _request(settings: GenerationSettings) -> Request:
         vocabulary=settings.vocabulary,
         latin=settings.latin,
     )
-    return Request(order, sampling, settings.refuse, settings.backend, settings.shard_size, settings.probe)
+    return Request(generation, sampling, settings.refuse, settings.backend, settings.shard_size, settings.probe)
 
 
 def _report(generated: GeneratedStore, inputs: StageInputs) -> None:

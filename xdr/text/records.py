@@ -27,11 +27,20 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A query with at least one passage that answers it, and passages that do not."""
+    """A query, at least one passage that answers it, and passages that do not answer it.
+
+    `positive_scores` and `negative_scores` are a teacher's scores of the passages, in the same order; empty without a teacher.
+    """
 
     query: Query
     positives: tuple[Passage, ...]
     negatives: tuple[Passage, ...] = ()
+    positive_scores: tuple[float, ...] = ()
+    negative_scores: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert len(self.positive_scores) in (0, len(self.positives))
+        assert len(self.negative_scores) in (0, len(self.negatives))
 
 
 @dataclass(frozen=True, slots=True)
