@@ -186,7 +186,7 @@ def spread(values: list[float]) -> str:
 
 
 def compare_passages(model: Model, texts: list[str], rounds: int) -> None:
-    lengths = [len(ids) for ids in model.reader.pieces(texts, model.length)]
+    lengths = [len(ids) for ids in model.reader.tokenize(texts, model.length)]
     mean = statistics.mean(lengths)
     print(f"{len(texts):,} passages of {mean:.1f} tokens on average, {model.length} at most, pooling {model.pooling}")
     ways: dict[str, Way] = {
@@ -199,7 +199,7 @@ def compare_passages(model: Model, texts: list[str], rounds: int) -> None:
 
 
 def compare_questions(model: Model, texts: list[str], rounds: int, folder: Path) -> None:
-    lengths = [len(ids) for ids in model.reader.pieces(texts, QUESTION_LENGTH)]
+    lengths = [len(ids) for ids in model.reader.tokenize(texts, QUESTION_LENGTH)]
     mean = statistics.mean(lengths)
     print(f"{OWNERS} passages with {PER_PASSAGE} questions each, of {mean:.1f} tokens on average, fused by sum")
     stored = {name: folder / name for name in ("ours", "plain", "reference")}

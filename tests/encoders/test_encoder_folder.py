@@ -25,7 +25,7 @@ def same_vectors(folder: Path, encoder: torch.nn.Module, reader: TextTokenizer) 
     """sentence-transformers and we, on queries and on passages, after saving and after loading back."""
     judge = SentenceTransformer(str(folder), device="cpu")
     loaded, loaded_reader = load_encoder(folder)
-    assert loaded_reader.reading == reader.reading
+    assert loaded_reader.input_format == reader.input_format
     for ours, our_reader in ((encoder, reader), (loaded, loaded_reader)):
         ours.eval()
         with torch.no_grad():

@@ -30,9 +30,9 @@ def folder(small_models: dict[str, Path], tmp_path: Path) -> Path:
 
 def test_a_checkpoint_says_itself_what_is_not_asked(folder: Path, small_models: dict[str, Path]) -> None:
     queries, _, reader = open_encoder(str(folder))
-    assert (queries.pooling, queries.normalize, reader.reading) == ("mean", True, InputFormat(24, 48))
+    assert (queries.pooling, queries.normalize, reader.input_format) == ("mean", True, InputFormat(24, 48))
     queries, _, reader = open_encoder(str(small_models["bert"]))
-    assert (queries.pooling, queries.normalize, reader.reading) == ("first", False, InputFormat(32, 128))
+    assert (queries.pooling, queries.normalize, reader.input_format) == ("first", False, InputFormat(32, 128))
 
 
 def test_prefixes_and_lengths_can_be_asked_of_any_encoder(folder: Path) -> None:

@@ -8,11 +8,12 @@ from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder
-from xdr.encoders.pooling import Pooling
+from xdr.encoders.input_format import DEFAULT_FORMAT, Batching, EncoderOptions, InputFormat
+from xdr.encoders.models import SmallBiEncoder, StaticBiEncoder, TransformerBiEncoder
 from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
 from xdr.encoders.static_encoder import StaticEncoder, read_static_vectors
-from xdr.encoders.tokenization import HuggingFaceTokenizer, InputFormat, StaticTokenizer, TextTokenizer
-from xdr.encoders.transformer_encoder import Batching, TransformerEncoder, adapt, load_backbone, refuse_longer
+from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
+from xdr.encoders.transformer_encoder import TransformerEncoder, adapt, load_backbone, refuse_longer
 from xdr.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -20,7 +21,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def transformer_bi_encoder(
     path: str,
-    pooling: Pooling,
+    pooling: str,
     normalize: bool,
     reading: InputFormat,
     tied: bool,
@@ -72,7 +73,7 @@ def small_bi_encoder(
     hidden: int,
     layers: int,
     dropout: float,
-    pooling: Pooling,
+    pooling: str,
     normalize: bool,
     reading: InputFormat,
 ) -> tuple[BiEncoder, TextTokenizer]:
@@ -86,3 +87,36 @@ def small_bi_encoder(
         texts += [query.text for query in sample.queries("train", Problems())]
         builders[family](texts, folder, seed=seed, hidden=hidden, layers=layers, dropout=dropout)
     return transformer_bi_encoder(str(folder), pooling, normalize, reading, True, "packed", "float32", 0, False, False)
+
+
+def build_transformer(settings: TransformerBiEncoder) -> tuple[BiEncoder, TextTokenizer]:
+    return transformer_bi_encoder(
+        settings.path,
+        settings.pooling or "first",
+        bool(settings.normalize),
+        EncoderOptions.of(settings).input_format(DEFAULT_FORMAT),
+        settings.tied,
+        settings.batching,
+        settings.dtype,
+        settings.lora_rank,
+        settings.gradient_checkpointing,
+        settings.compile_backbone,
+    )
+
+
+def build_static(settings: StaticBiEncoder) -> tuple[BiEncoder, TextTokenizer]:
+    return static_bi_encoder(settings.path, bool(settings.normalize), settings.options().input_format(DEFAULT_FORMAT))
+
+
+def build_small(settings: SmallBiEncoder, folder: Path, seed: int) -> tuple[BiEncoder, TextTokenizer]:
+    return small_bi_encoder(
+        settings.family,
+        folder,
+        seed,
+        settings.hidden,
+        settings.layers,
+        settings.dropout,
+        settings.pooling,
+        settings.normalize,
+        EncoderOptions.of(settings).input_format(DEFAULT_FORMAT),
+    )

@@ -14,9 +14,11 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoTokenizer
 
+from xdr.encoders.input_format import Batching, InputFormat
+from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.static_encoder import StaticEncoder
-from xdr.encoders.tokenization import HuggingFaceTokenizer, InputFormat, StaticTokenizer, TextTokenizer
-from xdr.encoders.transformer_encoder import Batching, TransformerEncoder, load_backbone
+from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
+from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
 from xdr.errors import UserError
 from xdr.storage.files import creating_folder
 
@@ -24,49 +26,51 @@ _MODULES = "sentence_transformers.models."
 _STATIC, _DENSE = "0_StaticEmbedding", "1_Dense"
 
 
-def save_encoder(encoder: nn.Module, reader: TextTokenizer, folder: Path) -> None:
+def save_encoder(encoder: nn.Module, tokenizer: TextTokenizer, folder: Path) -> None:
     """Written aside and renamed; an older folder of that name must have been moved away."""
     with creating_folder(folder) as partial:
         if isinstance(encoder, StaticEncoder):
-            modules = _save_static(encoder, reader, partial)
+            modules = _save_static(encoder, tokenizer, partial)
         else:
             assert isinstance(encoder, TransformerEncoder)
-            modules = _save_transformer(encoder, reader, partial)
+            modules = _save_transformer(encoder, tokenizer, partial)
         if encoder.normalize:
             modules.append(("Normalize", f"{len(modules)}_Normalize"))
             (partial / modules[-1][1]).mkdir()
         described = [
             {"idx": i, "name": str(i), "path": path, "type": f"{_MODULES}{name}"} for i, (name, path) in enumerate(modules)
         ]
-        reading = reader.reading
+        reading = tokenizer.input_format
         prompts = {"query": reading.query_prefix, "passage": reading.passage_prefix, "document": reading.passage_prefix}
         _write(partial / "modules.json", described)
         _write(partial / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "dot"})
         _write(partial / "xdr.json", {"query_length": reading.query_length, "passage_length": reading.passage_length})
 
 
-def _save_transformer(encoder: TransformerEncoder, reader: TextTokenizer, folder: Path) -> list[tuple[str, str]]:
-    assert isinstance(reader.pieces, HuggingFaceTokenizer)
+def _save_transformer(encoder: TransformerEncoder, tokenizer: TextTokenizer, folder: Path) -> list[tuple[str, str]]:
+    assert isinstance(tokenizer.tokenize, HuggingFaceTokenizer)
     backbone = encoder.backbone
     if hasattr(backbone, "merge_and_unload"):  # LoRA
         import copy
 
         backbone = copy.deepcopy(backbone).merge_and_unload()
     backbone.save_pretrained(folder)
-    reader.pieces.tokenizer.save_pretrained(folder)
-    _write(folder / "sentence_bert_config.json", {"max_seq_length": reader.reading.passage_length, "do_lower_case": False})
+    tokenizer.tokenize.tokenizer.save_pretrained(folder)
+    _write(
+        folder / "sentence_bert_config.json", {"max_seq_length": tokenizer.input_format.passage_length, "do_lower_case": False}
+    )
     (folder / "1_Pooling").mkdir()
-    modes = {"pooling_mode_cls_token": encoder.pooling == "first", "pooling_mode_mean_tokens": encoder.pooling == "mean"}
+    modes = {f"pooling_mode_{entry.sentence_transformers}": encoder.pooling == name for name, entry in POOLINGS.items()}
     _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": encoder.dimension, **modes})
     return [("Transformer", ""), ("Pooling", "1_Pooling")]
 
 
-def _save_static(encoder: StaticEncoder, reader: TextTokenizer, folder: Path) -> list[tuple[str, str]]:
-    assert isinstance(reader.pieces, StaticTokenizer)
+def _save_static(encoder: StaticEncoder, tokenizer: TextTokenizer, folder: Path) -> list[tuple[str, str]]:
+    assert isinstance(tokenizer.tokenize, StaticTokenizer)
     for name in (_STATIC, _DENSE):
         (folder / name).mkdir()
     save_file({"embedding.weight": encoder.embedding.weight.detach().contiguous()}, folder / _STATIC / "model.safetensors")
-    reader.pieces.tokenizer.save(str(folder / _STATIC / "tokenizer.json"))
+    tokenizer.tokenize.tokenizer.save(str(folder / _STATIC / "tokenizer.json"))
     head = {f"linear.{name}": value.detach().contiguous() for name, value in encoder.head.state_dict().items()}
     save_file(head, folder / _DENSE / "model.safetensors")
     settings = {"in_features": encoder.dimension, "out_features": encoder.dimension, "bias": True, "use_residual": True}
@@ -103,11 +107,12 @@ def _load_transformer(
     mode = str(pooling.get("pooling_mode", "")) or "+".join(
         key.removeprefix("pooling_mode_") for key, value in pooling.items() if key.startswith("pooling_mode_") and value
     )
-    known = {"cls": "first", "cls_token": "first", "mean": "mean", "mean_tokens": "mean"}
+    known = {entry.sentence_transformers: name for name, entry in POOLINGS.items()}
+    known |= {long.removesuffix("_token").removesuffix("_tokens"): name for long, name in known.items()}
     if mode not in known:
-        raise UserError(f"{pooling_folder}: pooling '{mode}' is not one that xdr computes (first token, mean)")
+        raise UserError(f"the pooling of {pooling_folder} must be one of {', '.join(sorted(known))}, got '{mode}'")
     backbone = load_backbone(str(backbone_folder), dtype, batching)
-    encoder = TransformerEncoder(backbone, known[mode], normalize, batching)  # type: ignore[arg-type]  # a Literal by then
+    encoder = TransformerEncoder(backbone, known[mode], normalize, batching)
     tokenizer = AutoTokenizer.from_pretrained(backbone_folder)
     settings = _read(backbone_folder / "sentence_bert_config.json")
     longest = int(

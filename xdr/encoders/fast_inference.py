@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xdr.encoders.packing import FIRST_POSITION, TextRun, packed_inputs
+from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.texts import Texts, by_length, select, texts_of
 from xdr.encoders.transformer_encoder import TransformerEncoder
 
@@ -123,6 +124,7 @@ class FastEncoder(nn.Module):
     def __init__(self, encoder: TransformerEncoder) -> None:
         super().__init__()
         backbone, self.pooling, self.normalize = encoder.backbone, encoder.pooling, encoder.normalize
+        self._pooling = POOLINGS[self.pooling]
         self.dimension = encoder.dimension
         self._model_type: str = backbone.config.model_type
         self._num_heads: int = backbone.config.num_attention_heads
@@ -133,7 +135,7 @@ class FastEncoder(nn.Module):
         )
         self._norm = _norm(embeddings.LayerNorm)
         layers = list(backbone.encoder.layer)
-        self._layers = [_layer(layer, self.pooling == "first" and layer is layers[-1]) for layer in layers]
+        self._layers = [_layer(layer, self._pooling.token is not None and layer is layers[-1]) for layer in layers]
 
     @torch.no_grad()
     def forward(self, texts: Texts) -> Tensor:
@@ -154,10 +156,10 @@ class FastEncoder(nn.Module):
             if layer.query is None:
                 hidden_TD = layer.after_attention(attend(*projected.chunk(3, -1)), hidden_TD)
             else:
-                firsts_BD = hidden_TD[texts.starts_B]
-                return layer.after_attention(attend(layer.query(firsts_BD), *projected.chunk(2, -1)), firsts_BD)
-        means = [hidden_TD[s : s + n * length].view(n, length, -1).mean(1) for s, n, length in runs]
-        return torch.cat(means)
+                assert self._pooling.token is not None
+                pooled_BD = hidden_TD[self._pooling.token(texts.starts_B, texts.lengths_B)]
+                return layer.after_attention(attend(layer.query(pooled_BD), *projected.chunk(2, -1)), pooled_BD)
+        return self._pooling.pool(hidden_TD, texts.starts_B, texts.lengths_B)
 
 
 def attend_in_runs(query_QD: Tensor, key_TD: Tensor, value_TD: Tensor, runs: list[TextRun], num_heads: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,50 +10,32 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder
+from xdr.encoders.input_format import DEFAULT_FORMAT, Batching
+from xdr.encoders.input_format import EncoderOptions as EncoderOptions
 from xdr.encoders.packing import FIRST_POSITION
-from xdr.encoders.pooling import Pooling
 from xdr.encoders.static_encoder import StaticEncoder, read_static_vectors
-from xdr.encoders.tokenization import HuggingFaceTokenizer, InputFormat, StaticTokenizer, TextTokenizer
-from xdr.encoders.transformer_encoder import Batching, TransformerEncoder, load_backbone, refuse_longer
+from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
+from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone, refuse_longer
 from xdr.errors import UserError, first_line
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderOptions:
-    """What a user asks of an encoder; None leaves it to what the checkpoint says of itself, and else to the defaults."""
-
-    pooling: Pooling | None = None
-    normalize: bool | None = None
-    query_length: int | None = None
-    passage_length: int | None = None
-    query_prefix: str | None = None
-    passage_prefix: str | None = None
-
-    def reading(self, own: InputFormat) -> InputFormat:
-        given = {name: getattr(self, name) for name in asdict(own)}
-        return replace(own, **{name: value for name, value in given.items() if value is not None})
-
-
-DEFAULT_FORMAT = InputFormat(query_length=32, passage_length=128)
 
 
 def open_encoder(
     checkpoint: str, options: EncoderOptions | None = None, *, dtype: torch.dtype = torch.float32
 ) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
-    """(of queries, of passages if that is another, reader). `checkpoint` is a Lightning checkpoint of ours, the output folder
-    of a training, a folder in sentence-transformers' layout, one of static vectors, or a backbone in Hugging Face's layout, by
-    folder or hub name. All but the last two say their pooling and norm."""
+    """Returns the encoder of queries, that of passages if it is another, and the tokenizer. `checkpoint` is a Lightning
+    checkpoint of ours, the output folder of a training, a folder in sentence-transformers' layout, a folder of static vectors,
+    or a backbone in Hugging Face's layout, by folder or hub name. All but the last two name their pooling and normalization."""
     options = options or EncoderOptions()
-    queries, passages, reader = _open(checkpoint, options, dtype)
+    queries, passages, tokenizer = _open(checkpoint, options, dtype)
     own = {"pooling": getattr(queries, "pooling", "mean"), "normalize": queries.normalize}
     for name, value in own.items():
         if getattr(options, name) not in (None, value):
             raise UserError(f"checkpoint={checkpoint} says itself that {name} is {value}; leave evaluation.{name} out")
-    reader = TextTokenizer(reader.pieces, options.reading(reader.reading))
+    tokenizer = TextTokenizer(tokenizer.tokenize, options.input_format(tokenizer.input_format))
     if isinstance(queries, TransformerEncoder):
-        refuse_longer(reader.reading, queries.backbone.config, "evaluation")
-    return queries, passages, reader
+        refuse_longer(tokenizer.input_format, queries.backbone.config, "evaluation")
+    return queries, passages, tokenizer
 
 
 def _open(checkpoint: str, options: EncoderOptions, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
@@ -64,14 +46,14 @@ def _open(checkpoint: str, options: EncoderOptions, dtype: torch.dtype) -> tuple
         passages = load_encoder(path / PASSAGE_ENCODER, dtype=dtype)[0] if is_encoder_folder(path / PASSAGE_ENCODER) else None
         return load_encoder(path / ENCODER, dtype=dtype)[0], passages, load_encoder(path / ENCODER, dtype=dtype)[1]
     if is_encoder_folder(path):
-        encoder, reader = load_encoder(path, dtype=dtype)
-        return encoder, None, reader
+        encoder, tokenizer = load_encoder(path, dtype=dtype)
+        return encoder, None, tokenizer
     if (path / "vectors.npy").is_file():
-        vectors_VD, tokenizer = read_static_vectors(path)
+        vectors_VD, vocabulary = read_static_vectors(path)
         return (
             StaticEncoder(vectors_VD, bool(options.normalize)),
             None,
-            TextTokenizer(StaticTokenizer(tokenizer), DEFAULT_FORMAT),
+            TextTokenizer(StaticTokenizer(vocabulary), DEFAULT_FORMAT),
         )
     try:
         kind = AutoConfig.from_pretrained(checkpoint).model_type
@@ -96,7 +78,7 @@ def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Modu
     folder = path.parent / MODEL
     if not is_encoder_folder(folder / ENCODER):
         raise UserError(f"{path} is no checkpoint of an encoder: {folder / ENCODER}, where it began, is not there")
-    queries, passages, reader = open_encoder(str(folder), dtype=dtype)
+    queries, passages, tokenizer = open_encoder(str(folder), dtype=dtype)
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     for name, tower in (("encoder", queries), ("passage_encoder", passages)):
         if tower is None:
@@ -107,10 +89,10 @@ def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Modu
         if weights.keys() != tower.state_dict().keys():
             raise UserError(f"{path} holds low-rank updates or other parts; give the folder that the training left instead")
         tower.load_state_dict(weights)
-    return queries, passages, reader
+    return queries, passages, tokenizer
 
 
-def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, reader: TextTokenizer) -> str:
+def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenizer: TextTokenizer) -> str:
     """Of all that its vectors depend on: weights, pieces, lengths, prefixes, pooling, norm."""
     digest = hashlib.sha256()
     for tower in (queries, passages):
@@ -120,9 +102,9 @@ def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, reader: 
         for name, value in sorted(tower.state_dict().items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    tokenizer = reader.pieces.tokenizer  # type: ignore[attr-defined]  # both kinds of pieces have one
-    pieces = tokenizer.backend_tokenizer if isinstance(reader.pieces, HuggingFaceTokenizer) else tokenizer
-    described = json.loads(pieces.to_str()) | {"truncation": None, "padding": None}  # what its last call options for
+    inner = tokenizer.tokenize.tokenizer  # type: ignore[attr-defined]  # both kinds have one
+    vocabulary = inner.backend_tokenizer if isinstance(tokenizer.tokenize, HuggingFaceTokenizer) else inner
+    described = json.loads(vocabulary.to_str()) | {"truncation": None, "padding": None}  # what its last call options for
     digest.update(json.dumps(described, sort_keys=True).encode())
-    digest.update(json.dumps(asdict(reader.reading), sort_keys=True).encode())
+    digest.update(json.dumps(asdict(tokenizer.input_format), sort_keys=True).encode())
     return digest.hexdigest()[:32]

@@ -53,9 +53,9 @@ def packed_inputs(texts: Texts, model_type: str) -> dict[str, Any]:
     }
 
 
-def first_tokens(backbone: Any, texts: Texts) -> Tensor:
-    """The last hidden state of each text's first token. In the last layer nothing else is computed: keys and values come from
-    all tokens, but queries, output, feed-forward and norms are needed for the pooled token alone."""
+def states_of_one_token(backbone: Any, texts: Texts, rows_B: Tensor) -> Tensor:
+    """The last hidden state of the token in row `rows_B` of each text. In the last layer, keys and values come from all tokens;
+    queries, output, feed-forward and norms are computed for these tokens alone."""
     inputs = packed_inputs(texts, backbone.config.model_type)
     runs, text_ends = inputs["runs"], inputs["text_ends"]
     hidden_1TD = backbone.embeddings(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"])
@@ -63,19 +63,19 @@ def first_tokens(backbone: Any, texts: Texts) -> Tensor:
         hidden_1TD = layer(hidden_1TD, None, runs=runs, text_ends=text_ends)
     last = backbone.encoder.layer[-1]
     own = last.attention.self
-    firsts_1BD = hidden_1TD[:, texts.starts_B]
+    pooled_1BD = hidden_1TD[:, rows_B]
     query, key, value = (
         linear(hidden).unflatten(-1, (-1, own.attention_head_size)).transpose(1, 2)
-        for linear, hidden in ((own.query, firsts_1BD), (own.key, hidden_1TD), (own.value, hidden_1TD))
+        for linear, hidden in ((own.query, pooled_1BD), (own.key, hidden_1TD), (own.value, hidden_1TD))
     )
     dropout = own.dropout.p if own.training else 0.0
-    context_1BHW = _attend_firsts(query, key, value, own.scaling, dropout, runs, text_ends)
-    attended_1BD = last.attention.output(context_1BHW.flatten(2), firsts_1BD)
+    context_1BHW = _attend_one_query(query, key, value, own.scaling, dropout, runs, text_ends)
+    attended_1BD = last.attention.output(context_1BHW.flatten(2), pooled_1BD)
     hidden_1BD: Tensor = last.feed_forward_chunk(attended_1BD)
     return hidden_1BD[0]
 
 
-def _attend_firsts(
+def _attend_one_query(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float, runs: list[TextRun], text_ends: Tensor
 ) -> Tensor:
     """As `_attend`, of one query a text."""

@@ -6,19 +6,10 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
+from xdr.encoders.input_format import InputFormat as InputFormat
 from xdr.encoders.texts import Texts, texts_of
 from xdr.text.prompts import passage_text
 from xdr.text.records import Passage
-
-
-@dataclass(frozen=True, slots=True)
-class InputFormat:
-    """What precedes a text, and how many tokens of it are read, special ones included."""
-
-    query_length: int
-    passage_length: int
-    query_prefix: str = ""
-    passage_prefix: str = ""
 
 
 class TokenizeTexts(Protocol):
@@ -51,12 +42,14 @@ class StaticTokenizer:
 
 @dataclass(frozen=True, slots=True)
 class TextTokenizer:
-    pieces: TokenizeTexts
-    reading: InputFormat
+    tokenize: TokenizeTexts
+    input_format: InputFormat
 
     def queries(self, texts: Sequence[str]) -> Texts:
-        return texts_of(self.pieces([self.reading.query_prefix + text for text in texts], self.reading.query_length))
+        return texts_of(
+            self.tokenize([self.input_format.query_prefix + text for text in texts], self.input_format.query_length)
+        )
 
     def passages(self, passages: Sequence[Passage]) -> Texts:
-        texts = [self.reading.passage_prefix + passage_text(passage) for passage in passages]
-        return texts_of(self.pieces(texts, self.reading.passage_length))
+        texts = [self.input_format.passage_prefix + passage_text(passage) for passage in passages]
+        return texts_of(self.tokenize(texts, self.input_format.passage_length))

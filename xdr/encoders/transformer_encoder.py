@@ -1,20 +1,18 @@
 """Any transformer as a text encoder: backbone, pooling, optional L2 norm."""
 
 import inspect
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from xdr.encoders.packing import FIRST_POSITION, NAME, first_tokens, packed_inputs
-from xdr.encoders.pooling import Pooling, pool_packed, pool_padded
+from xdr.encoders.input_format import Batching, InputFormat
+from xdr.encoders.packing import FIRST_POSITION, NAME, packed_inputs, states_of_one_token
+from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.texts import Texts, by_length, pad, select
-from xdr.encoders.tokenization import InputFormat
 from xdr.errors import UserError, first_line
-
-Batching = Literal["packed", "grouped", "padded"]
 
 NUM_GROUPS = 4
 """Into how many groups of like length a batch is cut where the backbone cannot pack."""
@@ -24,10 +22,10 @@ class TransformerEncoder(nn.Module):
     """`batching` is how a batch meets the backbone: `packed` without padding, `grouped` padded in groups of like length,
     `padded` as one. The vectors are the same to rounding."""
 
-    def __init__(self, backbone: Any, pooling: Pooling, normalize: bool, batching: Batching) -> None:
+    def __init__(self, backbone: Any, pooling: str, normalize: bool, batching: Batching) -> None:
         super().__init__()
         self.backbone = backbone
-        self.pooling: Pooling = pooling
+        self.pooling = pooling
         self.normalize = normalize
         self.batching: Batching = batching
         self.dimension: int = backbone.config.hidden_size
@@ -39,7 +37,7 @@ class TransformerEncoder(nn.Module):
     def _padded(self, texts: Texts) -> Tensor:
         ids_BL, mask_BL = pad(texts, self.backbone.config.pad_token_id or 0)
         hidden_BLD = self.backbone(input_ids=ids_BL, attention_mask=mask_BL.long()).last_hidden_state
-        return pool_padded(hidden_BLD, mask_BL, self.pooling)
+        return POOLINGS[self.pooling].pool(hidden_BLD[mask_BL], texts.starts_B, texts.lengths_B)
 
     def _grouped(self, texts: Texts) -> Tensor:
         order_B = by_length(texts)
@@ -49,11 +47,13 @@ class TransformerEncoder(nn.Module):
     def _packed(self, texts: Texts) -> Tensor:
         order_B = by_length(texts)
         ordered = select(texts, order_B)
-        if self.pooling == "first":
-            return first_tokens(self.backbone, ordered)[order_B.argsort()]
+        pooling = POOLINGS[self.pooling]
+        if pooling.token is not None:
+            rows_B = pooling.token(ordered.starts_B, ordered.lengths_B)
+            return states_of_one_token(self.backbone, ordered, rows_B)[order_B.argsort()]
         inputs = packed_inputs(ordered, self.backbone.config.model_type)
         hidden_TD = self.backbone(**inputs).last_hidden_state[0]
-        return pool_packed(hidden_TD, ordered.starts_B, ordered.lengths_B, self.pooling)[order_B.argsort()]
+        return pooling.pool(hidden_TD, ordered.starts_B, ordered.lengths_B)[order_B.argsort()]
 
 
 def load_backbone(path: str, dtype: torch.dtype, batching: Batching) -> Any:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from xdr.data.benchmark import Benchmark
-from xdr.data.collection_folder import CollectionFolder
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError
@@ -59,7 +58,7 @@ def fusing_of(augmentation: Mapping[str, Any], benchmark: Benchmark, store: Pass
 def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> GeneratedStore:
     if source is not None:
         return open_generated(source, store, artifacts_dir)
-    own = benchmark.generated_file() if isinstance(benchmark, CollectionFolder) else None
+    own = benchmark.generated_file()
     if own is None:
         raise UserError(
             "augmentation=generated_queries needs augmentation.source: a folder that stage=generate left, or files as xQG "

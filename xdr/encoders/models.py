@@ -1,0 +1,121 @@
+"""Bi-encoders that can be trained, as settings. Importing this module does not import torch: `build` does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from xdr.encoders.input_format import Batching, EncoderOptions
+from xdr.errors import UserError
+
+if TYPE_CHECKING:
+    from xdr.encoders.bi_encoder import BiEncoder
+    from xdr.encoders.tokenization import TextTokenizer
+
+Dtype = Literal["float32", "bfloat16"]
+Family = Literal["bert", "xlm-roberta"]
+
+
+@dataclass(frozen=True)
+class TransformerBiEncoder:
+    """Any backbone, from a folder or by its name on the hub, in Hugging Face's or sentence-transformers' layout.
+
+    None leaves pooling, normalization, lengths and prefixes to sentence-transformers' files; a backbone without such files
+    needs a pooling. `tied` encoders share their weights between queries and passages. With `lora_rank` above 0, low-rank
+    updates of the attention are trained and the backbone is frozen."""
+
+    path: str
+    pooling: str | None
+    normalize: bool | None
+    tied: bool
+    batching: Batching
+    dtype: Dtype
+    lora_rank: int
+    gradient_checkpointing: bool
+    compile_backbone: bool
+    query_length: int | None
+    passage_length: int | None
+    query_prefix: str | None
+    passage_prefix: str | None
+
+    def __post_init__(self) -> None:
+        EncoderOptions.of(self)
+        _require("batching", self.batching, Batching)
+        _require("dtype", self.dtype, Dtype)
+        if self.lora_rank < 0:
+            raise UserError(f"lora_rank must be at least 0, got {self.lora_rank}")
+        if self.compile_backbone and self.batching == "packed":
+            raise UserError(
+                "batching must be padded or grouped with compile_backbone=true, got packed. "
+                "Packed batches differ in shape, so each would be compiled anew"
+            )
+
+    def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
+        """Weights come from `path`; neither argument is used."""
+        from xdr.encoders.build import build_transformer
+
+        return build_transformer(self)
+
+
+@dataclass(frozen=True)
+class StaticBiEncoder:
+    """One vector a token, from a folder in model2vec's layout, with `vectors.npy` and `pieces.txt`, or left by a training. Only
+    the last has a normalization, lengths and prefixes of its own, which count where a setting is None."""
+
+    path: str
+    normalize: bool | None
+    query_length: int | None
+    passage_length: int | None
+    query_prefix: str | None
+    passage_prefix: str | None
+
+    def __post_init__(self) -> None:
+        self.options()
+
+    def options(self) -> EncoderOptions:
+        return EncoderOptions(
+            None, self.normalize, self.query_length, self.passage_length, self.query_prefix, self.passage_prefix
+        )
+
+    def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
+        """Vectors come from `path`; neither argument is used."""
+        from xdr.encoders.build import build_static
+
+        return build_static(self)
+
+
+@dataclass(frozen=True)
+class SmallBiEncoder:
+    """A new small BERT or XLM-R with the vocabulary of the sample, for demos and tests."""
+
+    family: Family
+    hidden: int
+    layers: int
+    dropout: float
+    pooling: str
+    normalize: bool
+    query_length: int
+    passage_length: int
+    query_prefix: str
+    passage_prefix: str
+
+    def __post_init__(self) -> None:
+        EncoderOptions.of(self)
+        _require("family", self.family, Family)
+        if self.hidden < 32 or self.hidden % 32:
+            raise UserError(f"hidden must be a multiple of 32, got {self.hidden}")
+        if self.layers < 1:
+            raise UserError(f"layers must be at least 1, got {self.layers}")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+    def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
+        """The model is made from `seed` in `initial_folder`, unless it is already there."""
+        from xdr.encoders.build import build_small
+
+        return build_small(self, initial_folder, seed)
+
+
+def _require(name: str, value: object, options: object) -> None:
+    known = get_args(options)
+    if value not in known:
+        raise UserError(f"{name} must be one of {', '.join(known)}, got {value!r}")
