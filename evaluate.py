@@ -1,12 +1,11 @@
-"""Everything after training: prepare, generate, export, encode, score, sweep. `python evaluate.py --help` explains the settings."""
+"""Everything after training: prepare, generate, export, encode, score, sweep. See `python evaluate.py --help`."""
 
 import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conf import entry
-from conf.schema import BESIDE
+from conf import entry, targets
 from xdr.errors import UserError
 from xdr.pipelines.settings import PLANNED_STAGES, StageInputs
 
@@ -38,6 +37,7 @@ def main(settings: "DictConfig") -> float | None:
         artifacts_dir=Path(settings.artifacts_dir),
         console=Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0),
         logging=partial(entry.logging, settings),
+        locate=partial(targets.locate, plugins=tuple(settings.plugins)),
     )
     if stage == "sweep":
         from callbacks.report_sweep import log_sweep

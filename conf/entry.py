@@ -4,9 +4,11 @@ sentence with its remedy."""
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,11 +17,16 @@ from omegaconf.errors import MissingMandatoryValue
 
 from conf import schema, sweep, targets
 from conf.job import INTERRUPTED, run_job
+from conf.labels import labels_of
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_unchecked, explain, key_of
 from conf.schema import check_settings
 from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
 
 _INFORMATION = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--version"}
+
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 
 def run(name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -93,9 +100,20 @@ def build(settings: DictConfig, name: str, *without: str, **arguments: Any) -> A
     node = OmegaConf.select(settings, name)
     if node is None:
         return None
-    own = OmegaConf.create({str(key): value for key, value in node.items_ex(resolve=False) if key not in without})
+    own = OmegaConf.masked_copy(node, [str(key) for key in node if key not in without])
     own._set_parent(node._get_parent())  # for interpolations such as ${seed}
     return targets.build(own, tuple(settings.plugins), name, **arguments)
+
+
+@contextmanager
+def logging(settings: DictConfig, job_type: str) -> "Iterator[Logger]":
+    """The logger of one job, which ends with the job."""
+    from callbacks.build import logging_to
+    from callbacks.wandb_logger import Labels
+
+    labels = Labels(**labels_of(settings, job_type))
+    with logging_to(settings.logger.kind, Path(settings.output_dir), labels, plain(settings)) as logger:
+        yield logger
 
 
 def build_benchmark(settings: DictConfig) -> Any:

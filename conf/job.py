@@ -37,7 +37,7 @@ def fingerprinted(settings: DictConfig) -> dict[str, Json]:
 
 
 def run_job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
-    """Runs the job. In a sweep's folder the job is claimed, its state is kept in the ledger, and a finished job is not run again."""
+    """Runs the job. In a sweep's folder it is claimed first, its state is kept, and a finished job does not run again."""
     folder, values = Path(settings.output_dir), fingerprinted(settings)
     if not is_sweep(folder.parent) or folder.name != job_name(values):
         if settings.retry:

@@ -6,7 +6,7 @@ Names and values of settings are in the YAML files. Their types are those of the
 
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from conf.targets import check, fit
 from xdr.errors import UserError, did_you_mean
@@ -15,7 +15,7 @@ from xdr.pipelines.settings import StageName
 CHECKED_AT_START = ("data", "model", "augmentation", "search", "evaluation", "sweep")
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 
-BESIDE = {
+BESIDE: dict[str, dict[str, Any]] = {
     "data": {"strict": bool, "negatives": str | None, "batches": Any},
     "model": {"pipeline": str, "optimizer": Any, "score_scale": float, "learn_scale": bool, "chunk_size": int},
 }
@@ -26,7 +26,7 @@ OPEN = ("callbacks", "logger", "trainer")
 
 
 def check_settings(settings: DictConfig, unchanged: DictConfig, changed: list[str]) -> None:
-    """`changed` are dotted names from the command line; `unchanged` are the settings of the same files without those changes."""
+    """`changed` are dotted names from the command line; `unchanged` are the settings without those changes."""
     for key in changed:
         _check_change(settings, unchanged, key)
     if "stage" in settings:
@@ -53,7 +53,7 @@ def _check_change(settings: DictConfig, unchanged: DictConfig, key: str) -> None
     if last not in node:
         known = [f"{parent}.{name}".lstrip(".") for name in map(str, node)]
         raise UserError(f"there is no setting '{key}'; {did_you_mean(key, known) or 'there are ' + ', '.join(known)}")
-    default = None if OmegaConf.is_missing(node, last) else node[last]
+    default = None if OmegaConf.is_missing(node, last) or OmegaConf.is_interpolation(node, last) else node[last]
     if isinstance(default, bool | int | float):
         fit(key, OmegaConf.select(settings, key), type(default))
 

@@ -121,7 +121,7 @@ def _values(override: Override) -> list[str]:
 def _refuse_ranks() -> None:
     if "LOCAL_RANK" in os.environ:
         raise UserError(
-            "a sweep must be started by one process, but LOCAL_RANK is set: this is one of several. Start the sweep without torchrun "
+            "a sweep must be started by one process, but LOCAL_RANK is set: this is one of several. Start it without torchrun "
             "and with hydra/launcher=subprocess; each job then starts trainer.devices processes"
         )
 
@@ -130,7 +130,7 @@ def _refuse_several_folders(overrides: list[Override]) -> None:
     for override in overrides:
         if override.is_sweep_override() and override.get_key_element() in ("output_dir", "artifacts_dir"):
             raise UserError(
-                f"{override.get_key_element()} must have one value for the whole sweep; each job gets a folder of its own inside it"
+                f"{override.get_key_element()} must have one value for the whole sweep; each job gets its own folder in it"
             )
 
 
@@ -149,8 +149,8 @@ def _refuse_processes(settings: DictConfig, launcher: str) -> None:
             return
         gpus = f" ({count} GPUs)"
     raise UserError(
-        f"trainer.devices must be 1 in a sweep in one process, got {trainer.devices}{gpus}: each process would run the whole sweep. "
-        "Add hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1"
+        f"trainer.devices must be 1 in a sweep in one process, got {trainer.devices}{gpus}: each process would run the whole "
+        "sweep. Add  hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1"
     )
 
 

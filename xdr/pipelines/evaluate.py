@@ -68,7 +68,7 @@ def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
     queries, passages, tokenizer = open_encoder(checkpoint, options)
     start = time.perf_counter()
     store = collection_of(inputs)
-    fusing = fusing_of(inputs.augmentation, inputs.benchmark, store, inputs.artifacts_dir)
+    fusing = fusing_of(inputs, store)
     seconds_made_once = time.perf_counter() - start
     on_passages = fusing if fusing is not None and fusing.side == "passages" else None
     settings = EncodingSettings(

@@ -9,6 +9,7 @@ from xdr.pipelines.collection_summary import as_table, count_benchmark
 from xdr.pipelines.progress import counting
 from xdr.pipelines.settings import StageInputs
 from xdr.storage.files import write_json
+from xdr.storage.fingerprint import Json
 
 
 def collection_of(inputs: StageInputs) -> PassageStore:
@@ -22,9 +23,9 @@ def prepare(inputs: StageInputs) -> None:
     store = collection_of(inputs)
     counts = count_benchmark(inputs.benchmark, store, problems)
     inputs.console.print(as_table(f"{len(store):,} passages, fingerprint {store.fingerprint}", counts))
-    notes = [*store.notes, *problems.report()]
+    notes: list[Json] = [*store.notes, *problems.report()]
     for note in notes:
-        inputs.console.print(note, style="yellow", markup=False)
+        inputs.console.print(str(note), style="yellow", markup=False)
     report = inputs.output_dir / "collection.json"
     write_json(
         report,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xdr.data.benchmark import Benchmark
-from xdr.data.collection_folder import CollectionFolder
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError
@@ -17,25 +16,28 @@ from xdr.generators.generated_source import import_generated, open_generated
 from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
-from xdr.pipelines.settings import AugmentationSettings, StageInputs
+from xdr.pipelines.settings import StageInputs
 from xdr.pipelines.shards import queries_as_sources
 from xdr.reporting.evaluation_files import read_metrics
 from xdr.retrieval.faiss_search import refuse_unless_buildable
-from xdr.retrieval.fusion import require_alphas
+from xdr.retrieval.fusion import fusion_named, require_alphas
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 
 
-def fusing_of(
-    augmentation: AugmentationSettings | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path
-) -> Fusing | None:
+def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
     """What is fused, and how. None without augmentation."""
+    augmentation = inputs.augmentation
     if augmentation is None:
         return None
-    alphas = require_alphas(augmentation.fusion, augmentation.alphas)
-    generated = _generated(augmentation.source, benchmark, store, artifacts_dir)
+    try:
+        fusion = fusion_named(augmentation.fusion, inputs.locate)
+        alphas = require_alphas(fusion, augmentation.alphas)
+    except UserError as error:  # its sentence begins with the parameter's name
+        raise UserError(f"augmentation.{error}") from None
+    generated = _generated(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
     languages = require_languages_of(generated, augmentation.languages or [])
-    fusing = Fusing(augmentation.fusion, alphas, generated, languages, augmentation.number)
+    fusing = Fusing(fusion, alphas, generated, languages, augmentation.number)
     if fusing.side == "queries" and augmentation.keep != "total":
         raise UserError(
             f"augmentation.keep must be total for texts that were written for queries, got {augmentation.keep}: sums are kept "
@@ -47,7 +49,7 @@ def fusing_of(
 def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> GeneratedStore:
     if source is not None:
         return open_generated(source, store, artifacts_dir)
-    own = benchmark.generated_file() if isinstance(benchmark, CollectionFolder) else None
+    own = benchmark.generated_file()
     if own is None:
         raise UserError(
             "augmentation=generated_queries needs augmentation.source: a folder that stage=generate left, or files as xQG "

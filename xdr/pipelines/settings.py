@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
     from rich.console import Console
 
-    from xdr.data.benchmark import Benchmark
 
 StageName = Literal["prepare", "generate", "export", "encode", "score", "sweep"]
 PLANNED_STAGES = ("generate", "encode", "score")
@@ -112,9 +111,12 @@ class SweepSettings:
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What a stage works on, and where it leaves its results. `logging` opens the logger of a kind of job."""
+    """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
+    stage=sweep, which reads no data.
 
-    benchmark: "Benchmark"
+    `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
+
+    benchmark: Any
     strict: bool
     checkpoint: str | None
     augmentation: AugmentationSettings | None
@@ -127,6 +129,7 @@ class StageInputs:
     artifacts_dir: Path
     console: "Console"
     logging: "Callable[[str], AbstractContextManager[Logger]]"
+    locate: "Callable[[str], object]"
 
     def require_checkpoint(self, stage: StageName, model: str) -> str:
         if self.checkpoint is None:
