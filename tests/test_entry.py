@@ -68,7 +68,7 @@ def collection(folder: Path) -> Path:
         (["data.strict=maybe"], "data.strict must be true or false, got 'maybe'"),
         (["data=xquad_r", "data.path=.", "data.languages=3"], "data.languages must be a list (each item text), got 3"),
         (["plan=perhaps"], "plan must be true or false, got 'perhaps'"),
-        (["data=xquad_r", "data.path=.", "data.languages=[en,xx]"], "'xx' is not a language"),
+        (["data=xquad_r", "data.path=.", "data.languages=[en,xx]"], "'xx'"),
         (["data=collection"], "data.path has no value; give it on the command line: data.path=..."),
         (["data=collection", "data.path=nowhere"], "nowhere: data.path must be a folder"),
         (["data=collection", "data.path=mien"], "did you mean 'mine'?"),
