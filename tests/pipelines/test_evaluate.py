@@ -276,7 +276,7 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["checkpoint=nowhere"], "is no file, no folder, and no hub name that can be reached"),
         (["checkpoint={generated}/../generator"], "holds a generator, and an encoder is wanted"),
         (["checkpoint={generated}"], "is no checkpoint"),
-        (["compare_to=[nowhere]"], "is no evaluation's output folder"),
+        (["compare_to=[nowhere]"], "compare_to must be an evaluation's output folder, got nowhere"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(

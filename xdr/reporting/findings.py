@@ -110,10 +110,10 @@ def notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
 def method(comparison: Comparison) -> list[str]:
     """How differences were tested, a paragraph each."""
     return [
-        f"Systems are compared on the same queries, paired by {comparison.pairing}. The {RANDOMISATION} test estimates how often "
-        "a difference at least this large arises when each query's two values are swapped at random. It assumes nothing about "
-        f"values that are 0 or 1, so stars and filled marks are based on it. The {T_TEST} is listed beside it. The macro mean "
-        "is tested directly: each query has the weight that it has in the mean.",
+        f"Systems are compared on the same queries, paired by {comparison.pairing}. The {RANDOMISATION} test estimates how "
+        "often a difference at least this large arises when each query's two values are swapped at random. It assumes nothing "
+        f"about values that are 0 or 1, so stars and filled marks are based on it. The {T_TEST} is listed beside it. The macro "
+        "mean is tested directly: each query has the weight that it has in the mean.",
         f"p-values are corrected over {comparison.family}. Confidence intervals are percentiles of a bootstrap that resamples "
         "queries within each language. They are not corrected.",
     ]
