@@ -174,7 +174,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         passages,
         reader,
         store,
-        fusing.companions if fusing is not None and on_passages else None,
+        fusing.generated if fusing is not None and on_passages else None,
         EncodingSettings(
             settings.augmentation.keep.name if on_passages else "none",
             fusing.languages if fusing is not None else (),

@@ -108,7 +108,7 @@ def _generated(task: RetrievalTask, side: Side, row: int) -> dict[str, tuple[str
     """The texts that were fused into a vector of that side."""
     if task.fusing is None or task.fusing.side != side:
         return {}
-    texts = next(task.fusing.companions.slice(row, row + 1)).texts
+    texts = next(task.fusing.generated.slice(row, row + 1)).texts
     most = task.fusing.number or None
     return {code: texts[code][:most] for code in task.fusing.languages if texts.get(code)}
 
@@ -120,7 +120,7 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
     return {
         "encoder": made_by["encoder"],
         "collection": made_by["collection"],
-        "generated texts": fusing.companions.fingerprint if fusing else None,
+        "generated texts": fusing.generated.fingerprint if fusing else None,
         "fused into": fusing.side if fusing else None,
         "texts of each language": (fusing.number or "all") if fusing else None,
         "languages": " ".join(fusing.languages) if fusing else None,
