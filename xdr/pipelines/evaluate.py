@@ -78,5 +78,5 @@ def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
         inputs.search.shard_size,
         inputs.search.tokens_per_batch,
     )
-    job = EncodingJob(queries, passages, tokenizer, store, on_passages.companions if on_passages else None, settings)
+    job = EncodingJob(queries, passages, tokenizer, store, on_passages.generated if on_passages else None, settings)
     return _Prepared(job, job.ledger(inputs.artifacts_dir, str(inputs.trainer["precision"])), fusing, seconds_made_once)

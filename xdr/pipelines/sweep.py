@@ -8,8 +8,9 @@ from rich.console import Console
 from xdr.evaluation.significance import Testing
 from xdr.pipelines.settings import StageInputs, SweepSettings
 from xdr.reporting.sweep import SweepReport, sweep_report
-from xdr.reporting.sweep_files import as_terminal_table, write_sweep
-from xdr.reporting.sweep_html import sweep_answer
+from xdr.reporting.sweep_files import write_sweep
+from xdr.reporting.sweep_findings import sweep_answer
+from xdr.reporting.terminal_table import sweep_terminal_table
 from xdr.storage.jobs import Job, read_jobs
 from xdr.training.run import silence_libraries
 
@@ -35,7 +36,7 @@ def read_sweep(inputs: StageInputs, settings: SweepSettings, log: Callable[[Logg
 
 
 def _print(report: SweepReport, jobs: Sequence[Job], console: Console) -> None:
-    console.print(as_terminal_table(report))
+    console.print(sweep_terminal_table(report))
     for job in jobs:
         if job.state != "done":
             reason = f": {job.error}" if job.error else ""
