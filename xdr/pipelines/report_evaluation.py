@@ -10,7 +10,7 @@ from xdr.pipelines.encode import EncodingJob
 from xdr.pipelines.retrieval_task import BASELINE, Answer, RetrievalTask
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
-from xdr.reporting.report_html import render
+from xdr.reporting.report_page import render_report
 from xdr.retrieval.fusion import Side
 from xdr.retrieval.rankings import Rankings
 from xdr.storage.files import replacing_file
@@ -29,7 +29,7 @@ def write_answer(task: RetrievalTask, answer: Answer, job: EncodingJob, headline
     write_environment(_made_of(task, job), output_dir)
     write_metrics(answer.systems, output_dir)
     with replacing_file(output_dir / "report.html") as partial:
-        partial.write_text(render(report), encoding="utf-8")
+        partial.write_text(render_report(report), encoding="utf-8")
     return report
 
 
