@@ -51,7 +51,7 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.data.training_set import texts_by_language, training_set
     from xdr.generators.build import small_query_generator
     from xdr.generators.generator_folder import save_generator
-    from xdr.generators.query_generator import choose_language_pieces
+    from xdr.generators.query_generator import choose_language_tokens
     from xdr.generators.settings import Task
     from xdr.training.generator_data import GeneratorData
     from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
@@ -66,8 +66,8 @@ def trained(folder: Path, steps: int) -> Path:
     ).train()
     trainer(folder, max_steps=steps).fit(module, data)
     save_generator(generator, reader, None, folder / "prompt")
-    pieces = choose_language_pieces(reader.tokenizer, LANGUAGES)
-    other = replace(reader, task=replace(task, language_at="decoder"), language_pieces=pieces)
+    pieces = choose_language_tokens(reader.huggingface, LANGUAGES)
+    other = replace(reader, task=replace(task, language_at="decoder"), language_tokens=pieces)
     save_generator(generator, other, None, folder / "decoder")
     return folder
 

@@ -10,10 +10,10 @@ from xdr.generators.settings import Task
 
 
 def query_generator(path: str, task: Task, gradient_checkpointing: bool) -> tuple[QueryGenerator, GeneratorTokenizer]:
-    generator, reader = load_generator(path, task)
+    generator, tokenizer = load_generator(path, task)
     if gradient_checkpointing:
         generator.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return generator, reader
+    return generator, tokenizer
 
 
 def small_query_generator(

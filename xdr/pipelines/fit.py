@@ -16,7 +16,7 @@ from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import Unfinished, UserError
-from xdr.generators.generator_folder import save_generator, save_skeleton
+from xdr.generators.generator_folder import save_generator, save_without_weights
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.pipelines.plan_training import Length, plan_training
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
@@ -90,7 +90,7 @@ def fit_generator(
         return None
     skeleton = run.checkpoints.folder / MODEL
     if not skeleton.exists():
-        save_skeleton(generator, reader, identifier, skeleton)
+        save_without_weights(generator, reader, identifier, skeleton)
     shown = ("loss", *(("right_language", "distinct", "copied", "tokens") if check is not None else ())) if dev else ()
     if check is not None and check.round_trip is not None:
         shown = (*shown, "round_trip@1", "round_trip@10")
