@@ -46,9 +46,9 @@ class Unfinished(Exception):  # noqa: N818  nothing is wrong
     """The run was asked to end, and the same command goes on."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """A hint to append to an error sentence; empty when nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"did you mean '{near[0]}'?" if near else ""
 
 

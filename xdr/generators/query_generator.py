@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xdr.encoders.texts import Texts, pad, texts_of
 from xdr.errors import UserError
 from xdr.generators.settings import Task
-from xdr.text.languages import LANGUAGES
+from xdr.text.languages import find_language
 from xdr.text.prompts import passage_prompt, query_prompt
 from xdr.text.records import Passage
 
@@ -96,12 +96,12 @@ def choose_language_tokens(tokenizer: Any, languages: Sequence[str]) -> dict[str
     """A token of its own for each language, taken from the language's English name, so that the model knows the token."""
     chosen: dict[str, int] = {}
     for code in sorted(languages):
-        ids = tokenizer(LANGUAGES[code].name, add_special_tokens=False).input_ids
+        ids = tokenizer(find_language(code).name, add_special_tokens=False).input_ids
         excluded = {tokenizer.convert_tokens_to_ids("▁"), tokenizer.unk_token_id, *chosen.values()}
         free = [token for token in ids if token not in excluded]
         if not free:
             raise UserError(
-                f"language_at must be prompt with these languages: every token of the name {LANGUAGES[code].name} already "
+                f"language_at must be prompt with these languages: every token of the name {find_language(code).name} already "
                 "stands for another language. Set model.language_at=prompt"
             )
         chosen[code] = max(free, key=lambda token: len(tokenizer.convert_ids_to_tokens(token)))

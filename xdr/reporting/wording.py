@@ -1,10 +1,11 @@
-"""How a report says numbers and names: shares times 100, p-values as journals print them."""
+"""Numbers and names as reports print them: values times 100, p-values as journals do."""
 
+from xdr.errors import DataError
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.significance import Comparison
 from xdr.reporting.report import TEST
-from xdr.text.languages import LANGUAGES
+from xdr.text.languages import find_language
 
 
 def group_name(language: str) -> str:
@@ -12,7 +13,11 @@ def group_name(language: str) -> str:
 
 
 def language_name(code: str) -> str:
-    return LANGUAGES[code].name if code in LANGUAGES else code
+    """The English name; the code itself where it is no language."""
+    try:
+        return find_language(code).name
+    except DataError:
+        return code
 
 
 def points(value: float) -> str:
@@ -41,7 +46,7 @@ def _signed(size: str, difference: float) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """.012; < .001; 1 for 1 alone."""
+    """.012, <.001, >.999, or 1 for exactly 1; "none" without a test."""
     if p is None:
         return "none"
     if p >= 0.9995:
@@ -55,6 +60,6 @@ def p_phrase(p: float) -> str:
 
 
 def legend(comparison: Comparison) -> str:
-    """What a mark in a table says: the level, the test, the pairing, the correction."""
+    """The meaning of a star in a table: level, test, pairing and correction."""
     level = f"{1 - comparison.confidence:g}"
-    return f"* p up to {level}: {TEST}, paired by {comparison.pairing}, corrected over {comparison.family}."
+    return f"* p at most {level}: {TEST}, paired by {comparison.pairing}, corrected over {comparison.family}."
