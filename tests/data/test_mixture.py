@@ -45,10 +45,10 @@ def test_a_mixture_is_built_from_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ("{}", "data.parts names no benchmark"),
+        ("{}", "data.parts must name a benchmark"),
         ("{s: sample}", "data.parts is {NAME: {data: BENCHMARK"),
         ("{s: {data: sampel}}", "there is no data 'sampel'; did you mean 'sample'"),
-        ("{s: {data: sample, weight: -1}}", "data.parts.s.weight is a number and not below zero, and -1 came"),
+        ("{s: {data: sample, weight: -1}}", "data.parts.s.weight must be a number of at least 0, got -1"),
         ("{s: {data: sample, colour: red}}", "data.parts.s: "),
     ],
 )

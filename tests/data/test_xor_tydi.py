@@ -36,7 +36,7 @@ def test_questions_are_read_with_and_without_answers(write: Write) -> None:
 
 
 def test_an_id_that_comes_twice_is_refused(write: Write) -> None:
-    with pytest.raises(DataError, match="line 2, field 'id': the id '-27' was there before"):
+    with pytest.raises(DataError, match="line 2, field 'id': ids must be unique, got '-27' again"):
         list(read_questions(write("q.jsonl", (json.dumps(QUESTION) + "\n") * 2), Problems()))
 
 

@@ -61,10 +61,10 @@ def test_paragraphs_are_the_other_unit_and_judging_may_stay_in_a_language(folder
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (paragraph("One is.", [[0, 7]], "?", 7), "no sentence holds the answer's start, 7"),
+        (paragraph("One is.", [[0, 7]], "?", 7), "answer_start must be in a sentence, got 7"),
         (paragraph("One is.", [[0, 8]], "?", 0), "within the 7 characters"),
         (paragraph("One is.", [], "?", 0), "within the 7 characters"),
-        ({"context": "x", "sentence_breaks": "a", "qas": []}, "a list of pairs"),
+        ({"context": "x", "sentence_breaks": "a", "qas": []}, "must be a list of pairs of whole numbers, got 'a'"),
         ({"sentence_breaks": [], "qas": []}, "field 'data\\[0\\]\\.paragraphs\\[0\\]\\.context'"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xdr.data.problems import Problems
-from xdr.data.run_negatives import read_run
+from xdr.data.trec import read_run
 from xdr.errors import DataError
 from xdr.retrieval.rankings import Rankings, best, merge_rankings, write_run
 

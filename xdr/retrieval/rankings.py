@@ -67,7 +67,7 @@ def merge_rankings(parts: Sequence[Rankings], k: int, passage_ids: PassageIds) -
 
 
 def write_run(path: Path, query_ids: Sequence[str], rankings: Rankings, passage_ids: PassageIds, tag: str) -> None:
-    """A TREC run, `query_id Q0 passage_id rank score tag`; `xdr.data.run_negatives.read_run` reads it.
+    """A TREC run, `query_id Q0 passage_id rank score tag`; `xdr.data.trec.read_run` reads it.
 
     Readers order by score and break ties as they like: trec_eval, in float32, by id descending. So the scores written for a
     query descend strictly: one that does not stand below its predecessor's is written as the next smaller float32. All others
