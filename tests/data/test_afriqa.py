@@ -6,7 +6,7 @@ import pytest
 
 from xdr.data.afriqa import AfriQa
 from xdr.data.problems import Problems
-from xdr.errors import DataError, UserError
+from xdr.errors import DataError
 from xdr.text.records import Judgement, Query
 
 Write = Callable[[str, str | bytes], Path]
@@ -65,8 +65,6 @@ def test_what_cannot_be_is_refused(folder: Path) -> None:
         list(AfriQa(str(folder), ("zu",), "original").passages(Problems()))
     with pytest.raises(DataError, match="gold_passages"):
         AfriQa(str(folder / "queries"), ("ha",), "original")
-    with pytest.raises(UserError, match=r"data\.questions must be one of original, translated, got 'both'"):
-        AfriQa(str(folder), ("ha",), "both")
 
 
 def test_the_real_files_are_read_whole(real_data: Callable[[str], Path]) -> None:

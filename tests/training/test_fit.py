@@ -79,10 +79,10 @@ def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["data.batches.size=100000"], "of 2,304 examples at most 2,304 can stand in one mixed batch, which takes 100,000"),
-        (["data.batches.passages_per_query=3"], "has no negative passage, and each example is to bring 2"),
+        (["data.batches.size=100000"], "a mixed batch must have 100,000 examples, got 2,304 of 2,304 that"),
+        (["data.batches.passages_per_query=3"], "a query must have a negative passage with passages_per_query=3"),
         (["data.batches.language_weights={sw: 2}"], "no training example asks in 'sw'"),
-        (["data.batches.order=hybrid", "data.batches.language_weights={en: 0}"], "hybrid batches need"),
+        (["data.batches.order=hybrid", "data.batches.language_weights={en: 0}"], "hybrid batches must have"),
         (["model=transformer", "model.path=nowhere"], "model.path=nowhere is no model folder"),
         (["model.optimizer.learning_rate=1e30", "model.normalize=false"], "the loss is nan"),
         (["resume=nowhere.ckpt"], "resume=nowhere.ckpt is no checkpoint"),
@@ -109,9 +109,9 @@ def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, process
 def test_chunks_under_two_processes_with_clipping_and_accumulation_equal_one_plain_process(tmp_path: Path) -> None:
     both = [*EXACT, "trainer.max_epochs=1", "trainer.gradient_clip_val=0.1", "trainer.accumulate_grad_batches=2"]
     run(tmp_path / "plain", *both)
-    run(tmp_path / "chunked", *both, "model.objective.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
+    run(tmp_path / "chunked", *both, "model.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
     assert_close(tmp_path / "plain", tmp_path / "chunked")
-    both.append("model.objective.both_directions=true")
+    both.append("objective.both_directions=true")
     run(tmp_path / "plain2", *both)
-    run(tmp_path / "chunked2", *both, "model.objective.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
+    run(tmp_path / "chunked2", *both, "model.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
     assert_close(tmp_path / "plain2", tmp_path / "chunked2")

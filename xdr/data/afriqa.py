@@ -7,8 +7,9 @@ in every file, so a query's id here is `lang-split-number`. Some passages have n
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from xdr.data.benchmark import SPLITS, Benchmark, distinct_positives, require_choice
+from xdr.data.benchmark import SPLITS, Benchmark, distinct_positives
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems
 from xdr.data.rows import Row, read_rows
@@ -27,11 +28,10 @@ class AfriQa(Benchmark):
 
     path: str
     languages: tuple[str, ...]
-    questions: str
+    questions: Literal["original", "translated"]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        require_choice(self, "questions", ("original", "translated"))
         if foreign := [code for code in self.languages if code not in AFRIQA]:
             raise DataError(f"AfriQA has no '{foreign[0]}'", remedy=f"Its languages are {' '.join(AFRIQA)}")
         if not (Path(self.path).expanduser() / "gold_passages").is_dir():

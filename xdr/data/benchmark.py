@@ -1,20 +1,13 @@
 """What the rest of xdr asks of a benchmark."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xdr.data.problems import Problems
-from xdr.errors import UserError, shown
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 SPLITS = ("train", "dev", "test")
-
-
-def require_choice(benchmark: "Benchmark", field: str, allowed: Sequence[str]) -> None:
-    value = getattr(benchmark, field)
-    if value not in allowed:
-        raise UserError(f"data.{field} must be one of {', '.join(allowed)}, got {shown(value)}")
 
 
 class Benchmark(ABC):

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from xdr.data.benchmark import Benchmark, require_choice
+from xdr.data.benchmark import Benchmark
 from xdr.data.lines import require_file
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems, parse_each
@@ -83,10 +84,7 @@ class XorTydi(Benchmark):
     tevatron_file: str
     gold_train_file: str
     gold_dev_file: str
-    examples_from: str
-
-    def __post_init__(self) -> None:
-        require_choice(self, "examples_from", ("tevatron", "gold_paragraphs"))
+    examples_from: Literal["tevatron", "gold_paragraphs"]
 
     def passage_sources(self) -> tuple[Path, ...]:
         return (self._file(self.passages_file),)

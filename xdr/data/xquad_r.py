@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from xdr.data.benchmark import Benchmark, require_choice
+from xdr.data.benchmark import Benchmark
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_document
@@ -37,17 +38,13 @@ class XquadR(Benchmark):
 
     path: str
     languages: tuple[str, ...]
-    unit: str
-    judge: str
-    holdout: str
-    regime: str
+    unit: Literal["sentence", "paragraph"]
+    judge: Literal["monolingual", "multilingual"]
+    holdout: Literal["none", "articles"]
+    regime: Literal["en_en", "x_x", "x_y"]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        require_choice(self, "unit", ("sentence", "paragraph"))
-        require_choice(self, "judge", ("monolingual", "multilingual"))
-        require_choice(self, "holdout", ("none", "articles"))
-        require_choice(self, "regime", ("en_en", "x_x", "x_y"))
         if foreign := [code for code in self.languages if code not in XQUAD_R]:
             raise DataError(f"XQuAD-R has no '{foreign[0]}'", remedy=f"It has {' '.join(XQUAD_R)}")
 

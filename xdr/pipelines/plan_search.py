@@ -87,11 +87,11 @@ def plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device:
 
 def _each_written(fusing: Fusing, encoders: Encoders, layout: Layout) -> float:
     total = Layout(layout.dimension, "total", fusing.languages)
-    number = len(fusing.companions)
+    number = len(fusing.generated)
 
     def encode(number_now: int) -> float:
-        some = [next(fusing.companions.slice(row, row + 1)) for row in spaced(number, number_now)]
-        return seconds_of(lambda: encoders.encode_written(some, total, fusing.number))
+        some = [next(fusing.generated.slice(row, row + 1)) for row in spaced(number, number_now)]
+        return seconds_of(lambda: encoders.sum_generated_passages(some, total, fusing.number))
 
     return timed_probe(encode, 8, min(number, _MOST_ENCODED)).each
 
@@ -169,8 +169,8 @@ def write_random(ledger: ShardLedger, layout: Layout, num_rows: int, random: np.
             rows = slice(start, min(start + _FIRST_ROWS, num_rows))
             shape = 1 + len(layout.groups), rows.stop - start, layout.dimension
             vectors_GND = random.standard_normal(shape, np.float32)
-            companions = (vectors_GND[1:], np.ones(shape[:2], np.int64)[1:]) if layout.groups else ()
-            writer.put(rows, vectors_GND[0], *companions)
+            generated = (vectors_GND[1:], np.ones(shape[:2], np.int64)[1:]) if layout.groups else ()
+            writer.put(rows, vectors_GND[0], *generated)
 
 
 def _forget(folder: Path, wanted: bool) -> None:
