@@ -20,8 +20,8 @@ from xdr.data.generated_queries import read_generated_queries
 from xdr.data.passage_store import convert_passages
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems
+from xdr.data.qrels import read_qrels
 from xdr.data.tevatron import language_in_row, read_corpus, read_training_examples
-from xdr.data.trec import read_qrels
 from xdr.data.xor_tydi import read_gold_paragraphs, read_questions
 from xdr.data.xquad_r import XquadR
 from xdr.errors import DataError

@@ -6,7 +6,6 @@ import pytest
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.problems import Problems
 from xdr.data.run_negatives import examples_with_negatives
-from xdr.data.trec import read_run
 from xdr.errors import DataError, UserError
 
 
@@ -37,11 +36,6 @@ def test_negatives_of_a_run_have_no_teacher_scores(folder: Path) -> None:
     for run, expected in ((None, (1.0,)), (str(folder / "run.trec"), ())):
         (example,) = examples_with_negatives(CollectionFolder(str(folder)), run, folder / "a", Problems())
         assert (example.positive_scores, example.negative_scores) == ((2.0,), expected)
-
-
-def test_ties_are_broken_by_passage_id(folder: Path) -> None:
-    (folder / "run.trec").write_text("q Q0 b 1 1 t\nq Q0 a 2 1 t\n")
-    assert read_run(folder / "run.trec", Problems()) == {"q": ["a", "b"]}
 
 
 @pytest.mark.parametrize(

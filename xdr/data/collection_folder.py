@@ -14,9 +14,9 @@ from pathlib import Path
 from xdr.data.benchmark import SPLITS, Benchmark
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems
+from xdr.data.qrels import read_qrels
 from xdr.data.rows import Row, read_rows
 from xdr.data.tevatron import read_corpus, read_training_examples
-from xdr.data.trec import read_qrels
 from xdr.errors import DataError, did_you_mean
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 

@@ -1,6 +1,6 @@
 """Hard negatives from a TREC run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from xdr.data.benchmark import Benchmark
 from xdr.data.collection import open_collection
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.data.trec import read_run
+from xdr.data.trec_runs import read_run
 from xdr.errors import UserError
 from xdr.text.records import Passage, TrainingExample
 
@@ -26,14 +26,18 @@ def examples_with_negatives(
 
 
 def with_run_negatives(
-    examples: Iterable[TrainingExample], run: dict[str, list[str]], store: PassageStore, run_path: str, deepest: int = 100
+    examples: Iterable[TrainingExample],
+    run: Mapping[str, Iterable[str]],
+    store: PassageStore,
+    run_path: str,
+    deepest: int = 100,
 ) -> Iterator[TrainingExample]:
     """Replaces the negatives of each example by the first `deepest` passages of the run, without those that are relevant or
     contain an answer. The new negatives have no teacher scores."""
     num_examples = num_ranked = 0
     for example in examples:
         num_examples += 1
-        ranked = run.get(example.query.query_id, [])
+        ranked = list(run.get(example.query.query_id, []))
         relevant = {passage.passage_id for passage in example.positives}
         ids = [passage_id for passage_id in ranked[:deepest] if passage_id not in relevant]
         passages = (store[row] for row in store.require_rows(ids, run_path))
