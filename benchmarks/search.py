@@ -2,8 +2,8 @@
 
     python benchmarks/search.py [--passages 200000] [--dimension 384] [--queries 1000] [--k 100] [--rounds 5]
 
-Passages in 200 topics with noise, each with the sum of 35 generated queries. Times are of one process, taken in turn, as medians
-(least - most). Memory is the peak above what a new process holds after a search of a few passages, which loads all libraries.
+Passages in 200 topics with noise, each with the sum of 35 generated queries. Times are of one process, taken in turn, as
+medians (least - most). Memory is the peak above that of a new process which has loaded all libraries by a small search.
 """
 
 import argparse

@@ -12,7 +12,6 @@ from xdr.pipelines.retrieval_task import Answer, RetrievalTask, gather_rankings
 from xdr.training.bi_encoder_data import EncodeBatch
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.pool_validation import Encoded, pool_figures
-from xdr.training.validation_pool import ValidationPool
 
 
 class RetrievalEvaluation(pl.Callback):
@@ -36,7 +35,7 @@ class RetrievalEvaluation(pl.Callback):
         trainer.strategy.barrier()  # others may be at their last shard
         self._ended("encoding")
         work: Any = getattr(pl_module, "work")  # noqa: B009  mypy sees a Tensor in every attribute of a module
-        found = self._task.search(work.encoders, pl_module.device.type, trainer.global_rank, trainer.world_size)
+        found = self._task.search(work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
         if trainer.world_size > 1:
 
             def gather(tensor: torch.Tensor) -> torch.Tensor:
@@ -55,8 +54,7 @@ class RetrievalEvaluation(pl.Callback):
 class RetrievalValidation(pl.Callback):
     """While a bi-encoder is trained. Its figures are there for who chooses the best checkpoint, which comes later."""
 
-    def __init__(self, pool: ValidationPool) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
         self._encoded: tuple[list[Encoded], list[Encoded]] = ([], [])
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,6 +73,9 @@ class RetrievalValidation(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BiEncoderModule)
-        found = pool_figures(self._pool, *self._encoded, pl_module.gather)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it, and declares it nowhere
+        if data.pool is None:
+            return
+        found = pool_figures(data.pool, *self._encoded, pl_module.gather)
         self._encoded = ([], [])
         pl_module.log_dict(found, rank_zero_only=False)

@@ -166,10 +166,10 @@ def _quick_training(line: str, benchmark: str) -> dict[str, str]:
     settings = {"trainer.enable_progress_bar": "false", "trainer.accelerator": "cpu", "trainer.max_epochs": "1"}
     settings["data.batches.size"] = "16" if benchmark == "xquad_r" else "32"
     if is_generator:
-        settings |= {"model.reading.input_length": "24", "model.reading.output_length": "12"}
+        settings |= {"model.input_length": "24", "model.output_length": "12"}
         settings |= {"callbacks.validation.num_sampled": "2", "callbacks.validation.largest_dev": "32"}
     else:
-        settings |= {"model.reading.query_length": "12", "model.reading.passage_length": "24"}
+        settings |= {"model.query_length": "12", "model.passage_length": "24"}
     if benchmark == "sample":
         return {**settings, "model.hidden": "32", "model.layers": "1"}
     if is_generator and benchmark in ("xor_tydi", "swim_ir"):  # these experiments count steps, not epochs

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
-from conf import entry, schema
+from conf import entry
 from conf.sweep import common
 from tests.documented_commands import DOCUMENTS, EXPERIMENTS, ROOT, Command, documented_commands, overlooked_lines
 from tests.quick_commands import in_order, run, without_repeats, write_stand_ins
@@ -59,7 +59,6 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder where a sweep may list its jobs. Hydra's settings are restored afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
-    schema.register()
 
 
 @pytest.mark.usefixtures("_elsewhere")
