@@ -12,7 +12,7 @@ from torch import nn
 
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
-from xdr.encoders.fast_inference import prepared_for_inference
+from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
