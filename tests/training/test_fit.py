@@ -55,8 +55,8 @@ def test_who_is_asked_to_end_saves_first_and_the_same_command_goes_on(
     time.sleep(0.3)
     process.send_signal(asking)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM and "stopped at step" in output, output
-    step = int(output.split("stopped at step ")[1].split(";")[0])
+    assert process.returncode == 128 + signal.SIGTERM and "Interrupted at step" in output, output
+    step = int(output.split("Interrupted at step ")[1].split(".")[0])
     assert (folder / "checkpoints" / f"step-{step:08d}.ckpt").exists()
     run(folder, "callbacks.checkpoints.every_num_steps=7")
     assert_equal(uninterrupted, folder)
