@@ -140,7 +140,7 @@ def _part(name: str, described: dict[str, Any], settings: DictConfig) -> Any:
     """A benchmark of a mixture: the file that `data` names, changed by the other settings."""
     part = compose("evaluate", [f"data={described.pop('data')}"])
     part.plugins = settings.plugins
-    if unknown := [key for key in described if key not in part.data]:
+    if unknown := [key for key in described if key not in list(part.data)]:  # `in` denies a key without a value
         remedy = did_you_mean(unknown[0], map(str, part.data)) or f"there are {', '.join(map(str, part.data))}"
         raise UserError(f"there is no setting '{name}.{unknown[0]}'; {remedy}")
     part.data.merge_with(described)
