@@ -20,8 +20,8 @@ from xdr.storage.fingerprint import Json, fingerprint
 
 CONVERTED_FORMAT = 1
 STREAMS = 2
-"""Copies of a model that sample in parallel on a CPU, each with its share of the threads. The number is fixed, because the texts
-depend on it."""
+"""Copies of a model that sample in parallel on a CPU, each with its share of the threads. The number is fixed, because the
+texts depend on it."""
 TEXTS_AT_ONCE = 20
 """The batch size of a stream on a CPU. CTranslate2 keeps a prompt's keys and values once for each text; those of larger batches
 do not fit the processor's cache, and batches of 195 were three times slower."""
@@ -55,7 +55,7 @@ def convert(model: Any, source_names: Sequence[str], target_names: Sequence[str]
 
 
 class CTranslate2Backend:
-    """Converts the generator on first use into a folder of `conversions`, with `vocabulary="language"` once for each language."""
+    """Converts the generator on first use, into a folder of `conversions`; with `vocabulary="language"` once a language."""
 
     def __init__(
         self,
