@@ -6,9 +6,6 @@ benchmark: Benchmark, SPLITS, distinct_positives
 collection: open_collection
 passage_store: PassageStore, convert_passages
 training_set: TrainingSet, training_set, choose_passages, choose_positive, choose_negatives, texts_by_language
-batches: BatchSettings, epoch_batches
-run_negatives: examples_with_negatives
-trec_runs: Run, read_run, write_run
 qrels: read_qrels
 generated_queries: read_generated_queries
 rows: Row, read_rows, json_rows (to write a benchmark)
