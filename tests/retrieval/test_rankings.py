@@ -5,6 +5,7 @@ import pytest
 
 from xdr.errors import DataError
 from xdr.retrieval.rankings import Rankings, merge_rankings, top_k, write_run
+from xdr.retrieval.trec_runs import read_run
 
 IDS = ["d", "a", "c", "b", "e"]
 
