@@ -181,7 +181,7 @@ def test_a_bad_line_is_an_error_or_is_skipped_and_told(tmp_path: Path) -> None:
     arguments = ["stage=prepare", "data=collection", f"data.path={folder}", "output_dir=out"]
     result = run("evaluate.py", *arguments, folder=tmp_path)
     assert result.returncode == 2
-    assert "corpus.jsonl, line 2, field 'text': a text is wanted that is not empty" in result.stderr
+    assert "corpus.jsonl, line 2, field 'text': must be a string that is not blank" in result.stderr
     assert not list((tmp_path / "out" / "artifacts" / "collections").glob("[!.]*"))
     result = run("evaluate.py", *arguments, "data.strict=false", folder=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -98,7 +98,7 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     page = (tmp_path / "sum" / "report.html").read_text(encoding="utf-8")
     assert warned in output and warned in page
     assert "Passages written for a query are fused into its vector by sum." in page
-    assert "Written for the query in English" in page
+    assert "Generated passages in English" in page
     assert json.loads((tmp_path / "sum" / "environment.json").read_text())["fused into"] == "queries"
 
 
