@@ -72,11 +72,10 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
 
     from callbacks.wandb_logger import log_row
     from xdr.data.problems import Problems
-    from xdr.generators.drawing import Sampling
-    from xdr.generators.generation import Order
+    from xdr.generators.backends import BackendSettings, CTranslate2, HuggingFace
     from xdr.generators.generator_folder import open_generator
     from xdr.generators.quality import as_table
-    from xdr.generators.query_generator import Task
+    from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.pipelines.generate import GenerationJob, Request, generate_collection, plan_generation
     from xdr.pipelines.shards import Sources, queries_as_sources
     from xdr.storage.files import write_json
@@ -84,16 +83,15 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     from xdr.training.run import silence_libraries
 
     silence_libraries()
-    order = Order(
+    generation = GenerationSettings(
         languages=language_codes(wanted["languages"]),
         **{key: wanted[key] for key in ("number", "input_length", "regenerate", "tokens_per_batch", "seed")},
     )
     sampling = Sampling(
         **{key: wanted[key] for key in ("top_k", "top_p", "temperature", "output_length", "vocabulary", "latin")}
     )
-    request = Request(
-        order, sampling, **{key: wanted[key] for key in ("refuse", "backend", "compute_type", "shard_size", "probe")}
-    )
+    backend: BackendSettings = CTranslate2(wanted["compute_type"]) if wanted["backend"] == "ctranslate2" else HuggingFace()
+    request = Request(generation, sampling, backend=backend, **{key: wanted[key] for key in ("refuse", "shard_size", "probe")})
     task = Task(**{key: wanted[key] for key in ("direction", "language_at", "input_length", "output_length")})
     generator, reader, identifier = open_generator(settings.checkpoint, task)
     sources: Sources

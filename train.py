@@ -95,7 +95,7 @@ def fit_generator(
     settings: "DictConfig", data: "TrainingSet", dev: "Sequence[TrainingExample]", console: "Console", logger: "Logger | None"
 ) -> float | None:
     from xdr.data.training_set import texts_by_language
-    from xdr.generators.query_generator import Task
+    from xdr.generators.settings import Task
     from xdr.pipelines.fit import fit_generator
     from xdr.text.identification import train_identifier
     from xdr.training.generator_module import WritingOptimizer

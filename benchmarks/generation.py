@@ -51,7 +51,8 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.data.training_set import texts_by_language, training_set
     from xdr.generators.build import small_query_generator
     from xdr.generators.generator_folder import save_generator
-    from xdr.generators.query_generator import Task, choose_language_pieces
+    from xdr.generators.query_generator import choose_language_pieces
+    from xdr.generators.settings import Task
     from xdr.training.generator_data import GeneratorData
     from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
 
@@ -110,16 +111,16 @@ def reference(folder: Path, some: list[Any]) -> tuple[float, int]:
 
 
 def ours(
-    folder: Path, some: list[Any], backend: str, vocabulary: str, conversions: Path, languages: tuple[str, ...] = LANGUAGES
+    folder: Path, some: list[Any], backend: str, vocabulary: Any, conversions: Path, languages: tuple[str, ...] = LANGUAGES
 ) -> tuple[float, int]:
     """A shard as evaluate.py writes it, with the gate counting and refusing nothing; without its start."""
+    from xdr.generators.backends import Backend
     from xdr.generators.ctranslate2_backend import CTranslate2Backend
-    from xdr.generators.drawing import Sampling
-    from xdr.generators.generation import Generation, Order
+    from xdr.generators.generation import Generation
     from xdr.generators.generator_folder import open_generator
     from xdr.generators.quality import Gate
-    from xdr.generators.query_generator import Task
-    from xdr.generators.sampling import Backend, HuggingFaceBackend
+    from xdr.generators.sampling import HuggingFaceBackend
+    from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.text.identification import LanguageCheck
 
     generator, reader, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
@@ -128,7 +129,7 @@ def ours(
     one: Backend = HuggingFaceBackend(generator, reader, sampling)
     if backend != "huggingface":
         one = CTranslate2Backend(generator, reader, sampling, backend, conversions, str(folder))
-    order = Order(languages, NUMBER, INPUT, 0, 16384, 0)
+    order = GenerationSettings(languages, NUMBER, INPUT, 0, 16384, 0)
     generation = Generation(reader, one, Gate(LanguageCheck(None), frozenset()), order)
     generation.write(some[:1], 0)  # conversions and restricted matrices, which are made once for all
     before = time.perf_counter()

@@ -6,7 +6,7 @@ import pytest
 
 from xdr.data.afriqa import AfriQa
 from xdr.data.problems import Problems
-from xdr.errors import DataError
+from xdr.errors import DataError, UserError
 from xdr.text.records import Judgement, Query
 
 Write = Callable[[str, str | bytes], Path]
@@ -43,6 +43,17 @@ def test_gold_passages_are_a_collection_with_judged_questions(folder: Path) -> N
     assert list(benchmark.judgements("train", Problems())) == [Judgement("ha-train-3", passage.passage_id, 1)]
 
 
+def test_a_test_split_is_read_where_the_release_has_one(folder: Path, write: Write) -> None:
+    """Of Swahili the release has only that."""
+    write("gold_passages/swa/gold_span_passages.afriqa.swa.en.test.json", json.dumps({**GOLD, "context": "Paris is another."}))
+    benchmark = AfriQa(str(folder), ("ha", "sw"), "original")
+    assert [query.query_id for query in benchmark.queries("test", Problems())] == ["sw-test-3"]
+    passages = {passage.text: passage.passage_id for passage in benchmark.passages(Problems())}
+    assert list(passages) == ["London is a city.", "Paris is another."]
+    assert list(benchmark.judgements("test", Problems())) == [Judgement("sw-test-3", passages["Paris is another."], 1)]
+    assert list(AfriQa(str(folder), ("ha",), "original").queries("test", Problems())) == []
+
+
 def test_translated_questions_are_in_the_passages_language(folder: Path) -> None:
     queries = list(AfriQa(str(folder), ("ha", "fon"), "translated").queries("dev", Problems()))
     assert {(query.text, query.language) for query in queries} == {("Where is it?", "en"), ("Where is it?", "fr")}
@@ -60,7 +71,7 @@ def test_what_cannot_be_is_refused(folder: Path) -> None:
         list(AfriQa(str(folder), ("zu",), "original").passages(Problems()))
     with pytest.raises(DataError, match="gold_passages"):
         AfriQa(str(folder / "queries"), ("ha",), "original")
-    with pytest.raises(DataError, match=r"data\.questions"):
+    with pytest.raises(UserError, match=r"data\.questions must be one of original, translated, got 'both'"):
         AfriQa(str(folder), ("ha",), "both")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from xdr.data.problems import Problems
 from xdr.data.xor_tydi import XorTydi, article_title, read_gold_paragraphs, read_questions
-from xdr.errors import DataError
+from xdr.errors import DataError, UserError
 from xdr.text.records import Passage, Query
 
 Write = Callable[[str, str | bytes], Path]
@@ -83,7 +83,7 @@ def test_dev_examples_are_gold_paragraphs_wherever_those_to_train_on_come_from(w
 
 
 def test_an_unknown_source_of_examples_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"data\.examples_from is one of tevatron, gold_paragraphs"):
+    with pytest.raises(UserError, match="data.examples_from must be one of tevatron, gold_paragraphs, got 'elsewhere'"):
         xor_tydi(tmp_path, "elsewhere")
 
 

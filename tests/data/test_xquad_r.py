@@ -7,7 +7,7 @@ import pytest
 
 from xdr.data.problems import Problems
 from xdr.data.xquad_r import XquadR
-from xdr.errors import DataError
+from xdr.errors import DataError, UserError
 from xdr.text.records import Judgement, Query
 
 Write = Callable[[str, str | bytes], Path]
@@ -100,7 +100,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         ({"unit": "word"}, "data.unit"),
         ({"judge": "x"}, "data.judge"),
     ):
-        with pytest.raises(DataError, match=says):
+        with pytest.raises(UserError, match=says):
             XquadR(
                 **{"path": str(tmp_path), "languages": ("en",), "unit": "sentence", "judge": "monolingual", **REST, **change}
             )

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from xdr.generators.drawing import Sampling, candidates, draw
+from xdr.generators.drawing import candidates, draw
+from xdr.generators.settings import Sampling
 from xdr.generators.shared_prompts import Prompts
 
 

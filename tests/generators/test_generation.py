@@ -11,12 +11,13 @@ from torch import Tensor
 from xdr.encoders.small import build_small_mt5
 from xdr.encoders.texts import Texts
 from xdr.errors import UserError
-from xdr.generators.drawing import Sampling
-from xdr.generators.generation import Generation, Order
+from xdr.generators.backends import Drawn
+from xdr.generators.generation import Generation
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.quality import REASONS, Gate, Reason
-from xdr.generators.query_generator import GeneratorTokenizer, Task
-from xdr.generators.sampling import Drawn, HuggingFaceBackend
+from xdr.generators.query_generator import GeneratorTokenizer
+from xdr.generators.sampling import HuggingFaceBackend
+from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import GeneratedTexts, Passage
 
@@ -84,7 +85,7 @@ def scripted(
     settings = {"languages": ("ru",), "number": 2, "input_length": 20, "regenerate": 1, "seed": 1, **order}
     backend = Scripted(tokenizer, script)
     gate = Gate(LanguageCheck(None), frozenset(refused))
-    return Generation(reader, backend, gate, Order(tokens_per_batch=tokens_per_batch, **settings)), backend
+    return Generation(reader, backend, gate, GenerationSettings(tokens_per_batch=tokens_per_batch, **settings)), backend
 
 
 def test_what_the_gate_refuses_is_drawn_again_and_then_left_out() -> None:
@@ -143,7 +144,9 @@ def test_a_shard_is_a_function_of_its_sources_number_and_seed(small: Path, langu
 
     def write(shard: int, seed: int) -> list[GeneratedTexts]:
         backend = HuggingFaceBackend(generator, reader, Sampling(10, 1.0, 1.0, 8))
-        texts, _ = Generation(reader, backend, gate, Order(("fi", "ru"), 3, 32, 2, 256, seed)).write(PASSAGES, shard)
+        texts, _ = Generation(reader, backend, gate, GenerationSettings(("fi", "ru"), 3, 32, 2, 256, seed)).write(
+            PASSAGES, shard
+        )
         return texts
 
     first = write(0, 1)
@@ -154,5 +157,5 @@ def test_a_shard_is_a_function_of_its_sources_number_and_seed(small: Path, langu
 
 
 def test_an_order_that_cannot_be_is_refused() -> None:
-    with pytest.raises(UserError, match="number >= 1"):
-        Order(("fi",), 0, 32, 0, 256, 1)
+    with pytest.raises(UserError, match="number must be at least 1, got 0"):
+        GenerationSettings(("fi",), 0, 32, 0, 256, 1)

@@ -17,7 +17,8 @@ from xdr.generators.generator_folder import (
     save_skeleton,
     untie,
 )
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, Task, choose_language_pieces, token_losses
+from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_pieces, token_losses
+from xdr.generators.settings import Task
 from xdr.text.identification import train_identifier
 from xdr.text.prompts import passage_prompt, query_prompt
 from xdr.text.records import Passage

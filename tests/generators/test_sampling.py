@@ -10,12 +10,13 @@ from torch import Tensor
 
 from tests.encoders.conftest import TEXTS
 from xdr.errors import UserError
+from xdr.generators.backends import Backend
 from xdr.generators.ctranslate2_backend import CTranslate2Backend
-from xdr.generators.drawing import Sampling
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.language_vocabulary import pieces_of, restricted
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, Task, token_losses
-from xdr.generators.sampling import Backend, HuggingFaceBackend
+from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, token_losses
+from xdr.generators.sampling import HuggingFaceBackend
+from xdr.generators.settings import Sampling, Task
 
 ROWS = torch.arange(2)
 
@@ -194,7 +195,11 @@ def test_a_conversion_is_made_once(small_mt5: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("other", "problem"),
-    [({"top_k": -1}, "top_k is 0 or more"), ({"top_p": 0.0}, "top_p in"), ({"vocabulary": "half"}, "vocabulary is one of")],
+    [
+        ({"top_k": -1}, "top_k must be at least 0, got -1"),
+        ({"top_p": 0.0}, "top_p must be above 0"),
+        ({"vocabulary": "half"}, "vocabulary must be full or language, got half"),
+    ],
 )
 def test_options_that_cannot_be_are_refused(other: dict[str, object], problem: str) -> None:
     with pytest.raises(UserError, match=problem):

@@ -94,7 +94,7 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     assert_ranked_as(tmp_path / "hyde/runs/baseline.trec", plain_QD, passages_ND)
     assert_ranked_as(tmp_path / "hyde/runs/hyde_mean.trec", (plain_QD + sums_QD) / (counts_Q1 + 1), passages_ND)
     assert_ranked_as(tmp_path / "sum/runs/sum-a0.2.trec", 0.8 * plain_QD + 0.2 * sums_QD, passages_ND)
-    warned = "fusion=sum with 1 to 3 companions: the more a query has, the less of its own is left"
+    warned = "fusion=sum with 1 to 3 generated texts: the more texts a query has, the less its own vector weighs"
     page = (tmp_path / "sum" / "report.html").read_text(encoding="utf-8")
     assert warned in output and warned in page
     assert "Passages written for a query are fused into its vector by sum." in page
@@ -127,7 +127,7 @@ def test_a_plan_on_two_processes_counts_what_the_busiest_does(
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        (["augmentation.fusion=hyde_mean"], "takes no alpha, and [0.01] came; set augmentation.alpha=null"),
+        (["augmentation.fusion=hyde_mean"], "augmentation.alpha must be null with fusion=hyde_mean, got [0.01]"),
         (["augmentation.keep=count"], "these texts were written for queries; leave it out"),
         (["evaluation.split=train"], "were written for other queries (1,152) than those of evaluation.split=train (2,304)"),
     ],

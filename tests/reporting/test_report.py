@@ -68,7 +68,7 @@ def report_of_a_sweep() -> Report:
         ),
         moved_system="sum-a0.01",
         depth=100,
-        warnings=("fusion=sum with 30 to 35 companions",),
+        warnings=("fusion=sum with 30 to 35 generated texts",),
         facts=(("Encoder", "bert-base-multilingual-uncased"), ("Passages", "18,003,200"), ("Fingerprint", "4f1be0c2" * 16)),
     )
 
@@ -264,7 +264,7 @@ def test_the_page_has_the_values_their_differences_and_p(sweep: Report, page: st
     for words in ("40.0", "80.0", "+40.0", p_text(comparison.corrected_p[RANDOMISATION]), "bert-base-multilingual-uncased"):
         assert f">{words}<" in page
     page = page.replace("\N{NO-BREAK SPACE}", " ")
-    for words in (answer(sweep), *findings(sweep), "18,003,200", "fusion=sum with 30 to 35 companions", comparison.family):
+    for words in (answer(sweep), *findings(sweep), "18,003,200", "fusion=sum with 30 to 35 generated texts", comparison.family):
         assert words in page
     assert "Korean: one query: no test is possible." in page
 

@@ -7,8 +7,8 @@ from tests.retrieval.test_embeddings import store_of
 from xdr.errors import ArtefactError, UserError
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf, faiss_search
-from xdr.retrieval.families import Family
-from xdr.retrieval.fusion import baseline_family, fused_families
+from xdr.retrieval.families import Family, baseline_family, fused_families
+from xdr.retrieval.fusion import FUSIONS
 from xdr.retrieval.search import search
 
 RNG = np.random.default_rng(0)
@@ -22,8 +22,10 @@ def store(tmp_path: Path) -> EmbeddingStore:
 
 
 def systems(store: EmbeddingStore) -> list[Family]:
-    selection = store.layout.select()
-    return [baseline_family(), *fused_families("mean", [0.1, 0.4], selection), *fused_families("unit_mean", [0.3], selection)]
+    def families(name: str, alphas: list[float]) -> list[Family]:
+        return fused_families(FUSIONS[name], alphas, store.layout.select())
+
+    return [baseline_family(), *families("mean", [0.1, 0.4]), *families("unit_mean", [0.3])]
 
 
 def test_a_flat_index_ranks_and_scores_as_the_exact_search(store: EmbeddingStore) -> None:
@@ -48,7 +50,7 @@ def test_a_kept_index_is_found_again_and_told_from_others(store: EmbeddingStore,
     for _ in range(2):
         faiss_search(store, QUERIES, [baseline_family("one")], 5, index=Flat(), folder=folder, progress=built.append)
     assert built == [1000, 2000], "two blocks, once"
-    misnamed = fused_families("sum", [0.5], store.layout.select())
+    misnamed = fused_families(FUSIONS["sum"], [0.5], store.layout.select())
     misnamed = [Family(("one",), misnamed[0].weights, misnamed[0].ends)]
     (found,) = faiss_search(store, QUERIES, misnamed, 5, index=Flat(), folder=folder).values()
     (expected,) = search(store, QUERIES, misnamed, 5).values()

@@ -11,8 +11,8 @@ from tests.retrieval.test_embeddings import store_of
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.exact_scores import exact_products
-from xdr.retrieval.families import Family
-from xdr.retrieval.fusion import Fusion, baseline_family, fuse, fused_families
+from xdr.retrieval.families import Family, baseline_family, fused_families
+from xdr.retrieval.fusion import FUSIONS
 from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, merge_rankings
 from xdr.retrieval.search import search
@@ -39,26 +39,41 @@ def collection(folder: Path, num_rows: int, dimension: int, *, seed: int = 0, nu
 
 def families(store: EmbeddingStore, alphas: list[float] = ALPHAS) -> list[Family]:
     both, fi = store.layout.select(), store.layout.select(["fi"])
-    found = [baseline_family(), *fused_families("sum", alphas, fi, "fi")]
+    found = [baseline_family(), *fused_families(FUSIONS["sum"], alphas, fi, "fi")]
     for fusion in ("sum", "mean", "unit_mean"):
-        found += fused_families(fusion, alphas, both)  # type: ignore[arg-type]
+        found += fused_families(FUSIONS[fusion], alphas, both)
     return found
 
 
 def fused_by_hand(store: EmbeddingStore, system: str) -> NDArray[np.float64]:
+    """The formulas written out a second time, for one row at a time."""
     parts = list(store.blocks(10**6))
-    passages = np.concatenate([part.passages() for part in parts]).astype(np.float64)
+    passages_ND = np.concatenate([part.passages() for part in parts]).astype(np.float64)
     if system == "baseline":
-        return passages
+        return passages_ND
     fusion, _, rest = system.partition("-a")
     alpha, _, label = rest.partition("-")
     selection = store.layout.select([label] if label else None)
-    companions = [part.companions(selection) for part in parts]
-    sums_ND = np.concatenate([sums for sums, _ in companions]).astype(np.float64)
-    counts_N = np.concatenate([counts for _, counts in companions])
-    tensors = (torch.from_numpy(array) for array in (passages, sums_ND, counts_N))
-    name: Fusion = fusion  # type: ignore[assignment]
-    return fuse(name, *tensors, float(alpha)).numpy()
+    generated = [part.companions(selection) for part in parts]
+    sums_ND = np.concatenate([sums for sums, _ in generated]).astype(np.float64)
+    counts_N = np.concatenate([counts for _, counts in generated])
+    rows = zip(passages_ND, sums_ND, counts_N, strict=True)
+    return np.stack([_fused_row(fusion, *row, float(alpha)) for row in rows])
+
+
+def _fused_row(fusion: str, passage_D: NDArray, sum_D: NDArray, count: int, alpha: float) -> NDArray[np.float64]:
+    if fusion == "sum":
+        return (1 - alpha) * passage_D + alpha * sum_D
+    if count == 0:
+        return passage_D if fusion == "mean" else _unit_row(passage_D)
+    if fusion == "mean":
+        return (1 - alpha) * passage_D + alpha * sum_D / count
+    assert fusion == "unit_mean"
+    return _unit_row((1 - alpha) * _unit_row(passage_D) + alpha * _unit_row(sum_D))
+
+
+def _unit_row(vector_D: NDArray) -> NDArray[np.float64]:
+    return vector_D / (np.linalg.norm(vector_D) or 1)
 
 
 def scored_by_hand(store: EmbeddingStore, queries_QD: NDArray, system: str) -> NDArray[np.float32]:
@@ -96,7 +111,7 @@ def test_a_collection_of_four_by_hand(tmp_path: Path) -> None:
     sums_GND = np.zeros((1, 4, 2))
     sums_GND[0, 0] = [0, 4]
     store = store_of(tmp_path, passages_ND, ["a", "b", "d", "c"], sums_GND, np.array([[2, 0, 0, 0]]))
-    systems = [baseline_family(), *fused_families("sum", [0.5], store.layout.select())]
+    systems = [baseline_family(), *fused_families(FUSIONS["sum"], [0.5], store.layout.select())]
     found = search(store, np.array([[1.0, 2.0]]), systems, 3)
     assert store.ids(found["baseline"].rows_QK[0]) == ["c", "d", "b"]
     assert found["baseline"].scores_QK.tolist() == [[3, 3, 2]]
@@ -133,10 +148,10 @@ def test_a_system_is_ranked_the_same_alone_and_among_others_bit_for_bit(tmp_path
     both, fi = store.layout.select(), store.layout.select(["fi"])
     for alpha in ALPHAS:
         alone = [
-            *fused_families("sum", [alpha], both),
-            *fused_families("mean", [alpha], both),
-            *fused_families("unit_mean", [alpha], both),
-            *fused_families("sum", [alpha], fi, "fi"),
+            *fused_families(FUSIONS["sum"], [alpha], both),
+            *fused_families(FUSIONS["mean"], [alpha], both),
+            *fused_families(FUSIONS["unit_mean"], [alpha], both),
+            *fused_families(FUSIONS["sum"], [alpha], fi, "fi"),
         ]
         for family in alone:
             for system, rankings in search(store, queries_QD, [family], 20).items():
@@ -168,8 +183,8 @@ def test_scores_do_not_depend_on_where_a_passage_stands(tmp_path: Path) -> None:
     copies = rng.choice(1000, 40, replace=False)
     passages_ND[copies], sums_ND[copies] = passages_ND[copies[0]], passages_ND[copies[0]] * 3
     store = store_of(tmp_path, passages_ND, None, sums_ND[None], np.full((1, 1000), 3), num_shards=4)
-    systems = [baseline_family(), *fused_families("mean", [0.1, 0.2], store.layout.select())]
-    systems += fused_families("unit_mean", [0.3], store.layout.select())
+    systems = [baseline_family(), *fused_families(FUSIONS["mean"], [0.1, 0.2], store.layout.select())]
+    systems += fused_families(FUSIONS["unit_mean"], [0.3], store.layout.select())
     for rankings in search(store, passages_ND[copies[:1]], systems, 30, block_rows=77).values():
         assert rankings.rows_QK[0].tolist() == sorted(copies)[:30]
         assert len(set(rankings.scores_QK[0].tolist())) == 1
@@ -193,8 +208,8 @@ def test_passages_that_differ_by_a_hair_are_told_apart_by_few_exact_scores(
         return exact_products(*arguments)
 
     monkeypatch.setattr("xdr.retrieval.exact_scores.exact_products", counted)
-    systems = [baseline_family(), *fused_families("mean", [0.1, 0.3], store.layout.select())]
-    systems += fused_families("unit_mean", [0.2], store.layout.select())
+    systems = [baseline_family(), *fused_families(FUSIONS["mean"], [0.1, 0.3], store.layout.select())]
+    systems += fused_families(FUSIONS["unit_mean"], [0.2], store.layout.select())
     for system, rankings in search(store, queries_QD, systems, 10).items():
         scores_QN = scored_by_hand(store, queries_QD, system)
         np.testing.assert_array_equal(rankings.rows_QK, ranked_by_hand(store, scores_QN, 10))

@@ -1,28 +1,54 @@
-"""What the rest of xdr asks of a benchmark. A new one is a new file beside this with these five methods."""
+"""What the rest of xdr asks of a benchmark."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from xdr.data.problems import Problems
+from xdr.errors import UserError, shown
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
+SPLITS = ("train", "dev", "test")
 
-class Benchmark(Protocol):
-    """Splits are `train`, `dev` and `test`. What a benchmark does not have yields nothing; a file that it should have and
-    that is not there is an error. Every reader streams, and hands its bad lines to `problems`."""
 
+def require_choice(benchmark: "Benchmark", field: str, allowed: Sequence[str]) -> None:
+    value = getattr(benchmark, field)
+    if value not in allowed:
+        raise UserError(f"data.{field} must be one of {', '.join(allowed)}, got {shown(value)}")
+
+
+class Benchmark(ABC):
+    """The base class of benchmarks. A new one is a frozen dataclass whose fields are the settings of its YAML file.
+
+    A benchmark must say where its passages come from, and yield them and its queries. The other methods have defaults. Splits
+    are `train`, `dev` and `test`; a split that the benchmark does not have yields nothing. A file that should be there but is
+    missing is an error. All methods stream, and pass lines that they cannot read to `problems`.
+    """
+
+    @abstractmethod
     def passage_sources(self) -> tuple[Path, ...]:
-        """The files the passages come from; they tell whether a converted collection is still theirs."""
-        ...
+        """The files of the passages. A stored collection is made again when one of them changes."""
 
+    @abstractmethod
     def passages(self, problems: Problems) -> Iterator[Passage]: ...
 
+    @abstractmethod
     def queries(self, split: str, problems: Problems) -> Iterator[Query]: ...
 
-    def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]: ...
+    def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
+        """Queries with their passages, to train on or to validate with. Default: none."""
+        yield from ()
 
-    def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]: ...
+    def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
+        """Default: the positive passages of the examples are relevant."""
+        for example in self.examples(split, problems):
+            for passage in example.positives:
+                yield Judgement(example.query.query_id, passage.passage_id, 1)
 
+    def generated_file(self) -> Path | None:
+        """The generated queries that come with the collection, in the format of `generated.jsonl`. Default: none."""
+        return None
 
-SPLITS = ("train", "dev", "test")
+    def weight_of(self, example: TrainingExample) -> float:
+        """How often an epoch shows an example. Default: once."""
+        return 1.0

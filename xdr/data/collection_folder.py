@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xdr.data.benchmark import SPLITS
+from xdr.data.benchmark import SPLITS, Benchmark
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems, parse_each
@@ -23,7 +23,7 @@ from xdr.text.records import GeneratedTexts, Judgement, Passage, Query, Training
 
 
 @dataclass(frozen=True)
-class CollectionFolder:
+class CollectionFolder(Benchmark):
     path: str
 
     def __post_init__(self) -> None:

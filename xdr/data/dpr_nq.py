@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xdr.data.benchmark import Benchmark
 from xdr.data.json_array import json_array_rows
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems, parse_each
@@ -41,7 +42,7 @@ def _passage(row: Row) -> Passage:
 
 
 @dataclass(frozen=True)
-class DprNaturalQuestions:
+class DprNaturalQuestions(Benchmark):
     path: str
     train_file: str
     dev_file: str

@@ -1,95 +1,78 @@
 """The elements of a JSON array of any size, one at a time: DPR's training files are arrays of several gigabytes."""
 
-import codecs
 import gzip
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+import ijson
 
 from xdr.data.lines import open_binary, require_file
 from xdr.data.rows import Row
-from xdr.errors import DataError, shown
+from xdr.errors import DataError, first_line, shown
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 14
 _LARGEST_ELEMENT = 1 << 26
+_DEEPEST = 2_000
+"""Open brackets. ijson keeps the path of each of them: 100,000 would take 25 GB."""
 
 
 def json_array_rows(path: str | Path) -> Iterator[Row]:
-    """Objects with the line that each begins on. Memory is one element and one chunk."""
+    """The objects of the array. Their fields are named with the number of the element: `[0].question`."""
     path = require_file(path)
-    buffer = _Buffer(path)
-    if buffer.skip_blanks() != "[":
-        raise buffer.error(f"a JSON array is wanted, and {shown(buffer.text[:20])} came")
-    buffer.drop(1)
-    if buffer.skip_blanks() == "]":
-        raise buffer.error("the array is empty")
-    while True:
-        buffer.skip_blanks()
-        line = buffer.line
-        element = buffer.take_element()
-        if not isinstance(element, dict):
-            raise buffer.error(f"an object is wanted, and {shown(element)} came")
-        yield Row(element, path, line)
-        separator = buffer.skip_blanks()
-        buffer.drop(1)
-        if separator == "]":
-            break
-        if separator != ",":
-            raise buffer.error(f"',' or ']' is wanted, and {separator or 'the end of the file'} came")
-    if rest := buffer.skip_blanks():
-        raise buffer.error(f"the array has ended, and {shown(rest)} came")
-
-
-class _Buffer:
-    """The part of the file that is being looked at."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.text, self.line, self.at_end = path, "", 1, False
-        self._file = open_binary(path)
-        self._utf8 = codecs.getincrementaldecoder("utf-8-sig")()
-        self._parse = json.JSONDecoder().raw_decode
-
-    def skip_blanks(self) -> str:
-        """Moves to the next character that is not blank and returns it; '' at the end of the file."""
-        while True:
-            self.drop(len(self.text) - len(self.text.lstrip(" \t\r\n")))
-            if self.text or not self.read_more():
-                return self.text[:1]
-
-    def drop(self, length: int) -> None:
-        self.line += self.text.count("\n", 0, length)
-        self.text = self.text[length:]
-
-    def read_more(self) -> bool:
-        """False once the file has ended."""
-        if self.at_end:
-            return False
+    number = -1
+    with open_binary(path) as file:
         try:
-            chunk = self._file.read(max(_CHUNK_BYTES, len(self.text)))  # doubling: an element is parsed few times
-            self.at_end = not chunk
-            self.text += self._utf8.decode(chunk, final=self.at_end)
-        except UnicodeDecodeError as error:
-            raise self.error("there are bytes that are not UTF-8", "Convert the file to UTF-8") from error
+            stream = _Stream(file, path)
+            for number, element in enumerate(ijson.items(stream, "item", use_float=True, buf_size=_CHUNK_BYTES)):
+                if not isinstance(element, dict):
+                    raise DataError(f"an element must be a JSON object, got {shown(element)}", file=path, field=f"[{number}]")
+                stream.next_element()
+                yield Row(element, path, None, f"[{number}].")
+        except (ijson.JSONError, UnicodeDecodeError, OverflowError) as error:
+            remedy = "Compare the file's checksum with the publisher's"
+            raise DataError(f"not valid JSON: {_message(error)}", file=path, field=f"[{number + 1}]", remedy=remedy) from None
         except (EOFError, gzip.BadGzipFile, zlib.error, OSError) as error:
-            raise self.error(f"the file is truncated or damaged ({error})", "Fetch it again") from error
-        return True
+            problem = f"the file is truncated or damaged ({error})"
+            raise DataError(problem, file=path, field=f"[{number + 1}]", remedy="Download it again") from None
+    if number < 0:
+        raise DataError("the array must have at least one element, got []", file=path)
 
-    def take_element(self) -> object:
-        while True:
-            try:
-                element, end = self._parse(self.text)
-            except RecursionError:
-                raise self.error("the JSON is nested too deeply") from None
-            except ValueError as problem:  # malformed, or cut off by the end of the chunk
-                if len(self.text) > _LARGEST_ELEMENT or not self.read_more():
-                    remedy = "Is the file whole? Compare its checksum with the publisher's"
-                    raise self.error(f"an element is not JSON: {problem}", remedy) from None
-                continue
-            if end == len(self.text) and self.read_more():
-                continue  # a number may go on in the next chunk
-            self.drop(end)
-            return element
 
-    def error(self, problem: str, remedy: str = "") -> DataError:
-        return DataError(problem, file=self.path, line=self.line, remedy=remedy)
+def _message(error: Exception) -> str:
+    """The first line of what ijson says, which is bytes where the file is not UTF-8."""
+    said = error.args[0] if error.args else ""
+    return first_line(ValueError(said.decode(errors="replace")) if isinstance(said, bytes) else error)
+
+
+class _Stream:
+    """What ijson reads. Refuses what is no array, or would not fit into memory."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self._head = self._first_byte()
+        if self._head != b"[":
+            raise DataError(f"the file must hold a JSON array, got {shown(self._head + file.read(20))}", file=path)
+        self.next_element()
+
+    def next_element(self) -> None:
+        self._num_open = self._num_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        if not size:  # ijson asks whether these are bytes
+            return b""
+        chunk, self._head = self._head + self._file.read(size - len(self._head)), b""
+        self._num_open += chunk.count(b"[") + chunk.count(b"{") - chunk.count(b"]") - chunk.count(b"}")
+        self._num_bytes += len(chunk)
+        if self._num_open > _DEEPEST:
+            raise DataError("the JSON is nested too deeply", file=self._path)
+        if self._num_bytes > _LARGEST_ELEMENT:
+            raise DataError("an element is longer than 64 MiB", file=self._path)
+        return chunk
+
+    def _first_byte(self) -> bytes:
+        """The first one that is neither blank nor a byte order mark."""
+        while (byte := self._file.read(1)) and byte in b" \t\r\n\xef\xbb\xbf":
+            pass
+        return byte

@@ -11,7 +11,7 @@ from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 
 @dataclass(frozen=True)
-class Mixture:
+class Mixture(Benchmark):
     """Ids get the name of their part in front: those of two benchmarks may be the same. A weight of 2 shows a part's training
     examples twice an epoch, 0.5 every other time; queries and passages are all there once."""
 

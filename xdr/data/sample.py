@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from xdr.data.benchmark import Benchmark
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems
 from xdr.data.xor_tydi import read_gold_paragraphs, read_questions
 from xdr.errors import DataError
-from xdr.text.records import Judgement, Passage, Query, TrainingExample
+from xdr.text.records import Passage, Query, TrainingExample
 
 FOLDER = Path(__file__).parent / "sample_collection"
 
@@ -22,7 +23,7 @@ _GOLD = {"train": "gp_squad_train_data.json", "dev": "gp_squad_dev_data.json"}
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Benchmark):
     def passage_sources(self) -> tuple[Path, ...]:
         return (FOLDER / "passages.tsv",)
 
@@ -37,10 +38,6 @@ class Sample:
         """The gold paragraphs, under the ids that the passages have in the collection."""
         if split in _GOLD:
             yield from read_gold_paragraphs(FOLDER / _GOLD[split], problems, self._passage_id)
-
-    def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        for example in self.examples(split, problems):
-            yield Judgement(example.query.query_id, example.positives[0].passage_id, 1)
 
     @cached_property
     def _ids(self) -> dict[tuple[str, str], str]:

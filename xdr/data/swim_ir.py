@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_rows
 from xdr.errors import DataError
 from xdr.text.languages import language_codes
-from xdr.text.records import Judgement, Passage, Query, TrainingExample, content_id
+from xdr.text.records import Passage, Query, TrainingExample, content_id
 
 
 @dataclass(frozen=True)
-class SwimIr:
+class SwimIr(Benchmark):
     """`path` is a file or a folder, searched to its depth, or `hub:ORG/NAME/CONFIG:SPLIT`. There is no dev set: `dev_share` of
     the passages, chosen by their content, are kept for it. Of each language the first `per_language` pairs are read; 0: all."""
 
@@ -56,10 +57,6 @@ class SwimIr:
         for example in self._pairs(problems):
             if split == ("dev" if self._is_dev(example.positives[0]) else "train"):
                 yield example
-
-    def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        for example in self.examples(split, problems):
-            yield Judgement(example.query.query_id, example.positives[0].passage_id, 1)
 
     def _pairs(self, problems: Problems) -> Iterator[TrainingExample]:
         taken: Counter[str] = Counter()

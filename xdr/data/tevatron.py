@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_rows
 from xdr.text.languages import find_language
@@ -58,7 +59,7 @@ def _query(row: Row, language_of: LanguageOf) -> Query:
 
 
 @dataclass(frozen=True)
-class TevatronFiles:
+class TevatronFiles(Benchmark):
     """A benchmark in Tevatron's format, one file a split (a path, or `hub:ORG/NAME:SPLIT`). `language` is that of the
     questions, and `passage_language` that of the passages, where the lines do not say."""
 

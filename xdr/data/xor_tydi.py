@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from xdr.data.benchmark import Benchmark, require_choice
 from xdr.data.lines import require_file
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_document, json_rows
 from xdr.data.tevatron import read_training_examples
-from xdr.errors import DataError
 from xdr.text.records import Judgement, Passage, Query, TrainingExample, content_id
-
-EXAMPLES_FROM = ("tevatron", "gold_paragraphs")
 
 
 def read_questions(source: str | Path, problems: Problems) -> Iterator[Query]:
@@ -77,7 +75,7 @@ def article_title(title: str) -> str:
 
 
 @dataclass(frozen=True)
-class XorTydi:
+class XorTydi(Benchmark):
     """`path` is the folder of the files, under their official names unless said otherwise. `examples_from` is `tevatron`
     (passages with hard negatives) or `gold_paragraphs` (one passage a question). Dev examples are gold
     paragraphs with either."""
@@ -93,8 +91,7 @@ class XorTydi:
     examples_from: str
 
     def __post_init__(self) -> None:
-        if self.examples_from not in EXAMPLES_FROM:
-            raise DataError(f"data.examples_from is one of {', '.join(EXAMPLES_FROM)}, and '{self.examples_from}' came")
+        require_choice(self, "examples_from", ("tevatron", "gold_paragraphs"))
 
     def passage_sources(self) -> tuple[Path, ...]:
         return (self._file(self.passages_file),)

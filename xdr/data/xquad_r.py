@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from xdr.data.benchmark import Benchmark, require_choice
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_document
 from xdr.errors import DataError
 from xdr.text.languages import XQUAD_R, language_codes
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
-
-UNITS = ("sentence", "paragraph")
-
-
-REGIMES = ("en_en", "x_x", "x_y")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class _Paragraph:
 
 
 @dataclass(frozen=True)
-class XquadR:
+class XquadR(Benchmark):
     """`unit` is `sentence` (LAReQA's task: the sentence followed by its whole paragraph is encoded) or `paragraph`.
     A question's relevant passages are those of its own language (`judge` = `monolingual`) or of all `languages`
     (`multilingual`).
@@ -49,14 +45,10 @@ class XquadR:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        for field, allowed in (
-            ("unit", UNITS),
-            ("judge", ("monolingual", "multilingual")),
-            ("holdout", ("none", "articles")),
-            ("regime", REGIMES),
-        ):
-            if getattr(self, field) not in allowed:
-                raise DataError(f"data.{field} is one of {', '.join(allowed)}, and '{getattr(self, field)}' came")
+        require_choice(self, "unit", ("sentence", "paragraph"))
+        require_choice(self, "judge", ("monolingual", "multilingual"))
+        require_choice(self, "holdout", ("none", "articles"))
+        require_choice(self, "regime", ("en_en", "x_x", "x_y"))
         if foreign := [code for code in self.languages if code not in XQUAD_R]:
             raise DataError(f"XQuAD-R has no '{foreign[0]}'", remedy=f"It has {' '.join(XQUAD_R)}")
 

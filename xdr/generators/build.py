@@ -5,7 +5,8 @@ from pathlib import Path
 
 from xdr.encoders.small import build_small_mt5
 from xdr.generators.generator_folder import load_generator
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, Task
+from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
+from xdr.generators.settings import Task
 
 
 def query_generator(path: str, task: Task, gradient_checkpointing: bool) -> tuple[QueryGenerator, GeneratorTokenizer]:

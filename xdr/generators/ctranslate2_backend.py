@@ -12,15 +12,14 @@ from torch import Tensor
 
 from xdr.encoders.texts import Texts
 from xdr.errors import UserError
-from xdr.generators.drawing import Sampling
+from xdr.generators.backends import Drawn
 from xdr.generators.language_vocabulary import pieces_of, restricted, with_first_piece
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
-from xdr.generators.sampling import Drawn
+from xdr.generators.settings import Sampling
 from xdr.storage.files import creating_folder, read_json, write_json
 from xdr.storage.fingerprint import Json, fingerprint
 
 CONVERTED_FORMAT = 1
-COMPUTE_TYPES = ("float32", "int8", "float16", "bfloat16", "int8_float16")
 STREAMS = 2
 """Copies of a model that write side by side on a CPU, each on its share of the threads. Their number is part of what is drawn,
 so it does not follow that of the cores."""
@@ -74,8 +73,6 @@ class CTranslate2Backend:
             import ctranslate2
         except ImportError as error:
             raise UserError("backend=ctranslate2 needs its package: pip install 'xdr[fastgen]'") from error
-        if compute_type not in COMPUTE_TYPES:
-            raise UserError(f"compute_type is one of {', '.join(COMPUTE_TYPES)}, and '{compute_type}' came")
         self._library = ctranslate2
         self._generator, self._reader, self._sampling = generator, reader, sampling
         self._compute_type, self._conversions, self._fingerprint = compute_type, conversions, generator_fingerprint

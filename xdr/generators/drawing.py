@@ -1,36 +1,9 @@
 """How the next piece of a text is drawn."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from xdr.errors import UserError
-
-VOCABULARIES = ("full", "language")
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a piece is drawn: among the `top_k` most probable (0: all), of those the fewest that hold `top_p` together, from
-    probabilities sharpened by a `temperature` below one. `vocabulary` is `full`, or `language`: only pieces that a text in the
-    wanted language may hold, with those in Latin letters if `latin`."""
-
-    top_k: int
-    top_p: float
-    temperature: float
-    output_length: int
-    vocabulary: str = "full"
-    latin: bool = True
-
-    def __post_init__(self) -> None:
-        if self.top_k < 0 or not 0 < self.top_p <= 1 or self.temperature <= 0 or self.output_length < 1:
-            raise UserError(
-                "top_k is 0 or more, top_p in (0, 1], temperature above 0 and output_length at least 1; there came "
-                f"{self.top_k}, {self.top_p}, {self.temperature} and {self.output_length}"
-            )
-        if self.vocabulary not in VOCABULARIES:
-            raise UserError(f"vocabulary is one of {', '.join(VOCABULARIES)}, and '{self.vocabulary}' came")
+from xdr.generators.settings import Sampling
 
 
 def candidates(logits_NV: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:

@@ -54,8 +54,8 @@ class GeneratedStore:
     @property
     def most(self) -> int:
         """Texts of a language that a source has at most."""
-        order = self.made_by.get("order")
-        most = order.get("number") if isinstance(order, Mapping) else self.made_by.get("most")
+        settings = self.made_by.get("generation", self.made_by.get("order"))  # its name before format 3
+        most = settings.get("number") if isinstance(settings, Mapping) else self.made_by.get("most")
         if not isinstance(most, int):
             raise ArtefactError(f"{self.folder}/manifest.json does not say how many texts of a language there are at most")
         return most

@@ -10,33 +10,12 @@ import torch
 from torch import Tensor
 
 from xdr.encoders.texts import Texts, by_length, select
-from xdr.errors import UserError
+from xdr.generators.backends import Backend
 from xdr.generators.quality import Candidate, Gate, QualityCounts
 from xdr.generators.query_generator import GeneratorTokenizer
-from xdr.generators.sampling import Backend
+from xdr.generators.settings import GenerationSettings
 from xdr.text.prompts import passage_prompt, query_prompt
 from xdr.text.records import GeneratedTexts, Passage
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked for: `number` texts in each language for every source, each drawn again up to `regenerate` times where the
-    gate refuses it. A batch holds `tokens_per_batch` tokens, those of prompts and of texts together."""
-
-    languages: tuple[str, ...]
-    number: int
-    input_length: int
-    regenerate: int
-    tokens_per_batch: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.number < 1 or self.regenerate < 0 or self.input_length < 8 or self.tokens_per_batch < 1 or not self.languages:
-            raise UserError(
-                "generation wants number >= 1, regenerate >= 0, input_length >= 8, tokens_per_batch >= 1 and a language; "
-                f"there came {self.number}, {self.regenerate}, {self.input_length}, {self.tokens_per_batch} and "
-                f"{list(self.languages)}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +25,18 @@ class Generation:
     reader: GeneratorTokenizer
     backend: Backend
     gate: Gate
-    order: Order
+    settings: GenerationSettings
 
     def write(
         self, sources: Sequence[Passage], shard: int, report: Callable[[int], None] = lambda number: None
     ) -> tuple[list[GeneratedTexts], dict[str, QualityCounts]]:
         """Sources are passages, or queries in the guise of passages without a title. `report` is called with the number of
         texts drawn."""
-        self.backend.begin(_seed(self.order.seed, shard))
+        self.backend.begin(_seed(self.settings.seed, shard))
         work = _Shard(self, sources)
         for items in work.items():
             prompts = work.read(items)
-            for attempt in range(1 + self.order.regenerate):
+            for attempt in range(1 + self.settings.regenerate):
                 for places in work.batches(items, prompts):
                     work.draw([items[place] for place in places.tolist()], select(prompts, places), attempt, report)
         return work.texts(), work.counts
@@ -73,30 +52,30 @@ class _Item(NamedTuple):
 class _Shard:
     def __init__(self, generation: Generation, sources: Sequence[Passage]) -> None:
         self._generation, self._sources = generation, sources
-        self._order = generation.order
+        self._settings = generation.settings
         self._written = [row for row, source in enumerate(sources) if source.text.strip()]
         self._accepted: dict[tuple[int, str], list[str]] = defaultdict(list)
         self.counts = {
             language: QualityCounts(
                 passages=len(sources),
                 empty_passages=len(sources) - len(self._written),
-                wanted=len(self._written) * self._order.number,
+                wanted=len(self._written) * self._settings.number,
             )
-            for language in self._order.languages
+            for language in self._settings.languages
         }
 
     def items(self) -> list[list[_Item]]:
         """In groups that may share a batch: all, or those of one language where the backend writes in one at a time."""
         if self._generation.reader.task.language_at == "decoder":
-            return [[_Item(row, self._order.languages) for row in self._written]]
-        groups = [[_Item(row, (language,)) for row in self._written] for language in self._order.languages]
+            return [[_Item(row, self._settings.languages) for row in self._written]]
+        groups = [[_Item(row, (language,)) for row in self._written] for language in self._settings.languages]
         return groups if self._generation.backend.one_language else [[item for group in groups for item in group]]
 
     def read(self, items: Sequence[_Item]) -> Texts:
         reader = self._generation.reader
         in_prompt = reader.task.language_at == "prompt"
         texts = [prompt_of(reader, self._sources[row], languages[0] if in_prompt else None) for row, languages in items]
-        prompts, cut = reader.sources(texts, self._order.input_length)
+        prompts, cut = reader.sources(texts, self._settings.input_length)
         for item, was_cut in zip(items, cut.tolist(), strict=True):
             for language in item.languages:
                 self.counts[language].truncated_passages += was_cut
@@ -111,8 +90,8 @@ class _Shard:
         ordered = ordered[wanting[ordered]].flip(0)  # the largest batch comes first: memory is known at the start
         while len(ordered):
             longest, item = int(prompts.lengths_B[ordered[0]]), items[int(ordered[0])]
-            each = longest + len(item.languages) * self._order.number * self._generation.reader.task.output_length
-            size = max(1, self._order.tokens_per_batch // each)
+            each = longest + len(item.languages) * self._settings.number * self._generation.reader.task.output_length
+            size = max(1, self._settings.tokens_per_batch // each)
             yield ordered[:size]
             ordered = ordered[size:]
 
@@ -127,7 +106,7 @@ class _Shard:
         ]
         if not self._generation.backend.one_language:
             return self._draw(items, encoded, wanted, attempt, report)
-        for code in self._order.languages:
+        for code in self._settings.languages:
             self._draw(items, encoded, [(place, language) for place, language in wanted if language == code], attempt, report)
 
     def _draw(
@@ -156,18 +135,18 @@ class _Shard:
         reasons = gate.judge(self._sources[row], candidates, [(language, text) for text in accepted])
         for candidate, reason in zip(candidates, reasons, strict=True):
             counts.count(reason, candidate.num_tokens, again=attempt > 0)
-            if len(accepted) < self._order.number and not gate.refuses(reason):
+            if len(accepted) < self._settings.number and not gate.refuses(reason):
                 accepted.append(candidate.text)
                 counts.kept += 1
 
     def _missing(self, row: int, language: str) -> int:
-        return self._order.number - len(self._accepted[row, language])
+        return self._settings.number - len(self._accepted[row, language])
 
     def texts(self) -> list[GeneratedTexts]:
         """One of each source, in order, also where nothing was written."""
         return [
             GeneratedTexts(
-                source.passage_id, {language: tuple(self._accepted[row, language]) for language in self._order.languages}
+                source.passage_id, {language: tuple(self._accepted[row, language]) for language in self._settings.languages}
             )
             for row, source in enumerate(self._sources)
         ]

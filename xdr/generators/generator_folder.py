@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from xdr.errors import UserError, did_you_mean, first_line
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, Task, choose_language_pieces
+from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_pieces
+from xdr.generators.settings import Task
 from xdr.storage.files import creating_folder
 from xdr.storage.model_folders import GENERATOR, MODEL
 from xdr.text.identification import LanguageIdentifier, load_identifier, save_identifier

@@ -10,23 +10,11 @@ from torch import Tensor, nn
 
 from xdr.encoders.texts import Texts, pad, texts_of
 from xdr.errors import UserError
+from xdr.generators.settings import Task
 from xdr.text.languages import LANGUAGES
-from xdr.text.prompts import Direction, LanguageAt
 
 IGNORED = -100
 """The label of a place that no loss is computed at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a generator writes. `languages` are those it was trained to write in; none are known of a folder from elsewhere.
-    Lengths are in tokens, the end included."""
-
-    direction: Direction
-    language_at: LanguageAt
-    input_length: int
-    output_length: int
-    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,45 +1,22 @@
 """Sampling texts with the models of Hugging Face, the reference."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from xdr.encoders.texts import Texts, pad
-from xdr.generators.drawing import Sampling, draw
+from xdr.generators.backends import Drawn
+from xdr.generators.drawing import draw
 from xdr.generators.language_vocabulary import pieces_of, restricted, with_first_piece
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
+from xdr.generators.settings import Sampling
 from xdr.generators.shared_prompts import Prompts, prompts_cache, reading_shared_prompts
 
 ENDED_SHARE = 1 / 8
 """Of a batch's texts, after which those that have ended leave it."""
-
-
-class Drawn(NamedTuple):
-    """Pieces of a text, without the end, and whether it came to one."""
-
-    ids: list[int]
-    ended: bool
-
-
-class Backend(Protocol):
-    """Prompts are encoded once, however many texts and languages are drawn for them. What is drawn is a function of the seed
-    and of the calls since `begin`."""
-
-    def begin(self, seed: int) -> None: ...
-
-    def encode(self, sources: Texts) -> Any: ...
-
-    @property
-    def one_language(self) -> bool:
-        """Whether a call of `decode` takes one language alone."""
-        ...
-
-    def decode(self, encoded: Any, rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
-        """`number` texts for each of these rows of what was encoded, in the language that stands beside it."""
-        ...
 
 
 class _Encoded(NamedTuple):

@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from xdr.errors import UserError
-from xdr.generators.ctranslate2_backend import CTranslate2Backend
-from xdr.generators.drawing import Sampling
+from xdr.generators.backends import BackendSettings
 from xdr.generators.generated_store import KIND, GeneratedStore, write_counts, write_texts
-from xdr.generators.generation import Generation, Order
+from xdr.generators.generation import Generation
 from xdr.generators.generator_folder import fingerprint_generator, require_languages
 from xdr.generators.quality import Gate, Reason
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
-from xdr.generators.sampling import Backend, HuggingFaceBackend
+from xdr.generators.settings import GenerationSettings, Sampling
 from xdr.pipelines.disk_space import require_room, shown_bytes
 from xdr.pipelines.plan import (
     BUDGET,
@@ -44,18 +43,17 @@ from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
 from xdr.text.records import GeneratedTexts
 
-GENERATED_FORMAT = 2
+GENERATED_FORMAT = 3
 
 
 @dataclass(frozen=True)
 class Request:
     """What an experiment says of a generation. `refuse` are the gate's reasons; `probe` sources are written for first."""
 
-    order: Order
+    generation: GenerationSettings
     sampling: Sampling
     refuse: Sequence[Reason]
-    backend: Literal["huggingface", "ctranslate2"]
-    compute_type: str
+    backend: BackendSettings
     shard_size: int
     probe: int
 
@@ -85,18 +83,17 @@ class GenerationJob:
         request = self.request
         if precision.startswith("16"):
             raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
-        require_languages(self.reader, request.order.languages)
+        require_languages(self.reader, request.generation.languages)
         made_by: dict[str, Json] = {
             "generator": self.generator_fingerprint,
             "sources": self.sources_fingerprint,
             "num_sources": len(self.sources),
             "identifier": _fingerprint_identifier(self.identifier) if self.identifier else None,
-            "languages": list(request.order.languages),
-            "order": {**asdict(request.order), "languages": list(request.order.languages)},
+            "languages": list(request.generation.languages),
+            "generation": {**asdict(request.generation), "languages": list(request.generation.languages)},
             "sampling": asdict(request.sampling),
             "refuse": tuple(sorted(request.refuse)),
-            "backend": request.backend,
-            "compute_type": request.compute_type if request.backend == "ctranslate2" else precision,
+            "backend": request.backend.made_by(precision),
             "shard_size": request.shard_size,
             "direction": self.reader.task.direction,
             "format": GENERATED_FORMAT,
@@ -107,22 +104,10 @@ class GenerationJob:
 
     def generation_on(self, device: torch.device) -> Generation:
         gate = Gate(LanguageCheck(self.identifier), frozenset(self.request.refuse))
-        return Generation(self.reader, self._backend(device), gate, self.request.order)
-
-    def _backend(self, device: torch.device) -> Backend:
-        request = self.request
-        if request.backend == "huggingface":
-            return HuggingFaceBackend(self.generator, self.reader, request.sampling)
-        return CTranslate2Backend(
-            self.generator,
-            self.reader,
-            request.sampling,
-            request.compute_type,
-            self.artifacts_dir / "ctranslate2",
-            self.generator_fingerprint,
-            device.type,
-            device.index or 0,
+        backend = self.request.backend.open(
+            self.generator, self.reader, self.request.sampling, self.artifacts_dir, self.generator_fingerprint, device
         )
+        return Generation(self.reader, backend, gate, self.request.generation)
 
 
 def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> GeneratedStore:
@@ -130,7 +115,7 @@ def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], co
     request, shards = job.request, job.shards(str(trainer_settings["precision"]))
     if shards.ledger.missing():
         trainer = make_trainer(trainer_settings)
-        each = len(request.order.languages) * request.order.number
+        each = len(request.generation.languages) * request.generation.number
         bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
         with counting("texts", bar, shards.num_missing() * each) as show, reporting_full_disk():
             progress = ShardProgress(shards, each, show)
@@ -184,7 +169,7 @@ class _Writing:
     def make(self, shard: int) -> None:
         texts, counts = self.generation.write(self.shards.passages(shard), shard, self.progress.report)
         with self.shards.ledger.writing(shard) as folder:
-            write_texts(texts, self.generation.order.languages, folder)
+            write_texts(texts, self.generation.settings.languages, folder)
             write_counts(counts, folder)
 
 
@@ -213,7 +198,7 @@ def measured(generation: Generation, shards: Shards, probe: int, budget: float) 
 
     found = timed_probe(write, probe, min(len(sources), shards.shard_size), budget)
     with tempfile.TemporaryDirectory() as name:
-        write_texts(texts, generation.order.languages, Path(name))
+        write_texts(texts, generation.settings.languages, Path(name))
         size = sum(file.stat().st_size for file in Path(name).iterdir()) / found.number
     return found, Term(shards.num_missing(), "passages", size)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from xdr.data.benchmark import Benchmark
-from xdr.data.collection_folder import CollectionFolder
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError
@@ -21,7 +20,7 @@ from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, requir
 from xdr.pipelines.shards import queries_as_sources
 from xdr.reporting.evaluation_files import read_metrics
 from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf, refuse_unless_buildable
-from xdr.retrieval.fusion import require_alphas
+from xdr.retrieval.fusion import fusion_named, require_alphas
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 
@@ -40,10 +39,14 @@ def fusing_of(augmentation: Mapping[str, Any], benchmark: Benchmark, store: Pass
         return None
     alpha = augmentation["alpha"]
     given = alpha if isinstance(alpha, list) else [] if alpha is None else [alpha]
-    alphas = require_alphas(augmentation["fusion"], given)
+    try:
+        fusion = fusion_named(augmentation["fusion"])
+        alphas = require_alphas(fusion, given)
+    except UserError as error:  # they begin with the parameter's name
+        raise UserError(f"augmentation.{error}") from None
     generated = _generated(augmentation["source"], benchmark, store, artifacts_dir)
     languages = require_languages_of(generated, augmentation["languages"] or [])
-    fusing = Fusing(augmentation["fusion"], alphas, generated, languages, augmentation["number"])
+    fusing = Fusing(fusion, alphas, generated, languages, augmentation["number"])
     if fusing.side == "queries" and augmentation["keep"] != "total":
         raise UserError(
             f"augmentation.keep={augmentation['keep']} is of sums beside passages, and these texts were written for queries; "
@@ -55,7 +58,7 @@ def fusing_of(augmentation: Mapping[str, Any], benchmark: Benchmark, store: Pass
 def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> GeneratedStore:
     if source is not None:
         return open_generated(source, store, artifacts_dir)
-    own = benchmark.generated_file() if isinstance(benchmark, CollectionFolder) else None
+    own = benchmark.generated_file()
     if own is None:
         raise UserError(
             "augmentation=generated_queries needs augmentation.source: a folder that stage=generate left, or files as xQG "

@@ -65,7 +65,7 @@ def _subtitle(task: RetrievalTask) -> str:
         "passages": "Questions generated about a passage are fused into its vector",
         "queries": "Passages written for a query are fused into its vector",
     }[task.fusing.side]
-    return f"{over}. {fused} by {task.fusing.fusion}."
+    return f"{over}. {fused} by {task.fusing.fusion.name}."
 
 
 def _fused(task: RetrievalTask) -> list[FusedSystem]:
@@ -73,7 +73,7 @@ def _fused(task: RetrievalTask) -> list[FusedSystem]:
         return []
     fusing = task.fusing
     named = zip(fusing.systems, fusing.alphas, strict=True)
-    return [FusedSystem(system, fusing.fusion, alpha) for system, alpha in named if alpha is not None]
+    return [FusedSystem(system, fusing.fusion.name, alpha) for system, alpha in named if alpha is not None]
 
 
 def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:

@@ -19,8 +19,8 @@ from xdr.generators.generated_store import GeneratedStore
 from xdr.retrieval.collection_encoder import Encoders
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.faiss_search import Index, faiss_search
-from xdr.retrieval.families import Family
-from xdr.retrieval.fusion import Alpha, Fusion, Side, baseline_family, fuse, fused_families, fusion_warnings, system_name
+from xdr.retrieval.families import Family, baseline_family, fused_families
+from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
 from xdr.retrieval.layout import Layout, Selection, layout_of
 from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
 from xdr.retrieval.search import search
@@ -46,7 +46,7 @@ class Fusing:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        return tuple(system_name(self.fusion, alpha) for alpha in self.alphas)
+        return tuple(system_name(self.fusion.name, alpha) for alpha in self.alphas)
 
     def counts_of_queries(self) -> tuple[int, int]:
         """The least and the greatest number of passages that a query is fused with."""
@@ -156,7 +156,7 @@ class RetrievalTask:
             return []
         on_queries = self.fusing.side == "queries"
         counts = self.fusing.counts_of_queries() if on_queries else self.embeddings.count_range(self._selection())
-        return fusion_warnings(self.fusing.fusion, self.fusing.side, counts, self.embeddings.has_unit_norms())
+        return self.fusing.fusion.warnings(self.fusing.side, counts, self.embeddings.has_unit_norms())
 
     def _selection(self) -> Selection:
         """Of the sums that are kept, those of the languages and numbers that are wanted."""
@@ -181,7 +181,7 @@ def _fused_queries(encoders: Encoders, fusing: Fusing, queries_QD: NDArray[np.fl
     layout = Layout(queries_QD.shape[1], "total", fusing.languages)
     sums_1QD, counts_1Q = encoders.encode_written(list(fusing.companions), layout, fusing.number)
     parts = (torch.from_numpy(queries_QD), torch.from_numpy(sums_1QD[0]), torch.from_numpy(counts_1Q[0]))
-    return [fuse(fusing.fusion, *parts, alpha).numpy() for alpha in fusing.alphas]
+    return [fuse_vectors(fusing.fusion, *parts, alpha).numpy() for alpha in fusing.alphas]
 
 
 def _unstacked(found: Rankings, systems: Sequence[str]) -> dict[str, Rankings]:

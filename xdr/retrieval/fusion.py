@@ -1,129 +1,158 @@
-"""Fusion: a vector and its companions' as one.
+"""Fusion formulas: one vector from a vector and those of the texts generated for it.
 
-    sum         (1 - a) p + a s              the paper's (xQG): right where all counts are equal and norms are free
+    sum         (1 - a) p + a s              the formula of xQG: for equal counts and vectors of any norm
     mean        (1 - a) p + a s / c
     unit_mean   unit((1 - a) unit(p) + a unit(s))
-    hyde_mean   (p + s) / (c + 1)            HyDE's (arXiv 2212.10496): no alpha, each weighs as much as any other
+    hyde_mean   (p + s) / (c + 1)            the formula of HyDE (arXiv 2212.10496): no alpha, all texts weigh the same
 
-p is the vector of a passage, s the sum of its generated queries' vectors, c their number; on the query side p is the query's, s
-the sum over its generated passages. Those with an alpha are (1 - a) u + a v, on a line from u to v, before `unit_mean` is
-normalised again; `hyde_mean` is `mean` with a = c / (c + 1), c each vector's own.
-N rows, D dimensions.
+p is the vector of a passage, s the sum of the vectors of its generated queries, c their number. On the query side, p is the
+vector of a query and s the sum over the passages that were generated for it. `hyde_mean` is `mean` with a = c / (c + 1).
+
+To add a formula, append a `Fusion` to `FUSIONS`. A formula outside the package is a `Fusion` in an importable module.
+Shapes: N rows, D dimensions. Importing this module does not import torch.
 """
 
-from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
-
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from xdr.errors import UserError, did_you_mean, shown
-from xdr.retrieval.families import BlockVectors, Family
-from xdr.retrieval.layout import Selection
 
-Fusion: TypeAlias = Literal["sum", "mean", "unit_mean", "hyde_mean"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Alpha: TypeAlias = float | None
-"""None of `hyde_mean`, which has none."""
+"""The weight of the generated texts; None for a formula without alpha."""
 Side: TypeAlias = Literal["passages", "queries"]
 
 
-def fuse(fusion: Fusion, vectors_ND: Tensor, sums_ND: Tensor, counts_N: Tensor, alpha: Alpha) -> Tensor:
-    """The formula, for either side. Without companions (c = 0) `mean` keeps p as it is and `unit_mean` makes it unit(p). `sum`
-    stays literal there, (1 - a) p: what no companion adds is not made up for. Such a passage is then placed lower by its
-    factor alone, one of the reasons why `sum` is for equal counts."""
-    if alpha is None:
-        return (vectors_ND + sums_ND) / (counts_N[:, None] + 1)
-    u_ND, v_ND = _ends(fusion, vectors_ND, sums_ND, counts_N)
-    fused_ND = (1 - alpha) * u_ND + alpha * v_ND
-    return _unit(fused_ND) if fusion == "unit_mean" else fused_ND
+@dataclass(frozen=True)
+class Fusion:
+    """A formula whose vectors lie on a line: (1 - alpha) u + alpha v.
 
+    `ends(vectors_ND, sums_ND, counts_N)` returns u and v. Each row must depend on its own inputs only. Without alpha, the
+    fused vector is u. With `normalized`, the fused vector is scaled to norm 1. Scores of a formula that is not normalized are
+    linear in alpha, so one pass over a collection answers all alphas.
+    """
 
-def baseline_family(name: str = "baseline") -> Family:
-    """The passages alone."""
-    return Family((name,), (0.0,), lambda vectors: (vectors.passages, vectors.passages))
+    name: str
+    ends: Callable[["Tensor", "Tensor", "Tensor"], tuple["Tensor", "Tensor"]]
+    normalized: bool = False
+    takes_alpha: bool = True
+    needs_equal_counts: bool = False
+    """Scores depend on the number of generated texts; a warning says so where the numbers differ."""
 
+    @property
+    def is_linear(self) -> bool:
+        return self.takes_alpha and not self.normalized
 
-def fused_families(fusion: Fusion, alphas: Sequence[Alpha], selection: Selection, label: str = "") -> list[Family]:
-    """Systems to search, one an alpha. Scores of `sum` and `mean` are linear in alpha: one family answers all. Those of the
-    others are not, and each has its own. `label` tells selections apart in the systems' names."""
-    names = tuple(system_name(fusion, alpha, label) for alpha in alphas)
-    weights = tuple(alpha for alpha in alphas if alpha is not None)
-    if fusion in ("sum", "mean"):
-        return [Family(names, weights, lambda vectors: _ends(fusion, vectors.passages, *vectors.companions(selection)))]
-    return [Family((name,), (0.0,), _Fused(fusion, alpha, selection)) for name, alpha in zip(names, alphas, strict=True)]
-
-
-def system_name(fusion: Fusion, alpha: Alpha, label: str = "") -> str:
-    """`sum-a0.01`, `mean-a0.3-fi`, `hyde_mean`: a file name."""
-    return fusion + ("" if alpha is None else f"-a{alpha:g}") + (f"-{label}" if label else "")
-
-
-def require_alphas(fusion: str, alphas: Sequence[float]) -> tuple[Alpha, ...]:
-    """The alphas in ascending order, (None,) of `hyde_mean`; what cannot be fused with is refused."""
-    known = get_args(Fusion)
-    if fusion not in known:
-        raise UserError(
-            f"augmentation.fusion is one of {', '.join(known)}, not {shown(fusion)}. {did_you_mean(fusion, known)}".strip()
-        )
-    if fusion == "hyde_mean":
-        if alphas:
-            raise UserError(
-                f"augmentation.fusion=hyde_mean takes no alpha, and {shown(list(alphas))} came; set augmentation.alpha=null"
+    def warnings(self, side: Side, counts: tuple[int, int], unit_norms: bool) -> list[str]:
+        """Sentences about what is doubtful. `counts` is the least and the greatest number of generated texts of a vector;
+        `unit_norms` says that all vectors of the encoder have norm 1."""
+        sentences = []
+        least, greatest = counts
+        if self.needs_equal_counts and least < greatest:
+            effect = {
+                "passages": "passages with more of them get longer vectors, and so higher scores",
+                "queries": "the more texts a query has, the less its own vector weighs",
+            }[side]
+            sentences.append(
+                f"fusion={self.name} with {least} to {greatest} generated texts: {effect}. "
+                "mean and unit_mean do not depend on the number"
             )
-        return (None,)
-    if not alphas:
-        raise UserError("augmentation.alpha is a number or a list of numbers, and none came")
-    for alpha in alphas:
-        if not 0 <= alpha <= 1:
-            raise UserError(f"augmentation.alpha is the companions' share, from 0 to 1, and {alpha} came")
-    if len({system_name("sum", alpha) for alpha in alphas}) < len(alphas):
-        raise UserError(f"augmentation.alpha names each value once (to six digits), and {shown(list(alphas))} came")
-    return tuple(sorted(alphas))
+        if self.is_linear and unit_norms:
+            effect = {
+                "passages": "fused vectors have different norms, which affect the ranking. unit_mean keeps norm 1",
+                "queries": "the fused vector does not have norm 1, so alpha is not the share of the generated texts. "
+                "With unit_mean it is",
+            }[side]
+            sentences.append(f"fusion={self.name} with an encoder of unit norms: {effect}")
+        if greatest == 0:
+            sentences.append(f"no vector has a generated text: fusion={self.name} adds nothing to the {side}")
+        return sentences
 
 
-def fusion_warnings(fusion: Fusion, side: Side, counts: tuple[int, int], unit_norms: bool) -> list[str]:
-    """What is doubtful about a fusion into the vectors of `side`, a sentence each. `counts`: the least and greatest number of
-    companions. A passage's length decides its rank; a query's orders nothing, but those of its parts decide its direction."""
-    found = []
-    least, greatest = counts
-    if fusion == "sum" and least < greatest:
-        effect = {
-            "passages": "those with more get longer vectors and higher scores whatever they say",
-            "queries": "the more a query has, the less of its own is left",
-        }[side]
-        found.append(
-            f"fusion=sum with {least} to {greatest} companions: {effect}; mean and unit_mean do not depend on their number"
-        )
-    if fusion in ("sum", "mean") and unit_norms:
-        effect = {
-            "passages": "fused vectors have norms of their own, which decide part of a ranking; unit_mean keeps them at 1",
-            "queries": f"a {fusion} of unit vectors is no unit vector, so that alpha is not its share; of unit_mean it is",
-        }[side]
-        found.append(f"fusion={fusion} with an encoder of unit norms: {effect}")
-    if greatest == 0:
-        found.append(f"no vector has a companion: fusion={fusion} adds nothing to the {side}")
-    return found
+def _sum(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """Literal also for c = 0, where the result is (1 - a) p."""
+    return vectors_ND, sums_ND
 
 
-class _Fused:
-    def __init__(self, fusion: Fusion, alpha: Alpha, selection: Selection) -> None:
-        self._fusion, self._alpha, self._selection = fusion, alpha, selection
-
-    def __call__(self, vectors: BlockVectors) -> tuple[Tensor, Tensor]:
-        fused_ND = fuse(self._fusion, vectors.passages, *vectors.companions(self._selection), self._alpha)
-        return fused_ND, fused_ND
+def _mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """p for c = 0."""
+    means_ND = sums_ND / counts_N.clamp(min=1)[:, None]
+    return vectors_ND, means_ND.where(counts_N[:, None] > 0, vectors_ND)
 
 
-def _ends(fusion: Fusion, vectors_ND: Tensor, sums_ND: Tensor, counts_N: Tensor) -> tuple[Tensor, Tensor]:
-    if fusion == "sum":
-        return vectors_ND, sums_ND
-    if fusion == "mean":
-        means_ND = sums_ND / counts_N.clamp(min=1)[:, None]
-        return vectors_ND, means_ND.where(counts_N[:, None] > 0, vectors_ND)
+def _unit_mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """unit(p) for c = 0."""
     u_ND = _unit(vectors_ND)
     return u_ND, _unit(sums_ND).where(counts_N[:, None] > 0, u_ND)
 
 
-def _unit(vectors_ND: Tensor) -> Tensor:
-    """Zero stays zero."""
+def _hyde_mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple["Tensor", "Tensor"]:
+    fused_ND = (vectors_ND + sums_ND) / (counts_N[:, None] + 1)
+    return fused_ND, fused_ND
+
+
+def _unit(vectors_ND: "Tensor") -> "Tensor":
+    """Vectors of norm 1; zero stays zero."""
     norms_N1 = (vectors_ND * vectors_ND).sum(dim=1, keepdim=True).sqrt()
     return vectors_ND / norms_N1.where(norms_N1 > 0, 1)
+
+
+FUSIONS = {
+    fusion.name: fusion
+    for fusion in (
+        Fusion("sum", _sum, needs_equal_counts=True),
+        Fusion("mean", _mean),
+        Fusion("unit_mean", _unit_mean, normalized=True),
+        Fusion("hyde_mean", _hyde_mean, takes_alpha=False),
+    )
+}
+
+
+def fuse_vectors(fusion: Fusion, vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor", alpha: Alpha) -> "Tensor":
+    """The fused vectors, (N, D)."""
+    u_ND, v_ND = fusion.ends(vectors_ND, sums_ND, counts_N)
+    fused_ND = u_ND if alpha is None else (1 - alpha) * u_ND + alpha * v_ND
+    return _unit(fused_ND) if fusion.normalized else fused_ND
+
+
+def fusion_named(name: str, locate: Callable[[str], object] | None = None) -> Fusion:
+    """The fusion with this name, or the one that `locate` finds at a dotted path (`mypackage.fusions.median`)."""
+    if name in FUSIONS:
+        return FUSIONS[name]
+    if locate is None or "." not in name:
+        remedy = did_you_mean(name, FUSIONS) or "A formula of your own is named by its dotted path"
+        raise UserError(f"fusion must be one of {', '.join(FUSIONS)}, got {shown(name)}. {remedy}")
+    fusion = locate(name)
+    if not isinstance(fusion, Fusion):
+        raise UserError(f"fusion must name an object of xdr.retrieval.fusion.Fusion, got {name}, a {type(fusion).__name__}")
+    if fusion.name != _last_part(name):
+        raise UserError(f"the fusion at {name} must be named '{_last_part(name)}', got '{fusion.name}'")
+    return fusion
+
+
+def system_name(fusion: str, alpha: Alpha, label: str = "") -> str:
+    """`sum-a0.01`, `mean-a0.3-fi`, `hyde_mean`: a file name. Of a dotted path only the last part is used."""
+    return _last_part(fusion) + ("" if alpha is None else f"-a{alpha:g}") + (f"-{label}" if label else "")
+
+
+def _last_part(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def require_alphas(fusion: Fusion, alphas: Sequence[float]) -> tuple[Alpha, ...]:
+    """The alphas in ascending order, or (None,) for a formula without alpha."""
+    if not fusion.takes_alpha:
+        if alphas:
+            raise UserError(f"alpha must be null with fusion={fusion.name}, got {shown(list(alphas))}")
+        return (None,)
+    if not alphas:
+        raise UserError(f"alpha must be a number or a list of numbers with fusion={fusion.name}, got none")
+    for alpha in alphas:
+        if not 0 <= alpha <= 1:
+            raise UserError(f"alpha must be from 0 to 1, got {alpha}")
+    if len({system_name(fusion.name, alpha) for alpha in alphas}) < len(alphas):
+        raise UserError(f"alpha must not repeat a value (to six digits), got {shown(list(alphas))}")
+    return tuple(sorted(alphas))

@@ -9,8 +9,8 @@ from typing import Any
 from xdr.data.training_set import choose_positive
 from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder
 from xdr.errors import UserError
-from xdr.generators.drawing import Sampling
-from xdr.generators.query_generator import GeneratorTokenizer, Task
+from xdr.generators.query_generator import GeneratorTokenizer
+from xdr.generators.settings import Sampling, Task
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
 from xdr.text.records import Passage, TrainingExample
 from xdr.training.generated_samples import RoundTrip, SampleCheck, SampleRequest

@@ -1,0 +1,80 @@
+"""Settings of a generator that is to be trained. Importing them does not import torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from xdr.generators.settings import Task
+from xdr.text.prompts import Direction, LanguageAt
+
+if TYPE_CHECKING:
+    from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
+
+
+class GeneratorModel(Protocol):
+    """What `_target_` of conf/model/*query_generator.yaml names."""
+
+    @property
+    def task(self) -> Task:
+        """Without languages: the training data add them."""
+        ...
+
+    def build(
+        self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
+    ) -> "tuple[QueryGenerator, GeneratorTokenizer]":
+        """`task` is this task with the languages of the training data. A model that is made from nothing is written to
+        `initial_folder`, with a vocabulary for `texts`, and read from there when training resumes."""
+        ...
+
+
+@dataclass(frozen=True)
+class SequenceToSequenceGenerator:
+    """mT5 or another model of the T5 family, from a folder or the hub."""
+
+    path: str
+    direction: Direction
+    language_at: LanguageAt
+    input_length: int
+    output_length: int
+    gradient_checkpointing: bool
+
+    @property
+    def task(self) -> Task:
+        return Task(self.direction, self.language_at, self.input_length, self.output_length)
+
+    def build(
+        self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
+    ) -> "tuple[QueryGenerator, GeneratorTokenizer]":
+        from xdr.generators.generator_folder import load_generator
+
+        generator, tokenizer = load_generator(self.path, task)
+        if self.gradient_checkpointing:
+            generator.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return generator, tokenizer
+
+
+@dataclass(frozen=True)
+class SmallGenerator:
+    """A small mT5 with random weights and its own vocabulary, for demos and tests."""
+
+    hidden: int
+    layers: int
+    direction: Direction
+    language_at: LanguageAt
+    input_length: int
+    output_length: int
+
+    @property
+    def task(self) -> Task:
+        return Task(self.direction, self.language_at, self.input_length, self.output_length)
+
+    def build(
+        self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
+    ) -> "tuple[QueryGenerator, GeneratorTokenizer]":
+        from xdr.encoders.small import build_small_mt5
+        from xdr.generators.generator_folder import load_generator
+
+        if not (initial_folder / "config.json").exists():
+            build_small_mt5(list(texts), initial_folder, seed=seed, hidden=self.hidden, layers=self.layers)
+        return load_generator(str(initial_folder), task)
