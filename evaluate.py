@@ -95,17 +95,15 @@ def generate(settings: "DictConfig", benchmark: "Benchmark", console: "Console")
     task = Task(**{key: wanted[key] for key in ("direction", "language_at", "input_length", "output_length")})
     generator, reader, identifier = open_generator(settings.checkpoint, task)
     sources: Sources
-    start = time.perf_counter()
     if reader.task.direction == "query_from_passage":
         store = _collection(settings, benchmark, console)
         sources, sources_fingerprint = store, store.fingerprint
     else:
         queries = queries_as_sources(benchmark.queries(wanted["split"], Problems(settings.data.strict)))
         sources, sources_fingerprint = queries, queries.fingerprint
-    made_once = time.perf_counter() - start
     job = GenerationJob(generator, reader, identifier, sources, sources_fingerprint, request, Path(settings.artifacts_dir))
     if settings.plan:
-        return plan_generation(job, entry.plain(settings.trainer), console, made_once)
+        return plan_generation(job, entry.plain(settings.trainer), console)
     with _logging(settings, "generate") as logger:
         generated = generate_collection(job, entry.plain(settings.trainer), console)
         counts = generated.counts()
@@ -154,9 +152,9 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     from xdr.encoders.open_encoder import EncoderOptions, open_encoder
     from xdr.evaluation.metric_names import parse_metrics, require_headline
     from xdr.pipelines.encode import EncodingJob, EncodingSettings, encode_collection
-    from xdr.pipelines.plan import took
     from xdr.pipelines.plan_evaluation import plan_evaluation
     from xdr.pipelines.prepare_evaluation import fusing_of, index_of, retrieval_task
+    from xdr.pipelines.progress import took
     from xdr.training.run import silence_libraries
 
     silence_libraries()
@@ -164,10 +162,8 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     output_dir, artifacts_dir = Path(settings.output_dir), Path(settings.artifacts_dir)
     options = EncoderOptions(**{field.name: wanted[field.name] for field in fields(EncoderOptions)})
     queries, passages, reader = open_encoder(settings.checkpoint, options)  # before a collection is converted, which takes long
-    start = time.perf_counter()
     store = _collection(settings, benchmark, console)
     fusing = fusing_of(entry.plain(settings.augmentation), benchmark, store, artifacts_dir)
-    made_once = time.perf_counter() - start
     on_passages = fusing is not None and fusing.side == "passages"
     job = EncodingJob(
         queries,
@@ -185,7 +181,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
     )
     ledger = job.ledger(artifacts_dir, str(settings.trainer.precision))
     if settings.plan and settings.stage.name == "encode":
-        plan_evaluation(job, ledger, None, headline, False, entry.plain(settings.trainer), console, made_once)
+        plan_evaluation(job, ledger, None, headline, False, entry.plain(settings.trainer), console)
         return None
     if settings.stage.name == "encode":
         start = time.perf_counter()
@@ -200,7 +196,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         benchmark, store, ledger, metrics, wanted, search["depth"], index_of(search), fusing, settings.compare_to
     )
     if settings.plan:
-        plan_evaluation(job, ledger, task, headline, wanted["runs"], entry.plain(settings.trainer), console, made_once)
+        plan_evaluation(job, ledger, task, headline, wanted["runs"], entry.plain(settings.trainer), console)
         return None
     report = ReportEvaluation(task, headline, wanted["runs"], job, output_dir, console)
     evaluation = RetrievalEvaluation(task, report)

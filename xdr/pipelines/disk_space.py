@@ -20,7 +20,9 @@ def require_room(folder: Path, num_bytes: float, what: str, setting: str = "arti
 
 
 @contextmanager
-def reporting_full_disk(remedy: str = "Finished shards are complete. Free some space and run the same command to resume") -> Iterator[None]:
+def reporting_full_disk(
+    remedy: str = "Finished shards are complete. Free some space and run the same command to resume",
+) -> Iterator[None]:
     try:
         yield
     except OSError as error:

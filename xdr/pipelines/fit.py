@@ -18,7 +18,8 @@ from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import Unfinished, UserError
 from xdr.generators.generator_folder import save_generator, save_skeleton
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
-from xdr.pipelines.plan_training import Length, plan_training
+from xdr.pipelines.plan_training import plan_training
+from xdr.pipelines.training_length import Length
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 from xdr.text.identification import LanguageIdentifier
 from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData

@@ -25,6 +25,10 @@ class Term(NamedTuple):
     each: float
 
 
+def total(terms: Sequence[Term]) -> float:
+    return sum(term.number * term.each for term in terms)
+
+
 @dataclass(frozen=True)
 class PlannedStage:
     """`time` is that of the busiest of `processes`; `folder` is on the disk that the stage writes to."""
@@ -38,11 +42,11 @@ class PlannedStage:
 
     @property
     def seconds(self) -> float:
-        return sum(term.number * term.each for term in self.time)
+        return total(self.time)
 
     @property
     def num_bytes(self) -> float:
-        return sum(term.number * term.each for term in self.disk)
+        return total(self.disk)
 
 
 def plan_table(stages: Sequence[PlannedStage]) -> Table:
@@ -84,8 +88,8 @@ def measured_time(
     budget: float = BUDGET_SECONDS,
 ) -> list[Term]:
     """A linear estimate for `number` units: what starting takes, and each unit. `probe(n)` works on n units and returns its
-    seconds. It is called with 1, `first`, then twice as many each time, up to `most` (default: all) or until the next call would
-    exceed the budget. The line goes through the smallest and the largest of these."""
+    seconds. It is called with 1, `first`, then twice as many each time, up to `most` (default: all) or until the next call
+    would exceed the budget. The line goes through the first and the last of these."""
     if not number:
         return [Term(0, unit, 0.0)]
     most = number if most is None else most

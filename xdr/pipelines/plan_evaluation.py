@@ -1,6 +1,6 @@
-"""The plan of an evaluation: passages encoded, all queries searched in random vectors, some random rankings scored.
+"""The plan of an evaluation: passages encoded, all queries searched in random vectors, random rankings scored.
 
-Q queries, G groups, N passages, D dimensions, K ranks.
+Q queries, G groups of sums, N passages, D dimensions, K ranks.
 """
 
 import tempfile
@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
 
 from xdr.pipelines.encode import EncodingJob, encode_into, prepared
+from xdr.pipelines.memory import measured_memory
 from xdr.pipelines.plan import (
     PlannedStage,
     Term,
     measured_time,
-    peak_memory,
     plan_table,
     refuse_what_cannot_fit,
     seconds_of,
@@ -38,8 +37,7 @@ from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
 
-_LARGEST_SEARCH = 3e8
-"""Bytes of random vectors."""
+_LARGEST_SEARCH_BYTES = 3e8
 
 
 def plan_evaluation(
@@ -72,8 +70,6 @@ def plan_evaluation(
 
 
 def _plan_encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device: torch.device, processes: int) -> PlannedStage:
-    missing, layout = shards.num_missing(), job.layout()
-
     def encode(number: int) -> float:
         rows = spaced(len(job.store), number)
         passages = [job.store[row] for row in rows]
@@ -83,62 +79,58 @@ def _plan_encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device:
             with writing_shard(scratch, 0, [passage.passage_id for passage in passages]) as writer:
                 encode_into(writer, passages, generated, encoders, job, lambda number: None)
 
-        with _scratch_ledger(shards.ledger, layout) as scratch:
+        with _scratch_ledger(shards.ledger, job.layout()) as scratch:
             return seconds_of(write)
 
     most = min(len(job.store), job.settings.shard_size, 4 * ROWS_AT_ONCE)
     time = measured_time(encode, shards.most_of_one(processes), "passages", most=most)
-    disk = [Term(missing, "passages", layout.bytes_per_row)]
-    return PlannedStage("encoding", time, disk, shards.ledger.folder, peak_memory(device), processes)
+    disk = [Term(shards.num_missing(), "passages", job.layout().bytes_per_row)]
+    return PlannedStage("encoding", time, disk, shards.ledger.folder, measured_memory(device), processes)
 
 
-def _plan_search(
-    task: RetrievalTask, encoders: Encoders, shards: Shards, device: torch.device, processes: int
-) -> PlannedStage:
+def _plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
     """Each process encodes all queries and searches its own shards for them. Random vectors take as long as others."""
-    texts, random = [query.text for query in task.qrels.queries], np.random.default_rng(0)
+    texts, random, dimension = [query.text for query in task.qrels.queries], np.random.default_rng(0), task.layout.dimension
     num_rankings = len(texts) * (len(task.systems) if task.fuses_queries else 1)
-    queries_QD = random.standard_normal((num_rankings, task.layout.dimension), np.float32)
+    queries_QD = random.standard_normal((num_rankings, dimension), np.float32)
 
-    def encode_queries(number: int) -> float:
-        return seconds_of(lambda: encoders.encode_queries([texts[row] for row in spaced(len(texts), number)]))
-
-    def encode_written(number: int) -> float:
-        assert task.fusing is not None
-        rows, layout = spaced(len(texts), number), Layout(task.layout.dimension, "total", task.fusing.languages)
-        generated = [next(task.fusing.companions.slice(row, row + 1)) for row in rows]
-        return seconds_of(lambda: encoders.encode_written(generated, layout, 0))
+    def encode(number: int) -> float:
+        rows = spaced(len(texts), number)
+        seconds = seconds_of(lambda: encoders.encode_queries([texts[row] for row in rows]))
+        if task.fusing is None or not task.fuses_queries:
+            return seconds
+        written, layout = task.fusing.companions, Layout(dimension, "total", task.fusing.languages)
+        some, most = [next(written.slice(row, row + 1)) for row in rows], task.fusing.number
+        return seconds + seconds_of(lambda: encoders.encode_written(some, layout, most))
 
     def search_random(number: int) -> float:
         with _scratch_ledger(task.ledger, task.layout) as scratch:
             _write_random(scratch, task.layout, number, random)
-            probed = replace(task, ledger=scratch)
-            depth = min(task.depth, number)
-            return seconds_of(
-                lambda: search(probed.embeddings, queries_QD, probed.families(), depth, device=device.type)
-            )
+            probed, depth = replace(task, ledger=scratch), min(task.depth, number)
+            return seconds_of(lambda: search(probed.embeddings, queries_QD, probed.families(), depth, device=device.type))
 
     own_rows = max(
         sum(stop - start for start, stop in map(shards.rows, own_shards(shards.ledger.num_shards, rank, processes)))
         for rank in range(processes)
     )
-    time = measured_time(encode_queries, len(texts), "queries", most=min(len(texts), ROWS_AT_ONCE))
-    if task.fuses_queries:
-        time += measured_time(encode_written, len(texts), "queries' written passages", most=min(len(texts), ROWS_AT_ONCE))
-    most = min(own_rows, int(_LARGEST_SEARCH / task.layout.bytes_per_row))
-    time += measured_time(search_random, own_rows, f"passages, for {num_rankings:,} queries,", 8 * task.depth, most)
-    return PlannedStage("search", time, [], task.ledger.folder, peak_memory(device), processes)
+    most_rows = min(own_rows, int(_LARGEST_SEARCH_BYTES / task.layout.bytes_per_row))
+    unit = "queries with their written passages" if task.fuses_queries else "queries"
+    time = [
+        *measured_time(encode, len(texts), unit, most=min(len(texts), ROWS_AT_ONCE)),
+        *measured_time(search_random, own_rows, f"passages, for {num_rankings:,} queries,", 8 * task.depth, most_rows),
+    ]
+    return PlannedStage("search", time, [], task.ledger.folder, measured_memory(device), processes)
 
 
 def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bool, device: torch.device) -> PlannedStage:
-    total, random, bytes_written = len(task.qrels.queries), np.random.default_rng(0), 0
+    total, random, num_bytes = len(task.qrels.queries), np.random.default_rng(0), 0
 
     def score(number: int) -> float:
-        nonlocal bytes_written
+        nonlocal num_bytes
         rows = spaced(total, number)
         queries, relevance = [task.qrels.queries[row] for row in rows], [task.qrels.relevance[row] for row in rows]
         some = replace(task, qrels=replace(task.qrels, queries=queries, relevance=relevance), others={})
-        rankings = {system: random_rankings(some, number / total, random) for system in some.systems}
+        rankings = {system: _random_rankings(some, random) for system in some.systems}
 
         def write() -> None:
             write_answer(some, some.scored(rankings), job, headline, False, folder)
@@ -149,27 +141,21 @@ def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bo
         with tempfile.TemporaryDirectory(dir=task.ledger.folder.parent) as name:
             folder = Path(name)
             seconds = seconds_of(write)
-            bytes_written = sum(file.stat().st_size for file in folder.iterdir()) // number
+            num_bytes = sum(file.stat().st_size for file in folder.iterdir()) // number
         return seconds
 
-    unit = f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,"
-    time = measured_time(score, total, unit, 32)
-    return PlannedStage("scoring", time, [Term(total, "queries", bytes_written)], task.ledger.folder, peak_memory(device))
+    time = measured_time(score, total, f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,", 32)
+    disk = [Term(total, "queries", num_bytes)]
+    return PlannedStage("scoring", time, disk, task.ledger.folder, measured_memory(device))
 
 
-def random_rankings(task: RetrievalTask, share: float, random: np.random.Generator) -> Rankings:
-    """Consecutive passages from random places, in a `share` of the collection, so that a passage is ranked for as many queries
-    as it would be among all. A relevant passage is then put at a random rank, in two of three rankings."""
-    shape, num_passages = (len(task.qrels.queries), task.depth), len(task.store)
-    pool = max(task.depth, int(num_passages * share))
-    places_QK = (random.integers(pool, size=(shape[0], 1)) + np.arange(task.depth)) % pool
-    rows_QK = places_QK * num_passages // pool
-    for ranking_K, relevance in zip(rows_QK, task.qrels.relevance, strict=True):
-        rank = int(task.depth ** (1.5 * random.random())) - 1
-        relevant = next((row for row, grade in relevance.items() if grade > 0), None)
-        if relevant is not None and rank < task.depth and relevant not in ranking_K:
-            ranking_K[rank] = relevant
-    return Rankings(np.tile(-np.arange(task.depth, dtype=np.float32), (shape[0], 1)), rows_QK)
+def _random_rankings(task: RetrievalTask, random: np.random.Generator) -> Rankings:
+    """Consecutive passages, with a relevant one at a random rank: metrics that read texts read them down to there."""
+    num_queries, depth, num_passages = len(task.qrels.queries), task.depth, len(task.store)
+    relevant_Q = [next((row for row, grade in judged.items() if grade > 0), 0) for judged in task.qrels.relevance]
+    first_Q = np.array(relevant_Q) - random.integers(depth, size=num_queries)
+    rows_QK = (first_Q[:, None] + np.arange(depth)) % num_passages
+    return Rankings(np.tile(-np.arange(depth, dtype=np.float32), (num_queries, 1)), rows_QK)
 
 
 @contextmanager
@@ -180,12 +166,9 @@ def _scratch_ledger(ledger: ShardLedger, layout: Layout) -> Iterator[ShardLedger
 
 
 def _write_random(ledger: ShardLedger, layout: Layout, num_rows: int, random: np.random.Generator) -> None:
-    def vectors(*shape: int) -> NDArray[np.float32]:
-        return random.random(shape, np.float32) - np.float32(0.5)
-
     with writing_shard(ledger, 0, [str(row) for row in range(num_rows)]) as writer:
         for start in range(0, num_rows, ROWS_AT_ONCE):
             rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
-            size, groups = rows.stop - start, len(layout.groups)
-            sums = (vectors(groups, size, layout.dimension), np.ones((groups, size), np.int64)) if groups else ()
-            writer.put(rows, vectors(size, layout.dimension), *sums)
+            vectors_GND = random.random((1 + len(layout.groups), rows.stop - start, layout.dimension), np.float32) - 0.5
+            counts_GN = np.ones(vectors_GND.shape[:2], np.int64)
+            writer.put(rows, vectors_GND[0], *((vectors_GND[1:], counts_GN[1:]) if layout.groups else ()))

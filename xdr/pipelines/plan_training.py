@@ -33,7 +33,8 @@ def plan_training(
 ) -> None:
     """Prints what is left from the newest checkpoint on, and refuses what cannot fit. `copies` of the weights are written
     beside the checkpoints."""
-    assert run.planned is not None
+    planned = run.planned
+    assert planned is not None
     silence_libraries()
     start = checkpoint_to_resume(run, console)
     done = torch.load(start, map_location="cpu", weights_only=True, mmap=True)["global_step"] if start else 0
@@ -48,9 +49,9 @@ def plan_training(
             watch.validate(trainer, module, data_module)
     steps = max(0, length.num_steps - done)
     validations = length.num_validations * steps // length.num_steps + (1 if start else 2) if validates else 0
-    every = run.planned.every_num_steps
+    every = planned.every_num_steps
     saves = (steps // every if every else 0) + bool(steps)
-    kept = min(saves, run.planned.number + 1)  # a new one is complete before the oldest is removed
+    kept = min(saves, planned.number + 1)  # a new one is complete before the oldest is removed
     times = [
         Term(steps, "steps", watch.step_seconds),
         Term(validations, "validations", watch.validation_seconds),

@@ -101,7 +101,7 @@ class _ProbeModule(pl.LightningModule):
 
 
 def run_probe(models: nn.Module, probe: ProbeStages, trainer_settings: dict[str, Any], remedy: str) -> None:
-    """Calls `probe` once in each process, with the models where a job on shards would have them. `remedy` tells the user what to
-    do if the device's memory is too small."""
+    """Calls `probe` once in each process, with the models where a job on shards would have them. `remedy` tells the user what
+    to do if the device's memory is too small."""
     with explaining_device_memory(remedy):
         make_trainer(trainer_settings).test(_ProbeModule(models, probe), verbose=False)
