@@ -1,4 +1,4 @@
-"""What the documents say is there."""
+"""The documents name what exists."""
 
 import ast
 import re
@@ -7,51 +7,67 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+from tests.architecture_tree import ARCHITECTURE, ROOT, drawn, python_files, read_tree, updated
+
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_architecture_names_every_file_of_code() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    files = [path for room in ("xdr", "callbacks", "conf", "benchmarks") for path in (ROOT / room).rglob("*.py")]
-    assert len(files) > 30
-    assert [path.name for path in files if path.name != "__init__.py" and path.name not in text] == []
+def test_the_tree_of_the_architecture_lists_every_python_file() -> None:
+    tree = read_tree(ARCHITECTURE.read_text(encoding="utf-8"))
+    files = python_files()
+    assert len(files) > 130
+    assert [path for path in files if path not in tree] == []
 
 
-def test_the_architecture_names_no_file_that_is_gone() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    tree = text.split("```")[3]
-    there = {path.name for path in ROOT.rglob("*.py")} | {path.name for path in ROOT.glob("conf/*.yaml")}
-    assert [name for name in re.findall(r"[\w.]+\.(?:py|yaml)", tree) if name not in there] == []
+def test_every_path_of_the_tree_exists_and_has_a_comment() -> None:
+    tree = read_tree(ARCHITECTURE.read_text(encoding="utf-8"))
+    assert [path for path in tree if not (ROOT / path).exists()] == []
+    assert [path for path, comment in tree.items() if not comment] == []
+
+
+def test_a_tree_without_a_file_is_completed_and_a_file_that_is_gone_is_removed() -> None:
+    tree = read_tree(ARCHITECTURE.read_text(encoding="utf-8"))
+    assert updated(tree) == tree
+    damaged = {path: comment for path, comment in tree.items() if path != "xdr/errors.py"} | {"xdr/gone.py": "a file"}
+    assert set(updated(damaged)) == set(tree)
+    document = f"## The tree\n\n```\n{drawn(tree)}```\n"
+    assert read_tree(document) == tree
+
+
+def test_every_room_has_tests_of_its_own() -> None:
+    rooms = {path.parent.name for path in (ROOT / "xdr").glob("*/__init__.py")}
+    tested = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert len(rooms) == 10
+    assert rooms == tested
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_and_paths_in_documents_lead_somewhere(document: Path) -> None:
+def test_links_and_paths_in_a_document_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!http)([^)#]+)", text)
-    targets += re.findall(r"`((?:xdr|conf|tests|docs|benchmarks|callbacks)/[\w./]*)`", text)
+    targets += re.findall(r"`((?:xdr|conf|tests|docs|benchmarks|callbacks|hydra_plugins)/[\w./]*)`", text)
     base = [document.parent, ROOT]
     assert [target for target in targets if not any((folder / target).exists() for folder in base)] == []
 
 
-def test_troubleshooting_quotes_what_the_code_says() -> None:
+def test_troubleshooting_quotes_messages_of_the_code() -> None:
     code = [path for room in ("xdr", "callbacks", "conf") for path in (ROOT / room).rglob("*.py")]
-    said = [message for path in code for message in _strings(path)]
+    messages = [message for path in code for message in _strings(path)]
     rows = re.findall(r"^\| `(.+?)` \|", (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"), flags=re.M)
     assert len(rows) > 20
     patterns = {row: ".+".join(re.escape(part) for part in row.split("...")) for row in rows}
-    assert [row for row, pattern in patterns.items() if not any(re.search(pattern, message) for message in said)] == []
+    assert [row for row, pattern in patterns.items() if not any(re.search(pattern, message) for message in messages)] == []
 
 
 def _strings(path: Path) -> list[str]:
-    """Of a file's code; what is filled in is `<>`."""
-    found = []
+    """The strings of a Python file. `<>` replaces each value of an f-string."""
+    strings = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.JoinedStr):
-            found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "<>" for v in node.values))
+            strings.append("".join(str(v.value) if isinstance(v, ast.Constant) else "<>" for v in node.values))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found.append(node.value)
-    return found
+            strings.append(node.value)
+    return strings
 
 
 def test_constraints_name_packages_and_versions_only() -> None:

@@ -65,7 +65,7 @@ def collection(folder: Path) -> Path:
         (["+data.colour=red"], "there is no setting 'data.colour'"),
         (["data.strict=maybe"], "'data.strict=maybe' does not fit: Value 'maybe' is not a valid bool"),
         (["data=xquad_r", "data.path=.", "data.languages=3"], "'data.languages=3' does not fit"),
-        (["data=xquad_r", "data.path=.", "data.languages=[en,xx]"], "'xx' is not a language"),
+        (["data=xquad_r", "data.path=.", "data.languages=[en,xx]"], "or an English name, got 'xx'"),
         (["data=collection"], "data.path has no value; give it on the command line: data.path=..."),
         (["data=collection", "data.path=nowhere"], "nowhere: data.path must be a folder"),
         (["data=collection", "data.path=mien"], "did you mean 'mine'?"),

@@ -46,9 +46,9 @@ class Unfinished(Exception):  # noqa: N818  not an error
     """The run was interrupted, and the same command resumes it."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """A hint to append to an error message; empty if no known word is similar."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"did you mean '{near[0]}'?" if near else ""
 
 

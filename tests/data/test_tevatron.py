@@ -49,7 +49,7 @@ def test_answers_may_be_a_python_literal_and_may_be_missing(write: Write) -> Non
         ({"query": 3}, "field 'query': a text is wanted, and 3 came"),
         ({"query_id": 1.5}, "field 'query_id': an id is a text or a whole number, and 1.5 came"),
         ({"query_id": "a b"}, "field 'query_id': an id holds no blanks"),
-        ({"lang": "xx"}, "field 'lang': 'xx' is not a language"),
+        ({"lang": "xx"}, "field 'lang': a language must be a BCP 47 tag .* got 'xx'"),
         ({"answers": "Finland"}, "field 'answers': a list of texts is wanted, and 'Finland' came"),
         ({"answers": ["a", 3]}, "field 'answers'"),
         ({"positive_passages": []}, "field 'positive_passages': a query to train on has at least one"),

@@ -188,6 +188,26 @@ def test_script_alone_decides_about_what_no_identifier_knows(identifier: Languag
     assert [check.is_language("東京", code) for code in ("ja", "ko", "zh")] == [True, False, True]
 
 
+class ByFirstLetter:
+    """Another identifier."""
+
+    languages = ("fi", "pt", "en")
+
+    def identify(self, texts: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[str]:
+        return [next(code for code in codes if code[0] == text[0]) for text, codes in zip(texts, candidates, strict=True)]
+
+
+def test_another_identifier_can_decide() -> None:
+    check = LanguageCheck(ByFirstLetter())
+    assert check.are_languages(["foo", "pluma", "еда", "eel"], ["fi", "en", "en", "en"]) == [True, False, False, True]
+
+
+def test_of_equally_likely_languages_the_first_candidate_is_identified() -> None:
+    identifier = train_identifier({"fi": ["aa"], "en": ["aa"]})
+    assert identifier.identify(["a", "a"], [["fi", "en"], ["en", "fi"]]) == ["fi", "en"]
+    assert not LanguageCheck(identifier).is_language("a", "fi")
+
+
 def test_many_texts_are_judged_as_each_alone(sample: LanguageIdentifier) -> None:
     check = LanguageCheck(sample)
     queries = list(Sample().queries("dev", Problems()))

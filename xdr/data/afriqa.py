@@ -14,7 +14,7 @@ from xdr.data.lines import require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_rows
 from xdr.errors import DataError
-from xdr.text.languages import AFRIQA, find_language, language_codes
+from xdr.text.languages import AFRIQA, language_codes, three_letter_code
 from xdr.text.records import Passage, Query, TrainingExample, content_id
 
 
@@ -92,8 +92,8 @@ class AfriQa(Benchmark):
     def _files(self, language: str, split: str, kind: str = "gold_passages") -> list[Path]:
         """The files of a split; none where the release has none."""
         parent = Path(self.path).expanduser() / kind
-        spellings = (language, *find_language(language).aliases)
-        folders = [folder for name in spellings if (folder := parent / name).is_dir()]
+        names = (language, three_letter_code(language))
+        folders = [folder for name in dict.fromkeys(names) if (folder := parent / name).is_dir()]
         if not folders:
             raise DataError(f"there is no folder for '{language}'", file=parent, remedy="Remove it from data.languages")
         return [require_file(file) for folder in folders for file in sorted(folder.glob(f"*.{split}.json*"))]

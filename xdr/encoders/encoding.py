@@ -13,7 +13,7 @@ from xdr.encoders.texts import Texts, by_length, select
 
 def encode_texts(encoder: nn.Module, texts: Texts, tokens_per_batch: int) -> Tensor:
     """(N, D) in float32 on the CPU, in the order of the texts."""
-    vectors_ND = torch.empty(len(texts.lengths_B), _dimension(encoder))
+    vectors_ND = torch.empty(len(texts.lengths_B), _dimension(encoder), dtype=torch.float32)
     for rows_B, vectors_BD in _batches_of_vectors(encoder, texts, tokens_per_batch):
         vectors_ND[rows_B] = vectors_BD
     return vectors_ND
@@ -35,7 +35,7 @@ def encode_companions(
     nowhere else is that order certain: hence the sums are there."""
     assert len(owner_N) == len(group_N) == len(texts.lengths_B)
     slot_N = group_N.long() * num_passages + owner_N.long()
-    sums_SD = torch.zeros(num_groups * num_passages, _dimension(encoder))
+    sums_SD = torch.zeros(num_groups * num_passages, _dimension(encoder), dtype=torch.float32)
     for rows_B, vectors_BD in _batches_of_vectors(encoder, texts, tokens_per_batch):
         sums_SD.index_add_(0, slot_N[rows_B], vectors_BD)
     return sums_SD.view(num_groups, num_passages, -1)

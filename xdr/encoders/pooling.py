@@ -29,9 +29,11 @@ def of_one_token(sentence_transformers: str, token: "Callable[[Tensor, Tensor], 
 
 
 def mean_of_tokens(hidden_TD: "Tensor", starts_B: "Tensor", lengths_B: "Tensor") -> "Tensor":
+    """Sums in at least float32: bfloat16 would round after every token."""
+    hidden_TD = hidden_TD.float()
     rows_T = starts_B.new_tensor(range(len(lengths_B))).repeat_interleave(lengths_B)
     sums_BD = hidden_TD.new_zeros(len(lengths_B), hidden_TD.shape[1]).index_add(0, rows_T, hidden_TD)
-    return sums_BD / lengths_B.clamp(min=1)[:, None].to(hidden_TD.dtype)
+    return sums_BD / lengths_B.clamp(min=1)[:, None]
 
 
 POOLINGS = {

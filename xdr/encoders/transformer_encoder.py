@@ -32,7 +32,7 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, texts: Texts) -> Tensor:
         vectors_BD = getattr(self, f"_{self.batching}")(texts)
-        return F.normalize(vectors_BD, dim=-1) if self.normalize else vectors_BD
+        return F.normalize(vectors_BD.float(), dim=-1) if self.normalize else vectors_BD
 
     def _padded(self, texts: Texts) -> Tensor:
         ids_BL, mask_BL = pad(texts, self.backbone.config.pad_token_id or 0)

@@ -22,7 +22,6 @@ from xdr.generators.generated_store import KIND, GeneratedStore, write_texts
 from xdr.storage.files import read_json, replacing_file
 from xdr.storage.fingerprint import Json, fingerprint, identify_files
 from xdr.storage.ledger import ShardLedger
-from xdr.text.languages import LANGUAGES
 from xdr.text.records import GeneratedTexts
 
 IMPORTED_SHARD = 10_000
@@ -144,7 +143,7 @@ def export_generated(
     with replacing_file(file) as partial, _opened(partial, gzipped=file.suffix == ".gz") as sink:
         for number, (texts, passage) in enumerate(zip(store, passages, strict=True), 1):
             row = {"docid": passage.passage_id, "title": passage.title, "text": passage.text}
-            by_language = {code: list(texts.texts[code]) for code in LANGUAGES if code in texts.texts}
+            by_language = {code: list(texts.texts[code]) for code in sorted(texts.texts)}
             sink.write((json.dumps({**row, "generated_queries": by_language}, ensure_ascii=False) + "\n").encode())
             if number % 1000 == 0 or number == len(passages):
                 progress(number)

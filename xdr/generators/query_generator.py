@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from xdr.encoders.texts import Texts, pad, texts_of
 from xdr.errors import UserError
 from xdr.generators.settings import Task
-from xdr.text.languages import LANGUAGES
+from xdr.text.languages import find_language
 
 IGNORED = -100
 """The label of a place that no loss is computed at."""
@@ -82,12 +82,12 @@ def choose_language_pieces(tokenizer: Any, languages: Sequence[str]) -> dict[str
     """One piece for each language, of its English name, that is no other's: pieces that the model knows."""
     chosen: dict[str, int] = {}
     for code in sorted(languages):
-        ids = tokenizer(LANGUAGES[code].name, add_special_tokens=False).input_ids
+        ids = tokenizer(find_language(code).name, add_special_tokens=False).input_ids
         wordless = {tokenizer.convert_tokens_to_ids("▁"), tokenizer.unk_token_id, *chosen.values()}
         free = [piece for piece in ids if piece not in wordless]
         if not free:
             raise UserError(
-                f"no piece is left to stand for {LANGUAGES[code].name}: those of its name are other languages'; "
+                f"no piece is left to stand for {find_language(code).name}: those of its name are other languages'; "
                 "set model.language_at=prompt"
             )
         chosen[code] = max(free, key=lambda piece: len(tokenizer.convert_ids_to_tokens(piece)))

@@ -9,7 +9,7 @@ from xdr.data.benchmark import SPLITS, Benchmark
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import DataError
-from xdr.text.languages import LANGUAGES
+from xdr.text.languages import find_language
 from xdr.text.records import Judgement, Query, TrainingExample
 
 
@@ -82,7 +82,7 @@ def as_table(title: str, counts: list[Counts]) -> Table:
         table.add_column(column.replace("_", " "), justify="right")
     for place, row in enumerate(counts):
         last_of_split = place + 1 == len(counts) or counts[place + 1].split != row.split
-        name = f"{row.language}  {LANGUAGES[row.language].name}"
+        name = f"{row.language}  {find_language(row.language).name}"
         table.add_row(row.split, name, *(f"{getattr(row, column):,}" for column in columns), end_section=last_of_split)
     return table
 

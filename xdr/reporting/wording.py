@@ -1,10 +1,11 @@
 """How a report says numbers and names: shares times 100, p-values as journals print them."""
 
+from xdr.errors import DataError
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.significance import Comparison
 from xdr.reporting.report import TEST
-from xdr.text.languages import LANGUAGES
+from xdr.text.languages import find_language
 
 
 def group_name(language: str) -> str:
@@ -12,7 +13,11 @@ def group_name(language: str) -> str:
 
 
 def language_name(code: str) -> str:
-    return LANGUAGES[code].name if code in LANGUAGES else code
+    """The English name; the code itself where it is no language."""
+    try:
+        return find_language(code).name
+    except DataError:
+        return code
 
 
 def points(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Which language a short text is in: by its script where that decides, else by the character n-grams of the languages."""
+"""Which language a short text is in: by its script where that decides, else by an identifier, here character n-grams."""
 
 import unicodedata
 import zipfile
@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,19 @@ and on every machine."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
+class Identifier(Protocol):
+    """What `LanguageCheck` asks of an identifier; another implementation can take the place of `LanguageIdentifier`."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The codes of the languages that it can tell apart."""
+        ...
+
+    def identify(self, texts: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[str]:
+        """The most likely of its candidates for each text, the first of equals. All candidates are in `languages`."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class LanguageIdentifier:
     """Multinomial naive Bayes over buckets of character 1- to 4-grams, every language as likely as any other.
@@ -48,6 +61,13 @@ class LanguageIdentifier:
         for buckets_C in buckets_GC[1:]:
             sums_CL += self.log_probabilities_BL[buckets_C]  # four numbers of 22 bits: exact in float32
         return np.add.reduceat(sums_CL, starts_N, axis=0, dtype=np.float64)
+
+    def identify(self, texts: Sequence[str], candidates: Sequence[Sequence[str]]) -> list[str]:
+        column = {code: place for place, code in enumerate(self.languages)}
+        return [
+            max(codes, key=lambda code: scores_L[column[code]])
+            for codes, scores_L in zip(candidates, self.scores(texts).tolist(), strict=True)
+        ]
 
 
 def train_identifier(texts_by_language: Mapping[str, Sequence[str]]) -> LanguageIdentifier:
@@ -101,20 +121,20 @@ def load_identifier(path: Path) -> LanguageIdentifier:
 
 @dataclass(frozen=True)
 class LanguageCheck:
-    """Whether a text is in the language it should be in.
+    """Whether a text is in the language that it should be in.
 
-    Candidates are the languages that the identifier knows and in whose scripts at least `minimum_share` of the letters stand. A
-    text whose language is not among them is wrong; one whose language is alone is right; the identifier decides about others.
-    Without an identifier, and for a language that it does not know, the script alone decides: ideographs are then Japanese,
-    Korean and Chinese alike, and every Latin text is Finnish. `how` says where that is so.
+    The candidates of a text are the languages that the identifier knows and in whose scripts at least `minimum_share` of the
+    letters are written. A text is wrong if its language is not among them, and right if there is no other; else the identifier
+    decides. Without an identifier, and for a language that it does not know, the script decides alone. Then ideographs count as
+    Japanese and Chinese alike, and every text in Latin letters counts as Finnish. `how` says where that is so.
     """
 
-    identifier: LanguageIdentifier | None
+    identifier: Identifier | None
 
     def how(self, language: str) -> Literal["script", "identifier"]:
-        """What has the last word on the language: script, where no other that is known shares one with it."""
+        """What decides last: the script, where the identifier knows no other language that shares one."""
         scripts = set(find_language(language).scripts)
-        shared = any(scripts & set(find_language(other).scripts) for other in self._known_beside(language))
+        shared = any(scripts & set(find_language(other).scripts) for other in self._others(language))
         return "identifier" if shared else "script"
 
     def is_language(self, text: str, language: str, minimum_share: float = 0.5) -> bool:
@@ -123,26 +143,26 @@ class LanguageCheck:
     def are_languages(self, texts: Sequence[str], languages: Sequence[str], minimum_share: float = 0.5) -> list[bool]:
         """`is_language` of each text and its language, several times as fast."""
         rivals = [self._rivals(text, code, minimum_share) for text, code in zip(texts, languages, strict=True)]
-        right = [found is not None for found in rivals]
+        right = [codes is not None for codes in rivals]
         if self.identifier is not None:
-            column = {code: place for place, code in enumerate(self.identifier.languages)}
-            contested = [place for place, found in enumerate(rivals) if found]
-            for place, scores_L in zip(contested, self.identifier.scores([texts[i] for i in contested]).tolist(), strict=True):
-                best_rival = max(scores_L[column[rival]] for rival in rivals[place] or ())
-                right[place] = scores_L[column[languages[place]]] > best_rival
+            contested = [(place, [*codes, languages[place]]) for place, codes in enumerate(rivals) if codes]
+            identified = self.identifier.identify([texts[place] for place, _ in contested], [codes for _, codes in contested])
+            for (place, _), code in zip(contested, identified, strict=True):
+                right[place] = code == languages[place]
         return right
 
     def _rivals(self, text: str, language: str, minimum_share: float) -> list[str] | None:
-        """The other candidates; None where the language itself is none."""
+        """The other candidates; None if the language itself is no candidate."""
         letters = count_scripts(text)
         total = letters.total()
 
         def is_candidate(code: str) -> bool:
             return total > 0 and sum(letters[script] for script in find_language(code).scripts) >= minimum_share * total
 
-        return [code for code in self._known_beside(language) if is_candidate(code)] if is_candidate(language) else None
+        return [code for code in self._others(language) if is_candidate(code)] if is_candidate(language) else None
 
-    def _known_beside(self, language: str) -> list[str]:
+    def _others(self, language: str) -> list[str]:
+        """The other languages that the identifier knows; none if it does not know this one."""
         if self.identifier is None or language not in self.identifier.languages:
             return []
         return [code for code in self.identifier.languages if code != language]

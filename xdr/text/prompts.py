@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from xdr.text.languages import LANGUAGES
+from xdr.text.languages import find_language
 from xdr.text.records import Passage
 
 Direction = Literal["query_from_passage", "passage_from_query"]
@@ -18,11 +18,11 @@ def passage_text(passage: Passage) -> str:
 
 def query_prompt(passage: Passage, language: str | None) -> str:
     """Asks for a question about a passage, in xQG's words (ielab/xQG4xDR)."""
-    named = "" if language is None else f"{LANGUAGES[language].name} "
+    named = "" if language is None else f"{find_language(language).name} "
     return f"Generate a {named}question for this passage: {passage_text(passage)}"
 
 
 def passage_prompt(query: str, language: str | None) -> str:
     """Asks for a passage that answers a question, after HyDE's words (texttron/hyde)."""
-    named = "" if language is None else f" in {LANGUAGES[language].name}"
+    named = "" if language is None else f" in {find_language(language).name}"
     return f"Please write a passage{named} to answer the question: {query}"
