@@ -131,7 +131,7 @@ def test_one_command_reads_a_sweep(whole: Path) -> None:
 
 def test_a_folder_that_is_no_sweep_s_is_not_read(tmp_path: Path) -> None:
     output = sweep(tmp_path / "empty", "stage=sweep", quick=[], status=2)
-    assert "is no sweep's folder: there is no sweep.json in it" in output
+    assert "which has no sweep.json" in output
 
 
 def kill_once(folder: Path, arguments: list[str], quick: list[str], rng: random.Random) -> bool:

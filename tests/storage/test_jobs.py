@@ -60,7 +60,7 @@ def test_a_job_that_another_process_is_at_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_jobs_come_as_listed_then_the_earlier_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no sweep's folder"):
+    with pytest.raises(UserError, match="must be the folder of a sweep"):
         read_jobs(tmp_path)
     for name in ("aa", "bb"):
         (tmp_path / name).mkdir()
@@ -82,5 +82,5 @@ def test_a_name_is_that_of_the_settings_in_any_order() -> None:
 
 def test_an_entry_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text('{"state": "done"}')
-    with pytest.raises(ArtefactError, match="the job is done again"):
+    with pytest.raises(ArtefactError, match="run the sweep's command again"):
         read_job(tmp_path)
