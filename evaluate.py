@@ -170,7 +170,7 @@ def score(settings: "DictConfig", benchmark: "Benchmark", console: "Console") ->
         passages,
         reader,
         store,
-        fusing.companions if fusing is not None and on_passages else None,
+        fusing.generated if fusing is not None and on_passages else None,
         EncodingSettings(
             settings.augmentation.keep.name if on_passages else "none",
             fusing.languages if fusing is not None else (),
@@ -215,8 +215,9 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
     from callbacks.report_sweep import log_sweep
     from xdr.evaluation.significance import Testing
     from xdr.reporting.sweep import sweep_report
-    from xdr.reporting.sweep_files import as_terminal_table, write_sweep
-    from xdr.reporting.sweep_html import sweep_answer
+    from xdr.reporting.sweep_files import write_sweep
+    from xdr.reporting.sweep_findings import sweep_answer
+    from xdr.reporting.terminal_table import sweep_terminal_table
     from xdr.training.run import silence_libraries
 
     silence_libraries()
@@ -227,7 +228,7 @@ def read_sweep(settings: "DictConfig", console: "Console") -> None:
         testing=Testing(wanted["num_samples"], wanted["confidence"], wanted["seed"]),
     )
     write_sweep(report, folder)
-    console.print(as_terminal_table(report))
+    console.print(sweep_terminal_table(report))
     for job in jobs:
         if job.state != "done":
             console.print(f"job {job.name} is {job.state}{f': {job.error}' if job.error else ''}", markup=False, soft_wrap=True)

@@ -2,8 +2,9 @@
 
     python benchmarks/search.py [--passages 200000] [--dimension 384] [--queries 1000] [--k 100] [--rounds 5]
 
-Passages in 200 topics with noise, companions of 35 queries each. Times are of one process, taken in turn, medians (least -
-most); memory is the peak above what a process of its own held after a search of a few passages, which loads all libraries.
+Passages in 200 topics with noise, each with the sum of 35 generated queries. Times are of one process, taken in turn, as
+medians (least - most). Memory is the peak above what a new process holds after a search of a few passages, which loads all
+libraries.
 """
 
 import argparse
@@ -63,7 +64,7 @@ def flat_index(store: Any, alpha: float | None = None) -> Any:
     for block in store.blocks(SHARD_ROWS):
         vectors_ND = block.passages().astype(np.float32)
         if alpha is not None:
-            vectors_ND = (1 - alpha) * vectors_ND + alpha * block.companions(store.layout.select())[0]
+            vectors_ND = (1 - alpha) * vectors_ND + alpha * block.generated(store.layout.select())[0]
         index.add(vectors_ND)
     return index
 

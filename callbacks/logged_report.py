@@ -1,4 +1,4 @@
-"""An evaluation's report as the logger takes it: figures for all loggers, tables for W&B."""
+"""Logs an evaluation's report: figures to every logger, tables to W&B."""
 
 import json
 
@@ -8,11 +8,11 @@ from callbacks.run_rows import Cell, Table
 from callbacks.wandb_logger import log_row
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.significance import RANDOMISATION, T_TEST
-from xdr.reporting.report import Report, alpha_curves, is_significant
+from xdr.reporting.report import Report, alpha_curves, corrected_p, is_significant
 
 
 def log_report(logger: Logger, report: Report) -> None:
-    """All of it as one row."""
+    """Logs the whole report as one row."""
     tables = {
         "systems": _systems(report),
         "alpha_curve": _alpha_curve(report),
@@ -22,70 +22,69 @@ def log_report(logger: Logger, report: Report) -> None:
 
 
 def _figures(report: Report) -> dict[str, float]:
-    """`SYSTEM/METRIC/LANGUAGE`, and its difference from the baseline and corrected p."""
+    """`SYSTEM/METRIC/LANGUAGE`: the value; with `/difference` and `/corrected_p` appended: the comparison with the baseline."""
     figures = {
         f"{system}/{metric}/{language}": value
         for system in report.systems
         for metric in report.metrics
         for language, value in report.means[system][metric].as_json().items()
     }
-    for each in report.comparisons:
-        name = f"{each.system}/{each.metric}/{each.language}"
-        figures[f"{name}/difference"] = each.mean_difference
-        corrected = each.corrected_p[RANDOMISATION]
-        if corrected is not None:
-            figures[f"{name}/corrected_p"] = corrected
+    for comparison in report.comparisons:
+        name = f"{comparison.system}/{comparison.metric}/{comparison.language}"
+        figures[f"{name}/difference"] = comparison.mean_difference
+        if (p := corrected_p(comparison)) is not None:
+            figures[f"{name}/corrected_p"] = p
     return figures
 
 
 def _systems(report: Report) -> Table:
-    """A line for each system, metric and language; the baseline's have no difference."""
-    lines: list[list[Cell]] = []
+    """A row for each system, metric and language. Those of the baseline have no difference."""
+    rows: list[list[Cell]] = []
     for metric in report.metrics:
         means = report.means[report.baseline][metric]
         for language in (*report.languages(metric), MACRO):
             n = means.num_by_language.get(language, means.num_queries)
-            lines.append([report.baseline, metric, language, n, report.value(report.baseline, metric, language), *[None] * 8])
-    for each in report.comparisons:
-        value = report.value(each.system, each.metric, each.language)
-        tested = [of[test] for of in (each.p, each.corrected_p) for test in (RANDOMISATION, T_TEST)]
-        line: list[Cell] = [each.system, each.metric, each.language, each.n, value]
-        line += [each.mean_difference, *each.confidence_interval]
-        lines.append([*line, *tested, is_significant(each)])
+            rows.append([report.baseline, metric, language, n, report.value(report.baseline, metric, language), *[None] * 8])
+    for comparison in report.comparisons:
+        value = report.value(comparison.system, comparison.metric, comparison.language)
+        p_values = [p[test] for p in (comparison.p, comparison.corrected_p) for test in (RANDOMISATION, T_TEST)]
+        row: list[Cell] = [comparison.system, comparison.metric, comparison.language, comparison.n, value]
+        row += [comparison.mean_difference, *comparison.confidence_interval]
+        rows.append([*row, *p_values, is_significant(comparison)])
     columns = ["system", "metric", "language", "n", "value", "difference", "difference from", "difference to"]
     tests = [f"{p}, {test}" for p in ("p", "corrected p") for test in (RANDOMISATION, T_TEST)]
-    return Table([*columns, *tests, "significant"], lines)
+    return Table([*columns, *tests, "significant"], rows)
 
 
 def _alpha_curve(report: Report) -> Table:
-    """Of the headline metric. `lower` and `upper` as in the report: the baseline plus the ends of the difference's interval."""
+    """The headline metric. `lower` and `upper` are the baseline's value plus the ends of the difference's interval."""
     metric = report.headline_metric
-    lines: list[list[Cell]] = []
+    rows: list[list[Cell]] = []
     for curve in alpha_curves(report, metric):
-        of = (f"{curve.family}, {curve.language}", curve.family, curve.language)
-        lines.append([*of, 0.0, curve.baseline, curve.baseline, curve.baseline, False])
-        for point in zip(curve.alphas, curve.values, curve.lower, curve.upper, curve.significant, strict=True):
-            lines.append([*of, *point])
+        name = (f"{curve.family}, {curve.language}", curve.family, curve.language)
+        rows.append([*name, 0.0, curve.baseline, curve.baseline, curve.baseline, False])
+        for point in zip(curve.positions, curve.values, curve.lower, curve.upper, curve.significant, strict=True):
+            rows.append([*name, *point])
     columns = ["curve", "fusion", "language", "alpha", metric, "lower", "upper", "significant"]
-    return Table(columns, lines, ("alpha", metric, "curve"))
+    return Table(columns, rows, ("alpha", metric, "curve"))
 
 
 def _moved_most(report: Report) -> Table:
     columns = ["query id", "language", "query", "passage", "text", "rank before", "rank after", "questions", "passages"]
-    lines = [
+    rows = [
         [
-            moved.query_id,
-            moved.language,
-            moved.query,
-            moved.gold_passage_title,
-            moved.gold_passage_text,
-            moved.rank_before,
-            moved.rank_after,
+            query.query_id,
+            query.language,
+            query.query,
+            query.relevant_title,
+            query.relevant_text,
+            query.rank_before,
+            query.rank_after,
             *(
-                json.dumps({code: list(its) for code, its in written.items()}, ensure_ascii=False)
-                for written in (moved.questions, moved.passages)
+                json.dumps({code: list(texts) for code, texts in generated.items()}, ensure_ascii=False)
+                for generated in (query.questions, query.passages)
             ),
         ]
-        for moved in report.moved
+        for query in report.moved
     ]
-    return Table(columns, lines)
+    return Table(columns, rows)

@@ -1,4 +1,4 @@
-"""What becomes of an evaluation's answer: files, the terminal, the logger."""
+"""Reports an evaluation's answer in files, in the terminal and to the logger."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from xdr.pipelines.report_evaluation import write_answer
 from xdr.pipelines.retrieval_task import Answer, RetrievalTask
 from xdr.reporting.findings import answer
 from xdr.reporting.report import best_system
-from xdr.reporting.terminal_table import as_terminal_table
+from xdr.reporting.terminal_table import evaluation_terminal_table
 
 FILES = ("report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json")
 
 
 class ReportEvaluation:
-    """Called by `RetrievalEvaluation`, in the first process alone."""
+    """`RetrievalEvaluation` calls it with its answer, in the first process only."""
 
     def __init__(
         self, task: RetrievalTask, headline: str, runs: bool, job: EncodingJob, output_dir: Path, console: Console
@@ -27,7 +27,7 @@ class ReportEvaluation:
         self._task, self._headline, self._runs = task, headline, runs
         self._job, self._output_dir, self._console = job, output_dir, console
         self.best: float | None = None
-        """The headline figure of the best system."""
+        """The headline metric of the best system."""
 
     def __call__(self, found: Answer, logger: Logger | None) -> None:
         report = write_answer(self._task, found, self._job, self._headline, self._runs, self._output_dir)
@@ -35,7 +35,7 @@ class ReportEvaluation:
         for warning in report.warnings:
             self._console.print(warning, style="yellow", markup=False, soft_wrap=True)
         for metric in (report.headline_metric, *filter(counts_ranks, report.metrics)):
-            self._console.print(as_terminal_table(report, metric))
+            self._console.print(evaluation_terminal_table(report, metric))
         self._console.print(answer(report), markup=False, soft_wrap=True)
         self._console.print(f"The report is {self._output_dir / 'report.html'}", markup=False, soft_wrap=True)
         if logger is not None:

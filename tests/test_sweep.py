@@ -119,7 +119,7 @@ def test_what_is_done_is_not_done_again(whole: Path, evaluation: list[str]) -> N
 
 def test_one_command_reads_a_sweep(whole: Path) -> None:
     output = run(whole, "stage=sweep", "evaluation.num_samples=200", quick=[], script="evaluate.py")
-    assert "9 jobs: 9 done" in output and "MRR@10 is highest with unit_mean" in output
+    assert "9 jobs: 9 done" in output and "MRR@10 is highest for unit_mean" in output
     rows = pq.read_table(whole / "sweep.parquet").to_pylist()
     assert len(rows) == (1 + 9) * 2 * 9, "the baseline and nine points, two metrics, eight languages and macro"
     baseline = next(row["value"] for row in rows if (row["point"], row["metric"], row["lang"]) == ("baseline", "MRR@10", "fi"))

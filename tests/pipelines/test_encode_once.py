@@ -65,8 +65,8 @@ def written(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(f): (f.stat().st_ino, f.stat().st_mtime_ns) for f in folder.rglob("shard-*/*")}
 
 
-def companions(store: EmbeddingStore, languages: tuple[str, ...] | None, count: int | None) -> tuple[NDArray, NDArray]:
-    parts = [block.companions(store.layout.select(languages, count)) for block in store.blocks(1000)]
+def generated_sums(store: EmbeddingStore, languages: tuple[str, ...] | None, count: int | None) -> tuple[NDArray, NDArray]:
+    parts = [block.generated(store.layout.select(languages, count)) for block in store.blocks(1000)]
     return np.concatenate([sums for sums, _ in parts]), np.concatenate([counts for _, counts in parts])
 
 
@@ -80,9 +80,9 @@ def test_any_number_in_any_languages_is_read_from_one_encoding(job: EncodingJob,
             wanted = replace(job.settings, number=number, languages=languages)
             store = encoded(replace(job, settings=wanted), once)
             assert written(once) == first
-            sums_ND, counts_N = companions(store, languages, number)
+            sums_ND, counts_N = generated_sums(store, languages, number)
             fresh = encoded(replace(job, settings=replace(wanted, keep="total")), tmp_path / "fresh")
-            fresh_ND, fresh_N = companions(fresh, None, None)
+            fresh_ND, fresh_N = generated_sums(fresh, None, None)
             assert counts_N.tolist() == fresh_N.tolist()
             assert np.abs(sums_ND - fresh_ND).max() <= 2e-3 * np.abs(fresh_ND).max(), "each sum is rounded to fp16 once"
 

@@ -262,7 +262,7 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["search=faiss_ivf"], "lists <= 144 passages, and 32 and 1024 came"),
+        (["search=faiss_ivf"], "lists must be at most the number of passages (144), got 1,024"),
         (["evaluation.metrics=[recal@10]"], "recall@10"),
         (["evaluation.split=tset"], "tset"),
         (["evaluation.headline=rank_spread"], "take one that is a share"),
@@ -270,13 +270,13 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["augmentation=generated_queries", "augmentation.source=nowhere"], "There is no such thing"),
         (
             ["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.alpha=1.5"],
-            "from 0 to 1, and 1.5 came",
+            "alpha must be from 0 to 1, got 1.5",
         ),
         (["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.languages=[te]"], "names 'te'"),
         (["checkpoint=nowhere"], "is no file, no folder, and no hub name that can be reached"),
         (["checkpoint={generated}/../generator"], "holds a generator, and an encoder is wanted"),
         (["checkpoint={generated}"], "is no checkpoint"),
-        (["compare_to=[nowhere]"], "is no evaluation's output folder"),
+        (["compare_to=[nowhere]"], "compare_to must be an evaluation's output folder, got nowhere"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(

@@ -68,7 +68,7 @@ def test_steps_and_validations_follow_from_the_trainer_s_settings(
     assert Length.of(36, {**TRAINER, **changes}) == Length(steps, validations)
 
 
-def test_a_probe_doubles_until_the_next_would_exceed_the_budget() -> None:
+def test_a_probe_grows_until_the_next_would_exceed_the_budget() -> None:
     sizes: list[int] = []
 
     def probe(size: int) -> float:
@@ -76,14 +76,14 @@ def test_a_probe_doubles_until_the_next_would_exceed_the_budget() -> None:
         sizes.append(size)
         return 3.0 * (len(sizes) == 1) + 2.0 + 0.5 * size
 
-    assert measured_time(probe, 1000, "passages", most=50, budget=90.0) == [
+    assert measured_time(probe, 1000, "passages", most=50, budget=72.0) == [
         Term(1, "start", 5.0),  # 5.5 for the first unit, of which half a second counts as every unit's
         Term(1000, "passages", 0.5),
     ]
-    assert sizes == [1, 8, 16, 32, 50]
+    assert sizes == [1, 8, 32, 50]
     sizes.clear()
-    measured_time(probe, 1000, "passages", budget=69.0)
-    assert sizes == [1, 8, 16, 32], "6 + 10 + 18 seconds are gone, and 64 units would take 36 more"
+    measured_time(probe, 1000, "passages", budget=71.0)
+    assert sizes == [1, 8, 32], "32 units took 18 seconds, and 128 could take 72"
     sizes.clear()
     assert measured_time(probe, 1000, "passages", budget=0.0)[1].each == 0.75, "one probe: 6 seconds for 8"
     assert measured_time(probe, 0, "passages") == [Term(0, "passages", 0.0)]

@@ -114,7 +114,7 @@ def test_a_plan_on_two_processes_counts_what_the_busiest_does(
     rows = {line.split("│")[1].strip(): line for line in output.splitlines() if " time " in line}
     assert list(rows) == ["encoding", "search", "scoring", "in all"]
     assert " 72 passages x" in rows["encoding"] and "in the busiest of 2 processes" in rows["encoding"]
-    for part in (" 1,152 queries with their written passages x", " 72 passages, for 2,304 queries, x"):
+    for part in (" 1,152 queries with their generated passages x", " 72 passages, for 2,304 queries, x", " 2,304 rankings x"):
         assert part in rows["search"]
     assert "1,152 queries, 2 systems, 7 metrics, x" in rows["scoring"] and "processes" not in rows["scoring"]
 

@@ -14,8 +14,8 @@ from xdr.evaluation.significance import RANDOMISATION, T_TEST, compare_systems
 from xdr.reporting.charts import differences_limits
 from xdr.reporting.findings import answer, findings
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, alpha_curves, choose_systems, most_moved
-from xdr.reporting.report_html import render
-from xdr.reporting.terminal_table import as_terminal_table
+from xdr.reporting.report_page import render_report
+from xdr.reporting.terminal_table import evaluation_terminal_table
 from xdr.reporting.wording import p_phrase, p_text, signed_points
 
 Hits = Mapping[str, Sequence[float]]
@@ -88,7 +88,7 @@ def sweep() -> Report:
 
 @pytest.fixture(scope="module")
 def page(sweep: Report) -> str:
-    return render(sweep)
+    return render_report(sweep)
 
 
 def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
@@ -110,15 +110,17 @@ def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
         comparisons=[each for name in names for each in compare_systems(systems, "baseline", name, **settings)],
         fused=[FusedSystem("sum-a0.1", "sum", 0.1), FusedSystem("sum-a0.2", "sum", 0.2)],
     )
-    page = render(report)
+    page = render_report(report)
     _, spread_table = page.split("The same by rank_spread")
     spread_table = spread_table.split("</table>")[0]
-    assert "rank_spread, in ranks, fewer is better." in spread_table and "from baseline, in ranks." in spread_table
+    assert (
+        "rank_spread, in ranks, fewer is better." in spread_table and "Differences from baseline are in ranks." in spread_table
+    )
     assert ">100.5<" in spread_table and ">140.5<" in spread_table and ">+40.0<" in spread_table
     assert "significant level" in spread_table and "rise" not in spread_table
     assert "significant rise" in page, "MAP's is a gain"
     output = io.StringIO()
-    Console(file=output, width=100).print(as_terminal_table(report, "rank_spread"))
+    Console(file=output, width=100).print(evaluation_terminal_table(report, "rank_spread"))
     shown = " ".join(output.getvalue().split())
     assert "140.5 +40.0 .002*" in shown and "240.5" not in shown, "the best alpha is that of the highest MAP"
     assert "times 100" not in shown
@@ -144,7 +146,7 @@ def test_a_small_rise_is_called_not_significant() -> None:
         "R@2kt over 2 languages rose by 25.0 points, from 18.8 to 43.8, with other (n = 12): "
         "not significant after correction (p = .750)."
     )
-    assert findings(report) == ["Language by language the difference is significant in none."]
+    assert findings(report) == ["The difference is significant in no single language."]
 
 
 def test_where_the_tests_disagree_the_answer_says_so() -> None:
@@ -153,8 +155,7 @@ def test_where_the_tests_disagree_the_answer_says_so() -> None:
     p = {RANDOMISATION: 0.03, T_TEST: 0.06}
     changed = replace(report, comparisons=[replace(comparison, corrected_p=p, language=g) for g in ("fi", "macro")])
     assert answer(changed).endswith(
-        "significant after correction by sign-flip randomisation (p = .030), "
-        "though the paired t-test says otherwise (p = .060)."
+        "significant after correction by sign-flip randomisation (p = .030), but the paired t-test disagrees (p = .060)."
     )
 
 
@@ -169,40 +170,44 @@ def test_a_fall_no_change_and_one_query_are_said_as_they_are() -> None:
 
 def test_a_baseline_alone_is_a_report_too() -> None:
     report = report_of({"baseline": {"fi": hits(1, 4), "ko": hits(3, 4)}})
-    assert answer(report) == "R@2kt of baseline is 50.0 over 2 languages (n = 8); nothing was compared with it."
-    assert "75.0" in render(report) and findings(report) == [] and choose_systems(report, "R@2kt").systems == ()
+    assert answer(report) == "R@2kt of baseline is 50.0 over 2 languages (n = 8); there is no other system to compare."
+    assert "75.0" in render_report(report) and findings(report) == [] and choose_systems(report, "R@2kt").systems == ()
     assert "Macro mean" in printed(report)
 
 
 def test_the_findings_name_the_languages_those_without_a_test_and_the_choice(sweep: Report) -> None:
     first, second, third = findings(sweep)
-    assert first.startswith("Language by language the difference is significant in ")
-    assert second == "No test is possible in Korean: there is one query, which macro counts as a language."
+    assert first == "The difference is significant in no single language."
+    assert second == "Korean has one query, so no test is possible; the macro mean counts it as a language."
     assert third == (
-        "sum-a0.01 has the highest macro R@2kt of the 4 systems beside baseline, chosen on these very queries, which flatters "
-        "it; p is corrected for all of them."
+        "sum-a0.01 has the highest macro R@2kt of the 4 systems compared with baseline. It was chosen on these queries, so "
+        "this score is optimistic; p is corrected for all systems."
     )
 
 
-def test_of_each_fusion_the_best_alpha_is_shown_and_said_to_flatter(sweep: Report) -> None:
+def test_the_best_alpha_of_each_fusion_is_shown_and_its_score_is_called_optimistic(sweep: Report) -> None:
     choice = choose_systems(sweep, "R@2kt")
     assert choice.systems == ("sum-a0.01", "unit_mean-a0.2")
-    assert "(sum: the best of 2; unit_mean: the best of 2)" in choice.how and "looks better than it is" in choice.how
+    assert choice.note == (
+        "For each fusion, the alpha with the highest macro R@2kt is shown (sum: best of 2; unit_mean: best of 2). "
+        "Alpha was chosen on these queries, so these scores are optimistic; p is corrected for all systems."
+    )
     one = choose_systems(sweep, "R@2kt", most=1)
-    assert one.systems == ("sum-a0.01",) and "Of 2 candidates the 1 with the highest macro R@2kt are shown" in one.how
+    assert one.systems == ("sum-a0.01",) and "Of 2 candidates, the 1 with the highest macro R@2kt is shown." in one.note
+    assert "so this score is optimistic" in one.note
 
 
 def test_systems_that_fuse_nothing_are_all_candidates_and_no_choice_is_claimed() -> None:
     report = report_of({name: {"fi": hits(i + 1, 4)} for i, name in enumerate(("baseline", "xlmr", "labse"))})
     assert choose_systems(report, "R@2kt").systems == ("xlmr", "labse")
-    assert choose_systems(report, "R@2kt").how == ""
+    assert choose_systems(report, "R@2kt").note == ""
 
 
 def test_a_curve_has_alphas_in_order_and_the_baseline_plus_the_differences_interval_as_band(sweep: Report) -> None:
     curves = {(curve.family, curve.language): curve for curve in alpha_curves(sweep, "R@2kt")}
     assert set(curves) == {(f, g) for f in ("sum", "unit_mean") for g in ("macro", "ar", "fi", "ko")}
     arabic = curves["sum", "ar"]
-    assert (arabic.baseline, arabic.alphas, arabic.values) == (0.4, (0.01, 0.1), (0.8, 0.6))
+    assert (arabic.baseline, arabic.positions, arabic.values) == (0.4, (0.01, 0.1), (0.8, 0.6))
     low, high = sweep.comparison("sum-a0.01", "R@2kt", "ar").confidence_interval
     assert (arabic.lower[0], arabic.upper[0]) == (0.4 + low, 0.4 + high)
 
@@ -230,7 +235,7 @@ def test_figures_are_written_as_in_a_paper() -> None:
 
 def printed(report: Report, width: int = 100) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(as_terminal_table(report, "R@2kt"))
+    console.print(evaluation_terminal_table(report, "R@2kt"))
     return console.export_text()
 
 
@@ -244,7 +249,7 @@ def test_the_terminal_table_has_values_differences_and_what_the_mark_means(sweep
     for words in (
         "sign-flip randomisation, paired by query id",
         "Holm: 8 x paired t-test, 12 x sign-flip",
-        "looks better than it is",
+        "so these scores are optimistic",
     ):
         assert words in said
 
@@ -278,7 +283,7 @@ def test_what_a_query_holds_is_text_and_never_markup(page: str) -> None:
 
 def test_half_a_surrogate_pair_can_still_be_written_as_utf_8(sweep: Report) -> None:
     broken = replace(sweep, moved=(moved("q8", "ar", "half \ud83d", 5, 1, {}),))
-    assert "half \N{REPLACEMENT CHARACTER}" in render(broken).encode("utf-8").decode("utf-8")
+    assert "half \N{REPLACEMENT CHARACTER}" in render_report(broken).encode("utf-8").decode("utf-8")
 
 
 def test_nothing_in_the_page_is_loaded_from_anywhere(page: str) -> None:
@@ -314,8 +319,8 @@ def test_every_table_names_its_columns_and_rows_and_has_a_caption(page: str) -> 
 def test_questions_in_the_querys_language_come_first_and_the_others_a_click_away(page: str) -> None:
     card = page[page.index("ما هي أولى") : page.index("</article>")]
     assert '<li dir="auto" lang="ar">متى تأسست جامعة هلسنكي؟</li>' in card.split("<details")[1].partition("</details>")[2]
-    assert "1 question generated in Finnish" in card
-    assert "beyond 100 → 2" in page and "3 → 41" in page and "Nothing was generated for it." in page
+    assert "1 generated query in Finnish" in card
+    assert "beyond 100 → 2" in page and "3 → 41" in page and "No texts were generated." in page
 
 
 def test_a_single_query_stretches_no_chart(sweep: Report) -> None:
@@ -328,7 +333,7 @@ def test_a_single_query_stretches_no_chart(sweep: Report) -> None:
 def test_identical_systems_and_one_language_make_a_page(sweep: Report) -> None:
     same = {name: {"fi": hits(2, 4)} for name in ("baseline", "sum-a0", "sum-a0.5")}
     fused = [FusedSystem("sum-a0", "sum", 0.0), FusedSystem("sum-a0.5", "sum", 0.5)]
-    page = render(report_of(same, fused))
+    page = render_report(report_of(same, fused))
     assert "no query differs" in page and "R@2kt against alpha" in page
     for chart in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         ElementTree.fromstring(chart)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.reporting.test_report import report_of_a_sweep
-from xdr.reporting.report_html import render
+from xdr.reporting.report_page import render_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
@@ -112,7 +112,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render(report_of_a_sweep()), "utf-8")
+    path.write_text(render_report(report_of_a_sweep()), "utf-8")
     return path
 
 

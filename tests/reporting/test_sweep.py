@@ -12,10 +12,12 @@ from xdr.errors import UserError
 from xdr.evaluation import significance
 from xdr.evaluation.per_query import PerQuery
 from xdr.reporting.evaluation_files import write_environment, write_metrics
-from xdr.reporting.sweep import SweepReport, over_queries, over_repeats, sweep_report
+from xdr.reporting.sweep import SweepReport, query_interval, seed_interval, sweep_report
 from xdr.reporting.sweep_curves import slices
-from xdr.reporting.sweep_files import as_table, as_terminal_table
-from xdr.reporting.sweep_html import render_sweep, sweep_answer
+from xdr.reporting.sweep_files import sweep_table
+from xdr.reporting.sweep_findings import sweep_answer
+from xdr.reporting.sweep_page import render_sweep
+from xdr.reporting.terminal_table import sweep_terminal_table
 from xdr.storage.jobs import Job, read_job
 
 QUERIES = 20
@@ -124,7 +126,7 @@ def test_an_encoder_that_changed_under_its_name_is_found_out(tmp_path: Path) -> 
     for name in ("one", "two"):
         job(tmp_path / name, {"checkpoint": "encoder"}, {"baseline": scored(fi=8)})
         write_environment({"encoder": name, "collection": "c"}, tmp_path / name)
-    with pytest.raises(UserError, match="one and two name the same checkpoint and collection, and one of these was made anew"):
+    with pytest.raises(UserError, match="one and two name the same checkpoint and collection, but one of these was made again"):
         report_of([read_job(tmp_path / name) for name in ("one", "two")])
 
 
@@ -135,11 +137,11 @@ def test_seeds_are_repetitions_and_their_spread_is_not_that_of_queries(tmp_path:
     (point,) = report.points
     shares = [n / 20 for n in counts.values()]
     assert report.value("baseline") == pytest.approx(np.mean(shares))
-    low, high = over_repeats(shares, 0.95) or (0, 0)
+    low, high = seed_interval(shares, 0.95) or (0, 0)
     judge = scipy.stats.t.interval(0.95, 2, np.mean(shares), scipy.stats.sem(shares))
     assert (low, high) == pytest.approx(judge)
-    assert over_queries(report, point, "fi") != pytest.approx((low, high))
-    assert over_repeats(shares[:1], 0.95) is None
+    assert query_interval(report, point, "fi") != pytest.approx((low, high))
+    assert seed_interval(shares[:1], 0.95) is None
 
 
 def test_what_is_named_as_repeated_is_no_axis(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_curves_run_along_numbers_and_the_lengths_of_lists(grid: list[Job]) -> N
     best = found["augmentation.languages"][0]
     assert best.held == "sum number=2 alpha=0.1"
     macro = best.curves[0]
-    assert (macro.axis, macro.alphas, macro.baseline) == ("number of languages", (1, 2), 0.4)
+    assert (macro.axis, macro.positions, macro.baseline) == ("number of languages", (1, 2), 0.4)
     assert macro.values == ((10 / 20 + 12 / 20) / 2, (10 / 20 + 16 / 20) / 2)
 
 
@@ -175,11 +177,11 @@ def test_jobs_that_are_not_done_are_listed_and_not_counted(grid: list[Job], tmp_
 
 def test_the_table_has_a_row_for_each_point_metric_and_language(grid: list[Job]) -> None:
     report = report_of(grid)
-    rows = as_table(report).to_pylist()
+    rows = sweep_table(report).to_pylist()
     assert len(rows) == 9 * 3
     row = next(row for row in rows if row["augmentation.number"] == 2 and row["lang"] == "te")
     assert (row["augmentation.languages"], row["augmentation.alpha"], row["value"], row["n"]) == ("fi", 0.1, 0.6, 20)
-    assert as_terminal_table(report).row_count == 9
+    assert sweep_terminal_table(report).row_count == 9
 
 
 def test_of_a_sweep_of_train_the_values_are_told(tmp_path: Path) -> None:
@@ -189,8 +191,8 @@ def test_of_a_sweep_of_train_the_values_are_told(tmp_path: Path) -> None:
         for rate, seed in settings
     ]
     report = report_of(jobs)
-    assert [run.name for run in report.runs] == ["run learning_rate=0.001", "run learning_rate=0.01"]
-    assert [run.figures for run in report.runs] == [pytest.approx((0.11, 0.21)), pytest.approx((0.2, 0.3))]
+    assert [run.name for run in report.trainings] == ["run learning_rate=0.001", "run learning_rate=0.01"]
+    assert [run.results for run in report.trainings] == [pytest.approx((0.11, 0.21)), pytest.approx((0.2, 0.3))]
     assert slices(report)["model.optimizer.learning_rate"][0].curves[0].values == pytest.approx((0.16, 0.25))
     assert "2 settings were trained" in sweep_answer(report) and "0.16" in render_sweep(report)
-    assert as_table(report).num_rows == 2
+    assert sweep_table(report).num_rows == 2

@@ -17,7 +17,7 @@ def store_of(
     folder: Path,
     passages_ND: NDArray,
     ids: Sequence[str] | None = None,
-    companions_GND: NDArray | None = None,
+    sums_GND: NDArray | None = None,
     counts_GN: NDArray | None = None,
     *,
     layout: Layout | None = None,
@@ -26,14 +26,14 @@ def store_of(
     """The vectors in shards of nearly equal size; ids are p000, p001, ... if not given."""
     num_rows, dimension = passages_ND.shape
     ids = ids or [f"p{row:03d}" for row in range(num_rows)]
-    layout = layout or Layout(dimension, "none" if companions_GND is None else "total")
+    layout = layout or Layout(dimension, "none" if sums_GND is None else "total")
     ledger = create_embeddings(folder, num_shards, layout, MADE_BY)
     for shard, rows in enumerate(np.array_split(np.arange(num_rows), num_shards)):
         with writing_shard(ledger, shard, [ids[row] for row in rows]) as writer:
-            if companions_GND is None or counts_GN is None:
+            if sums_GND is None or counts_GN is None:
                 writer.put(slice(None), passages_ND[rows])
             else:
-                writer.put(slice(None), passages_ND[rows], companions_GND[:, rows], counts_GN[:, rows])
+                writer.put(slice(None), passages_ND[rows], sums_GND[:, rows], counts_GN[:, rows])
     return EmbeddingStore.open(folder)
 
 
@@ -85,13 +85,14 @@ def test_any_languages_and_any_number_of_queries_compose_from_sums_kept_by_count
         (0, "te", 1, 1000),
         (1, "fi", 0, 5),
     ]:
-        for group in layout.groups_of(language, position):
+        for c in range(position + 1, 3):
+            group = layout.groups.index(f"{language}/{c}")
             sums_GN1[group, row] += value
             counts_GN[group, row] += 1
     (block,) = store_of(tmp_path, np.ones((2, 1)), None, sums_GN1, counts_GN, layout=layout).blocks(10)
 
     def composed(languages: list[str] | None, count: int | None) -> tuple[list, list]:
-        sums_ND, counts_N = block.companions(layout.select(languages, count))
+        sums_ND, counts_N = block.generated(layout.select(languages, count))
         return sums_ND[:, 0].tolist(), counts_N.tolist()
 
     assert composed(None, None) == ([1111, 5], [4, 1])
@@ -104,13 +105,18 @@ def test_what_a_layout_does_not_keep_cannot_be_selected() -> None:
     assert Layout(1, "total").select().groups == (0,)
     assert Layout(1, "language", ("fi", "te", "ru")).select(["ru", "fi"]).groups == (2, 0)
     for layout, languages, count, says in [
-        (Layout(1), None, None, "hold passages alone"),
-        (Layout(1, "total", ("fi",)), ["fi"], None, "keep one sum of all. Encode with augmentation.keep=language"),
-        (Layout(1, "language", ("fi",)), ["te"], None, r"companions in \['te'\] were asked for, and the embeddings keep fi"),
-        (Layout(1, "language", ("fi",)), None, 1, "the first 1 companions were asked for"),
-        (Layout(1, "count", ("fi",), 2), None, 3, "fi, up to 2 of each. Encode with augmentation.keep=count"),
-        (Layout(1, "language", ("fi",)), ["fi", "fi"], None, "names each language once"),
-        (Layout(1, "language", ("fi",)), [], None, "at least one"),
+        (Layout(1), None, None, "hold no generated texts"),
+        (
+            Layout(1, "total", ("fi",)),
+            ["fi"],
+            None,
+            r"kept by the embeddings \(one sum of all\), got \[\'fi\'\]. Encode with keep=language",
+        ),
+        (Layout(1, "language", ("fi",)), ["te"], None, r"kept by the embeddings \(fi, all of each\), got \['te'\]"),
+        (Layout(1, "language", ("fi",)), None, 1, "count must be kept by the embeddings"),
+        (Layout(1, "count", ("fi",), 2), None, 3, r"\(fi, up to 2 of each\), got 3. Encode with keep=count"),
+        (Layout(1, "language", ("fi",)), ["fi", "fi"], None, "each once"),
+        (Layout(1, "language", ("fi",)), [], None, "at least one language"),
     ]:
         with pytest.raises(UserError, match=says):
             layout.select(languages, count)
@@ -125,7 +131,7 @@ def test_a_vector_that_is_no_vector_is_refused_with_its_passages_id(tmp_path: Pa
     passages_ND[3, 1] = value
     with pytest.raises(DataError, match=f"the passage 'p003' {says}"):
         store_of(tmp_path / "a", passages_ND)
-    with pytest.raises(DataError, match=f"the companions of 'p003' {says}"):
+    with pytest.raises(DataError, match=f"the generated texts of 'p003' {says}"):
         store_of(tmp_path / "b", np.ones((5, 2)), None, passages_ND[None], np.ones((1, 5), int))
 
 
@@ -143,11 +149,10 @@ def test_a_corrupt_shard_is_named(tmp_path: Path) -> None:
         EmbeddingStore.open(tmp_path)
 
 
-def test_embeddings_of_another_encoder_or_length_are_refused(tmp_path: Path) -> None:
+def test_embeddings_of_another_encoder_are_refused(tmp_path: Path) -> None:
     store_of(tmp_path, np.ones((2, 2)))
-    assert EmbeddingStore.open(tmp_path, {"encoder": "abc"}).ledger.made_by["passage_length"] == 128
-    with pytest.raises(ArtefactError, match="passage_length was 128 and is now 256"):
-        EmbeddingStore.open(tmp_path, {"encoder": "abc", "passage_length": 256})
+    with pytest.raises(ArtefactError, match="encoder"):
+        create_embeddings(tmp_path, 1, Layout(2), {**MADE_BY, "encoder": "def"})
 
 
 def test_counts_and_norms_of_a_collection_are_known(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ ALPHAS = [0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0]
 
 def collection(folder: Path, num_rows: int, dimension: int, *, seed: int = 0, num_shards: int = 3) -> EmbeddingStore:
     """Small whole numbers, a third of the rows a copy of another, ids in random order: ties everywhere. A sixth has no
-    companions, others one to nine in each of two languages."""
+    generated texts, others one to nine in each of two languages."""
     rng = np.random.default_rng(seed)
     passages_ND = rng.integers(-2, 3, (num_rows, dimension)).astype(np.float32)
     sums_GND = rng.integers(-4, 5, (2, num_rows, dimension)).astype(np.float32)
@@ -54,7 +54,7 @@ def fused_by_hand(store: EmbeddingStore, system: str) -> NDArray[np.float64]:
     fusion, _, rest = system.partition("-a")
     alpha, _, label = rest.partition("-")
     selection = store.layout.select([label] if label else None)
-    generated = [part.companions(selection) for part in parts]
+    generated = [part.generated(selection) for part in parts]
     sums_ND = np.concatenate([sums for sums, _ in generated]).astype(np.float64)
     counts_N = np.concatenate([counts for _, counts in generated])
     rows = zip(passages_ND, sums_ND, counts_N, strict=True)
@@ -105,7 +105,7 @@ def test_queries_that_take_turns_find_the_same(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_collection_of_four_by_hand(tmp_path: Path) -> None:
-    """Query (1, 2): scores 1, 2, 3, 3, of which the last two are ordered by id, c before d. With alpha 1/2 and companions
+    """Query (1, 2): scores 1, 2, 3, 3, of which the last two are ordered by id, c before d. With alpha 1/2 and sums
     (0, 4), (0, 0), (0, 0), (0, 0): (1 + 8) / 2, 1, 1.5, 1.5."""
     passages_ND = np.array([[1, 0], [0, 1], [1, 1], [1, 1]])
     sums_GND = np.zeros((1, 4, 2))

@@ -156,7 +156,7 @@ def encode_into(
         rows = slice(start, min(start + ROWS_AT_ONCE, len(passages)))
         vectors_ND = encoders.encode_passages(passages[rows])
         if job.generated:
-            writer.put(rows, vectors_ND, *encoders.encode_questions(generated[rows], layout, most))
+            writer.put(rows, vectors_ND, *encoders.sum_generated_queries(generated[rows], layout, most))
         else:
             writer.put(rows, vectors_ND)
         report(rows.stop - rows.start)

@@ -88,18 +88,17 @@ def measured_time(
     budget: float = BUDGET_SECONDS,
 ) -> list[Term]:
     """A linear estimate for `number` units: what starting takes, and each unit. `probe(n)` works on n units and returns its
-    seconds. It is called with 1, `first`, then twice as many each time, up to `most` (default: all) or until the next call
+    seconds. It is called with 1, `first`, then four times as many each time, up to `most` (default: all) or until the next call
     would exceed the budget. The line goes through the first and the last of these."""
     if not number:
         return [Term(0, unit, 0.0)]
     most = number if most is None else most
     size = smallest = min(first, most)
     first_call = probe(1)
-    spent = seconds = at_smallest = probe(size)
-    while size < most and spent + 2 * seconds <= budget:
-        size = min(2 * size, most)
+    seconds = at_smallest = probe(size)
+    while size < most and 4 * seconds <= budget:
+        size = min(4 * size, most)
         seconds = probe(size)
-        spent += seconds
     each = max(0.0, seconds - at_smallest) / (size - smallest) if size > smallest else seconds / size
     return [Term(1, "start", max(0.0, seconds - each * size, first_call - each)), Term(number, unit, each)]
 

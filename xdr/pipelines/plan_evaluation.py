@@ -3,6 +3,7 @@
 Q queries, G groups of sums, N passages, D dimensions, K ranks.
 """
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
 
-_LARGEST_SEARCH_BYTES = 3e8
+_SEARCH_BYTES = 3e7
+"""Of the random vectors that are searched."""
 
 
 def plan_evaluation(
@@ -89,7 +91,9 @@ def _plan_encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device:
 
 
 def _plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
-    """Each process encodes all queries and searches its own shards for them. Random vectors take as long as others."""
+    """Each process encodes all queries and searches its own shards for them. Random vectors take as long as others. A search
+    for the single best passage shows what a row takes; the rest of a search to the full depth is spent on candidates, whose
+    number grows with the logarithm of the rows."""
     texts, random, dimension = [query.text for query in task.qrels.queries], np.random.default_rng(0), task.layout.dimension
     num_rankings = len(texts) * (len(task.systems) if task.fuses_queries else 1)
     queries_QD = random.standard_normal((num_rankings, dimension), np.float32)
@@ -99,25 +103,30 @@ def _plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device
         seconds = seconds_of(lambda: encoders.encode_queries([texts[row] for row in rows]))
         if task.fusing is None or not task.fuses_queries:
             return seconds
-        written, layout = task.fusing.companions, Layout(dimension, "total", task.fusing.languages)
-        some, most = [next(written.slice(row, row + 1)) for row in rows], task.fusing.number
-        return seconds + seconds_of(lambda: encoders.encode_written(some, layout, most))
+        generated, layout = task.fusing.generated, Layout(dimension, "total", task.fusing.languages)
+        some, most = [next(generated.slice(row, row + 1)) for row in rows], task.fusing.number
+        return seconds + seconds_of(lambda: encoders.sum_generated_passages(some, layout, most))
 
-    def search_random(number: int) -> float:
-        with _scratch_ledger(task.ledger, task.layout) as scratch:
-            _write_random(scratch, task.layout, number, random)
-            probed, depth = replace(task, ledger=scratch), min(task.depth, number)
-            return seconds_of(lambda: search(probed.embeddings, queries_QD, probed.families(), depth, device=device.type))
+    def search_random(depth: int) -> float:
+        probed = replace(task, ledger=scratch)
+        return seconds_of(lambda: search(probed.embeddings, queries_QD, probed.families(), depth, device=device.type))
 
     own_rows = max(
         sum(stop - start for start, stop in map(shards.rows, own_shards(shards.ledger.num_shards, rank, processes)))
         for rank in range(processes)
     )
-    most_rows = min(own_rows, int(_LARGEST_SEARCH_BYTES / task.layout.bytes_per_row))
-    unit = "queries with their written passages" if task.fuses_queries else "queries"
+    num_rows = min(own_rows, max(2 * task.depth, int(_SEARCH_BYTES / task.layout.bytes_per_row)))
+    depth = min(task.depth, num_rows)
+    with _scratch_ledger(task.ledger, task.layout) as scratch:
+        _write_random(scratch, task.layout, num_rows, random)
+        whole, each_row = search_random(depth), search_random(1) / num_rows
+    candidates = (1 + math.log(own_rows / depth)) / (1 + math.log(num_rows / depth))
+    each_ranking = max(0.0, whole - each_row * num_rows) * candidates / num_rankings
+    unit = "queries with their generated passages" if task.fuses_queries else "queries"
     time = [
         *measured_time(encode, len(texts), unit, most=min(len(texts), ROWS_AT_ONCE)),
-        *measured_time(search_random, own_rows, f"passages, for {num_rankings:,} queries,", 8 * task.depth, most_rows),
+        Term(own_rows, f"passages, for {num_rankings:,} queries,", each_row),
+        Term(num_rankings, "rankings", each_ranking),
     ]
     return PlannedStage("search", time, [], task.ledger.folder, measured_memory(device), processes)
 
@@ -144,7 +153,9 @@ def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bo
             num_bytes = sum(file.stat().st_size for file in folder.iterdir()) // number
         return seconds
 
-    time = measured_time(score, total, f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,", 32)
+    time = measured_time(
+        score, total, f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,", 32, min(512, total), math.inf
+    )
     disk = [Term(total, "queries", num_bytes)]
     return PlannedStage("scoring", time, disk, task.ledger.folder, measured_memory(device))
 

@@ -19,8 +19,8 @@ from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
 from xdr.pipelines.shards import queries_as_sources
 from xdr.reporting.evaluation_files import read_metrics
-from xdr.retrieval.faiss_search import Flat, Hnsw, Index, Ivf, refuse_unless_buildable
 from xdr.retrieval.fusion import fusion_named, require_alphas
+from xdr.retrieval.indexes import Flat, Hnsw, Index, Ivf
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 
@@ -84,7 +84,7 @@ def retrieval_task(
     if not queries:
         raise UserError(f"evaluation.split={split} has no queries")
     if fusing is not None and fusing.side == "queries":
-        written = fusing.companions
+        written = fusing.generated
         if written.made_by.get("sources") != queries_as_sources(queries).fingerprint:
             raise UserError(
                 f"the passages in {written.folder} were written for other queries ({len(written):,}) than those of "
@@ -93,7 +93,10 @@ def retrieval_task(
     judgements = check_judgements(benchmark, split, store, problems)
     qrels = qrels_of(queries, judgements, store.rows, PassageLanguages(*store.languages()))
     if index is not None:
-        refuse_unless_buildable(index, len(store))
+        try:
+            index.require_buildable(len(store))
+        except UserError as error:
+            raise UserError(f"search.index.{error}") from None
     asked, depth = depth, min(depth or len(store), len(store))
     kept, warnings = usable(metrics, qrels, depth)
     if asked > depth:

@@ -10,7 +10,7 @@ from xdr.pipelines.encode import EncodingJob
 from xdr.pipelines.retrieval_task import BASELINE, Answer, RetrievalTask
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
-from xdr.reporting.report_html import render
+from xdr.reporting.report_page import render_report
 from xdr.retrieval.fusion import Side
 from xdr.retrieval.rankings import Rankings
 from xdr.storage.files import replacing_file
@@ -29,7 +29,7 @@ def write_answer(task: RetrievalTask, answer: Answer, job: EncodingJob, headline
     write_environment(_made_of(task, job), output_dir)
     write_metrics(answer.systems, output_dir)
     with replacing_file(output_dir / "report.html") as partial:
-        partial.write_text(render(report), encoding="utf-8")
+        partial.write_text(render_report(report), encoding="utf-8")
     return report
 
 
@@ -108,7 +108,7 @@ def _generated(task: RetrievalTask, side: Side, row: int) -> dict[str, tuple[str
     """The texts that were fused into a vector of that side."""
     if task.fusing is None or task.fusing.side != side:
         return {}
-    texts = next(task.fusing.companions.slice(row, row + 1)).texts
+    texts = next(task.fusing.generated.slice(row, row + 1)).texts
     most = task.fusing.number or None
     return {code: texts[code][:most] for code in task.fusing.languages if texts.get(code)}
 
@@ -120,7 +120,7 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
     return {
         "encoder": made_by["encoder"],
         "collection": made_by["collection"],
-        "generated texts": fusing.companions.fingerprint if fusing else None,
+        "generated texts": fusing.generated.fingerprint if fusing else None,
         "fused into": fusing.side if fusing else None,
         "texts of each language": (fusing.number or "all") if fusing else None,
         "languages": " ".join(fusing.languages) if fusing else None,

@@ -18,9 +18,10 @@ from xdr.evaluation.significance import Comparison, Testing, compare_systems, to
 from xdr.generators.generated_store import GeneratedStore
 from xdr.retrieval.collection_encoder import Encoders
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.faiss_search import Index, faiss_search
 from xdr.retrieval.families import Family, baseline_family, fused_families
 from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
+from xdr.retrieval.index_search import index_search
+from xdr.retrieval.indexes import Index
 from xdr.retrieval.layout import Layout, Selection, layout_of
 from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
 from xdr.retrieval.search import search
@@ -31,18 +32,18 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Fusing:
-    """How companions are fused, on the side of the passages (their questions) or of the queries (passages written for them)."""
+    """How generated texts are fused: queries into the vectors of passages, or passages into the vectors of queries."""
 
     fusion: Fusion
     alphas: tuple[Alpha, ...]
     """In ascending order."""
-    companions: GeneratedStore
+    generated: GeneratedStore
     languages: tuple[str, ...]
     number: int
 
     @property
     def side(self) -> Side:
-        return "queries" if self.companions.made_by.get("direction") == "passage_from_query" else "passages"
+        return "queries" if self.generated.made_by.get("direction") == "passage_from_query" else "passages"
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ class Fusing:
     def counts_of_queries(self) -> tuple[int, int]:
         """The least and the greatest number of passages that a query is fused with."""
         most = self.number or None
-        numbers = [sum(len(its.texts.get(code, ())[:most]) for code in self.languages) for its in self.companions]
+        numbers = [sum(len(its.texts.get(code, ())[:most]) for code in self.languages) for its in self.generated]
         return min(numbers), max(numbers)
 
 
@@ -92,7 +93,7 @@ class RetrievalTask:
         """In this process's shards."""
         shards = own_shards(self.embeddings.num_shards, rank, world)
         if self.index is not None and world > 1:
-            raise UserError("search.index=faiss is built in one process; set trainer.devices=1, or search.index=exact")
+            raise UserError("trainer.devices must be 1 with an index. Set trainer.devices=1, or search=exact")
         queries_QD = encoders.encode_queries([query.text for query in self.qrels.queries])
         if self.fusing is not None and self.fuses_queries:
             stacked = np.concatenate([queries_QD, *_fused_queries(encoders, self.fusing, queries_QD)])
@@ -117,7 +118,7 @@ class RetrievalTask:
         self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]
     ) -> dict[str, Rankings]:
         if self.index is not None:
-            return faiss_search(self.embeddings, queries_QD, families, self.depth, index=self.index, device=device)
+            return index_search(self.embeddings, queries_QD, families, self.depth, index=self.index, device=device)
         return search(self.embeddings, queries_QD, families, self.depth, device=device, shards=shards)
 
     def merge(self, parts: Sequence[dict[str, Rankings]]) -> dict[str, Rankings]:
@@ -179,7 +180,7 @@ def own_shards(num_shards: int, rank: int, world: int) -> range:
 def _fused_queries(encoders: Encoders, fusing: Fusing, queries_QD: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """For each alpha, the queries' vectors with those of the passages that were written for them."""
     layout = Layout(queries_QD.shape[1], "total", fusing.languages)
-    sums_1QD, counts_1Q = encoders.encode_written(list(fusing.companions), layout, fusing.number)
+    sums_1QD, counts_1Q = encoders.sum_generated_passages(list(fusing.generated), layout, fusing.number)
     parts = (torch.from_numpy(queries_QD), torch.from_numpy(sums_1QD[0]), torch.from_numpy(counts_1Q[0]))
     return [fuse_vectors(fusing.fusion, *parts, alpha).numpy() for alpha in fusing.alphas]
 

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in its folder, and what later ones read of it."""
+"""The files of an evaluation's output folder: written here, and read again by later evaluations and sweeps."""
 
 import importlib.metadata
 import platform
@@ -21,45 +21,45 @@ _PACKAGES = ("torch", "lightning", "transformers", "faiss-cpu", "faiss-gpu", "nl
 
 
 def write_metrics(systems: Mapping[str, PerQuery], folder: Path) -> None:
-    """metrics.json: `{system: {metric: {language: value, ..., "macro": value}}}`; per_query.parquet: a row a value."""
-    found: dict[str, Json] = {}
+    """Writes metrics.json, `{system: {metric: {language: value, ..., "macro": value}}}`, and per_query.parquet, a row for each
+    value."""
+    metrics: dict[str, Json] = {}
     columns: dict[str, list] = {name: [] for name in ("system", "query_id", "lang", "metric", "value")}
     for system, values in systems.items():
-        found[system] = {metric: means(values, metric).as_json() for metric in values.values}
-        for metric, of_metric in values.values.items():
+        metrics[system] = {metric: means(values, metric).as_json() for metric in values.values}
+        for metric, metric_values in values.values.items():
             number = len(values.query_ids)
             columns["system"] += [system] * number
             columns["query_id"] += values.query_ids
             columns["lang"] += values.languages
             columns["metric"] += [metric] * number
-            columns["value"] += [None if np.isnan(value) else float(value) for value in of_metric]
-    write_json(folder / "metrics.json", found)
+            columns["value"] += [None if np.isnan(value) else float(value) for value in metric_values]
+    write_json(folder / "metrics.json", metrics)
     types = {"value": pa.float64()}
-    table = pa.table({name: pa.array(its, types.get(name, pa.string())) for name, its in columns.items()})
+    table = pa.table({name: pa.array(column, types.get(name, pa.string())) for name, column in columns.items()})
     with replacing_file(folder / PER_QUERY) as partial:
         pq.write_table(table, partial, compression="zstd")
 
 
 def read_metrics(folder: Path) -> dict[str, PerQuery]:
-    """By system, from an earlier evaluation's folder."""
+    """The values of each system of an earlier evaluation."""
     file = folder / PER_QUERY
     if not file.is_file():
-        raise UserError(f"compare_to={folder} is no evaluation's output folder: there is no {PER_QUERY} in it")
+        raise UserError(f"compare_to must be an evaluation's output folder, got {folder}. It has no {PER_QUERY}")
     try:
         rows = pq.read_table(file).to_pylist()
     except pa.ArrowException as error:
         raise ArtefactError(f"{file} is damaged: {error}") from None
     systems: dict[str, PerQuery] = {}
     for system in dict.fromkeys(row["system"] for row in rows):
-        its = [row for row in rows if row["system"] == system]
-        languages = {row["query_id"]: row["lang"] for row in its}
-        ids = tuple(languages)
-        place = {query_id: i for i, query_id in enumerate(ids)}
-        values = {metric: np.full(len(ids), np.nan) for metric in dict.fromkeys(row["metric"] for row in its)}
-        for row in its:
+        own = [row for row in rows if row["system"] == system]
+        languages = {row["query_id"]: row["lang"] for row in own}
+        position = {query_id: i for i, query_id in enumerate(languages)}
+        values = {metric: np.full(len(languages), np.nan) for metric in dict.fromkeys(row["metric"] for row in own)}
+        for row in own:
             if row["value"] is not None:
-                values[row["metric"]][place[row["query_id"]]] = row["value"]
-        systems[system] = PerQuery(ids, tuple(languages.values()), values)
+                values[row["metric"]][position[row["query_id"]]] = row["value"]
+        systems[system] = PerQuery(tuple(languages), tuple(languages.values()), values)
     return systems
 
 
@@ -68,7 +68,7 @@ def write_comparisons(comparisons: Sequence[Comparison], folder: Path) -> None:
 
 
 def write_environment(facts: Mapping[str, Json], folder: Path) -> None:
-    """environment.json: versions, the code's commit, and `facts`: fingerprints and the seed."""
+    """Writes environment.json: versions, the code's commit, and `facts` such as fingerprints and the seed."""
     versions = {}
     for package in _PACKAGES:
         try:
@@ -80,7 +80,6 @@ def write_environment(facts: Mapping[str, Json], folder: Path) -> None:
 
 
 def _commit() -> str | None:
-    """Of the code that ran, where it is a checkout."""
-    here = Path(__file__).parent
-    asked = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None
+    """The commit of the code that ran, or None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None

@@ -1,20 +1,21 @@
-"""What came out, in sentences: the answer, and what it leaves out."""
+"""The sentences of an evaluation's report: the answer, further findings, notes on tables, and how it was computed."""
 
 from collections.abc import Sequence
 
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import Means
-from xdr.evaluation.significance import T_TEST, Comparison
-from xdr.reporting.report import TEST, Report, best_system, is_significant
-from xdr.reporting.wording import group_name, language_name, p_phrase, points, signed_points
+from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
+from xdr.reporting.report import Report, best_system, corrected_p, is_significant
+from xdr.reporting.wording import group_name, language_name, legend, p_phrase, points, scale_text, signed_points
 
 
 def answer(report: Report) -> str:
-    """In one sentence: did the headline metric rise, by how much, is that significant after correction, at which n?"""
+    """One sentence: whether the headline metric changed, by how much, for how many queries, and whether that is significant."""
     metric, baseline = report.headline_metric, report.means[report.baseline][report.headline_metric]
     over = f"over {len(baseline.by_language)} languages" if len(baseline.by_language) > 1 else _only_language(baseline)
     if len(report.systems) == 1:
         n = f"n = {baseline.num_queries:,}"
-        return f"{metric} of {report.baseline} is {points(baseline.macro)} {over} ({n}); nothing was compared with it."
+        return f"{metric} of {report.baseline} is {points(baseline.macro)} {over} ({n}); there is no other system to compare."
     best = best_system(report.systems[1:], report.means, metric)
     comparison = report.comparison(best, metric)
     before, after = points(baseline.macro), points(report.value(best, metric))
@@ -30,44 +31,89 @@ def _only_language(means: Means) -> str:
 
 
 def _verdict(comparison: Comparison) -> str:
-    p, other_p = comparison.corrected_p[TEST], comparison.corrected_p[T_TEST]
+    p, other_p = corrected_p(comparison), comparison.corrected_p[T_TEST]
     if p is None or comparison.note == "no query differs":
         return comparison.note
-    found = "significant after correction" if is_significant(comparison) else "not significant after correction"
+    verdict = "significant after correction" if is_significant(comparison) else "not significant after correction"
     if other_p is None or is_significant(comparison, T_TEST) == is_significant(comparison):
-        return f"{found} ({p_phrase(p)})"
-    return f"{found} by {TEST} ({p_phrase(p)}), though the {T_TEST} says otherwise ({p_phrase(other_p)})"
+        return f"{verdict} ({p_phrase(p)})"
+    return f"{verdict} by {RANDOMISATION} ({p_phrase(p)}), but the {T_TEST} disagrees ({p_phrase(other_p)})"
 
 
 def findings(report: Report) -> list[str]:
-    """What the answer leaves out, a sentence each: the languages one by one, where no test was possible, and the choice."""
+    """What the answer leaves out: significance by language, languages without a test, and how the system was chosen."""
     if len(report.systems) == 1:
         return []
     metric = report.headline_metric
     best = best_system(report.systems[1:], report.means, metric)
-    each = [report.comparison(best, metric, language) for language in report.languages(metric)]
-    significant = [f"{language_name(c.language)} ({signed_points(c.mean_difference)})" for c in each if is_significant(c)]
-    untested = [language_name(c.language) for c in each if c.corrected_p[TEST] is None]
-    found = []
-    if len(each) > 1:
-        where = f"in {len(significant)} of {len(each)}: {', '.join(significant)}" if significant else "in none"
-        found.append(f"Language by language the difference is significant {where}.")
-    if untested and len(each) > 1:
-        found.append(f"No test is possible in {', '.join(untested)}: there is one query, which macro counts as a language.")
+    sentences = []
+    if len(report.languages(metric)) > 1:
+        comparisons = [report.comparison(best, metric, language) for language in report.languages(metric)]
+        sentences = [_significant_languages(comparisons), *_untested_languages(comparisons)]
     if len(report.systems) > 2:
-        others = f"{best} has the highest macro {metric} of the {len(report.systems) - 1} systems beside {report.baseline}"
-        found.append(f"{others}, chosen on these very queries, which flatters it; p is corrected for all of them.")
-    return found
+        count = len(report.systems) - 1
+        sentences.append(
+            f"{best} has the highest macro {metric} of the {count} systems compared with {report.baseline}. It was chosen on "
+            "these queries, so this score is optimistic; p is corrected for all systems."
+        )
+    return sentences
+
+
+def _significant_languages(comparisons: Sequence[Comparison]) -> str:
+    significant = [
+        f"{language_name(c.language)} ({signed_points(c.mean_difference)})" for c in comparisons if is_significant(c)
+    ]
+    if not significant:
+        return "The difference is significant in no single language."
+    return f"The difference is significant in {len(significant)} of {len(comparisons)} languages: {', '.join(significant)}."
+
+
+def _untested_languages(comparisons: Sequence[Comparison]) -> list[str]:
+    return [
+        f"{language_name(comparison.language)} has one query, so no test is possible; the macro mean counts it as a language."
+        for comparison in comparisons
+        if corrected_p(comparison) is None
+    ]
+
+
+def caption(report: Report, metric: str, systems: Sequence[str]) -> str:
+    """What the table by language shows."""
+    sentences = [f"{metric}, {scale_text(metric)}."]
+    if len(report.languages(metric)) > 1:
+        sentences.append("The macro mean averages languages; the micro mean averages queries.")
+    if systems:
+        unit = "ranks" if counts_ranks(metric) else "points"
+        sentences.append(f"Differences from {report.baseline} are in {unit}. {legend(report.comparison(systems[0], metric))}")
+    if left_out := report.means[report.baseline][metric].left_out:
+        sentences.append(f"{left_out:,} queries have no value and are left out.")
+    return " ".join([*sentences, *notes(report, metric, systems)])
+
+
+def all_systems_caption(report: Report) -> str:
+    scales = ", ".join(f"{metric} {scale_text(metric)}" for metric in report.metrics if counts_ranks(metric))
+    return f"Macro means times 100{scales and f' ({scales})'}, differences from the baseline, and corrected p."
 
 
 def notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
-    """Why a p is missing or no surprise; systems are named where it does not go for all."""
-    where: dict[tuple[str, str], list[str]] = {}
+    """Remarks on tests, such as why a p is missing. The systems are named if a remark does not concern all of them."""
+    concerned: dict[tuple[str, str], list[str]] = {}
     for language in report.groups(metric):
         for system in systems:
             if note := report.comparison(system, metric, language).note:
-                where.setdefault((language, note), []).append(system)
+                concerned.setdefault((language, note), []).append(system)
     return [
-        f"{group_name(language)}{'' if len(of) == len(systems) else ' with ' + ' and '.join(of)}: {note}."
-        for (language, note), of in where.items()
+        f"{group_name(language)}{'' if len(names) == len(systems) else ' with ' + ' and '.join(names)}: {note}."
+        for (language, note), names in concerned.items()
+    ]
+
+
+def method(comparison: Comparison) -> list[str]:
+    """How differences were tested, a paragraph each."""
+    return [
+        f"Systems are compared on the same queries, paired by {comparison.pairing}. The {RANDOMISATION} test estimates how "
+        "often a difference at least this large arises when each query's two values are swapped at random. It assumes nothing "
+        f"about values that are 0 or 1, so stars and filled marks are based on it. The {T_TEST} is listed beside it. The macro "
+        "mean is tested directly: each query has the weight that it has in the mean.",
+        f"p-values are corrected over {comparison.family}. Confidence intervals are percentiles of a bootstrap that resamples "
+        "queries within each language. They are not corrected.",
     ]

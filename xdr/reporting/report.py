@@ -1,5 +1,5 @@
-"""What a report says, as plain values: the page, the terminal and W&B show the same. Shares and differences are in [0, 1] here
-and times 100 wherever they are shown."""
+"""The content of an evaluation's report as plain values, which the page, the terminal and W&B show. Values and differences are
+in [0, 1] here; reports show them times 100."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from xdr.evaluation.per_query import MACRO, Means
 from xdr.evaluation.significance import RANDOMISATION, Comparison
 
 TEST = RANDOMISATION
-"""The test whose corrected p decides, for it assumes nothing about values that are 0 or 1; the t-test is told beside it."""
+"""Decides what is significant, since it assumes nothing about values that are 0 or 1. The t-test is reported beside it."""
 
 
 @dataclass(frozen=True)
 class FusedSystem:
-    """Systems of one fusion and label differ in alpha alone."""
+    """A system with an alpha. The systems of a family, one fusion and label, differ only in alpha."""
 
     name: str
     fusion: str
@@ -28,14 +28,14 @@ class FusedSystem:
 
 @dataclass(frozen=True)
 class MovedQuery:
-    """Ranks are of the best placed relevant passage, and None beyond the depth of the ranking. By language: `questions` that
-    were generated for that passage, `passages` that were written for the query."""
+    """A query whose best ranked relevant passage has another rank in another system. A rank is None beyond the ranking's depth.
+    `questions` are the queries generated from that passage, `passages` the passages generated from the query, by language."""
 
     query_id: str
     language: str
     query: str
-    gold_passage_title: str
-    gold_passage_text: str
+    relevant_title: str
+    relevant_text: str
     rank_before: int | None
     rank_after: int | None
     questions: Mapping[str, Sequence[str]]
@@ -45,11 +45,16 @@ class MovedQuery:
     def rose(self) -> bool:
         return self.rank_after is not None and (self.rank_before is None or self.rank_after < self.rank_before)
 
+    @property
+    def other_questions(self) -> dict[str, Sequence[str]]:
+        """The generated queries in other languages than the query's."""
+        return {code: texts for code, texts in sorted(self.questions.items()) if texts and code != self.language}
+
 
 @dataclass(frozen=True)
 class Report:
-    """`systems` has the baseline first, and `comparisons` each of the others against it by every metric. `fused` tells what a
-    system's name stands for; systems without an alpha are not in it. `moved` went from baseline to `moved_system`, in
+    """`systems` starts with the baseline, and `comparisons` compare each of the others with it by every metric. `fused` lists
+    the systems that have an alpha. `moved` are the queries whose ranks differ most between the baseline and `moved_system`, in
     rankings of `depth` passages."""
 
     title: str
@@ -79,7 +84,7 @@ class Report:
 
     @cached_property
     def _comparisons(self) -> dict[tuple[str, str, str], Comparison]:
-        return {(each.metric, each.system, each.language): each for each in self.comparisons}
+        return {(comparison.metric, comparison.system, comparison.language): comparison for comparison in self.comparisons}
 
     def comparison(self, system: str, metric: str, language: str = MACRO) -> Comparison:
         return self._comparisons[metric, system, language]
@@ -88,7 +93,7 @@ class Report:
         return tuple(self.means[self.baseline][metric].by_language)
 
     def groups(self, metric: str) -> tuple[str, ...]:
-        """The languages and macro; where there is one language, that is all there is."""
+        """The rows of a table: the languages, then macro if there are several."""
         languages = self.languages(metric)
         return (*languages, MACRO) if len(languages) > 1 else languages
 
@@ -97,52 +102,57 @@ class Report:
 
 
 @dataclass(frozen=True)
-class AlphaCurve:
-    """The values at ascending alphas, or along another `axis`. `lower` and `upper` are the baseline's value plus the ends of
-    the difference's confidence interval: where they leave the baseline outside, the difference has a sign. `repeats` are
-    intervals of another kind, over repetitions."""
+class Curve:
+    """A metric along an axis, at ascending positions: along alpha, or along another setting of a sweep. `lower` and `upper` are
+    the baseline's value plus the ends of the difference's confidence interval: they exclude the baseline where the interval
+    excludes 0. `seed_intervals` are intervals over repetitions with other seeds, if there are any."""
 
     family: str
     language: str
+    axis: str
     baseline: float | None
-    alphas: tuple[float, ...]
+    positions: tuple[float, ...]
     values: tuple[float, ...]
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     significant: tuple[bool, ...]
-    axis: str = "alpha"
-    repeats: tuple[tuple[float, float] | None, ...] = ()
+    seed_intervals: tuple[tuple[float, float] | None, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Some of a report's systems, and how they were chosen; `how` is empty where all are shown."""
+    """The systems that a table shows, and a note on how they were chosen. The note is empty if all are shown."""
 
     systems: tuple[str, ...]
-    how: str
+    note: str
+
+
+def corrected_p(comparison: Comparison) -> float | None:
+    """The p that decides, or None if no test is possible."""
+    return comparison.corrected_p[TEST]
 
 
 def is_significant(comparison: Comparison, test: str = TEST) -> bool:
-    """After correction, at the level that belongs to the confidence: 0.05 to 0.95."""
+    """After correction, at a level of 1 minus the confidence."""
     p = comparison.corrected_p[test]
     return p is not None and p <= 1 - comparison.confidence
 
 
 def best_system(systems: Sequence[str], means: Mapping[str, Mapping[str, Means]], metric: str) -> str:
-    """The highest macro mean; of equals the first."""
+    """The system with the highest macro mean, the first of several."""
     return max(systems, key=lambda system: means[system][metric].macro)
 
 
 def families(report: Report) -> dict[str, list[FusedSystem]]:
-    """By ascending alpha."""
-    found: dict[str, list[FusedSystem]] = {}
+    """The fused systems by family, with ascending alphas."""
+    members: dict[str, list[FusedSystem]] = {}
     for fused in sorted(report.fused, key=lambda fused: fused.alpha):
-        found.setdefault(fused.family, []).append(fused)
-    return found
+        members.setdefault(fused.family, []).append(fused)
+    return members
 
 
-def alpha_curves(report: Report, metric: str) -> list[AlphaCurve]:
-    """Macro, then each language, of every family that has more than one alpha."""
+def alpha_curves(report: Report, metric: str) -> list[Curve]:
+    """The curves of macro, then of each language, for every family with more than one alpha."""
     return [
         _curve(report, metric, family, members, language)
         for family, members in families(report).items()
@@ -151,56 +161,59 @@ def alpha_curves(report: Report, metric: str) -> list[AlphaCurve]:
     ]
 
 
-def _curve(report: Report, metric: str, family: str, members: Sequence[FusedSystem], language: str) -> AlphaCurve:
+def _curve(report: Report, metric: str, family: str, members: Sequence[FusedSystem], language: str) -> Curve:
     baseline = report.value(report.baseline, metric, language)
     comparisons = [report.comparison(fused.name, metric, language) for fused in members]
-    return AlphaCurve(
+    return Curve(
         family=family,
         language=language,
+        axis="alpha",
         baseline=baseline,
-        alphas=tuple(fused.alpha for fused in members),
+        positions=tuple(fused.alpha for fused in members),
         values=tuple(report.value(fused.name, metric, language) for fused in members),
         lower=tuple(baseline + comparison.confidence_interval[0] for comparison in comparisons),
         upper=tuple(baseline + comparison.confidence_interval[1] for comparison in comparisons),
         significant=tuple(is_significant(comparison) for comparison in comparisons),
+        seed_intervals=(None,) * len(members),
     )
 
 
 def choose_systems(report: Report, metric: str, most: int = 3) -> Choice:
-    """What fits beside the baseline: of each family the alpha with the highest macro mean, and all that fuse nothing; of more
-    than `most` those with the highest."""
-    fused = {each.name for each in report.fused}
-    tried = {best_system([each.name for each in m], report.means, metric): (f, len(m)) for f, m in families(report).items()}
-    candidates = [name for name in report.systems[1:] if name not in fused or name in tried]
+    """At most `most` systems, those with the highest macro means: of each family only the best alpha, and all systems without
+    an alpha."""
+    fused = {system.name for system in report.fused}
+    best = {
+        best_system([system.name for system in members], report.means, metric): members for members in families(report).values()
+    }
+    candidates = [name for name in report.systems[1:] if name not in fused or name in best]
     ranked = sorted(candidates, key=lambda name: -report.value(name, metric))[:most]
     shown = tuple(name for name in candidates if name in ranked)
-    picked = [f"{family}: the best of {count}" for name, (family, count) in tried.items() if name in shown and count > 1]
-    how = []
-    if picked:
-        how.append(
-            f"Of each fusion the alpha with the highest macro {metric} on these very queries is shown ({'; '.join(picked)})."
-        )
+    chosen = [members for name, members in best.items() if name in shown and len(members) > 1]
+    notes = []
+    if chosen:
+        counts = "; ".join(f"{members[0].family}: best of {len(members)}" for members in chosen)
+        notes.append(f"For each fusion, the alpha with the highest macro {metric} is shown ({counts}).")
     if len(shown) < len(candidates):
-        how.append(f"Of {len(candidates)} candidates the {len(shown)} with the highest macro {metric} are shown.")
-    if how:
-        how.append(
-            "What is chosen on the queries it is reported on looks better than it is; p is corrected for all that was tried."
-        )
-    return Choice(shown, " ".join(how))
+        verb = "is" if len(shown) == 1 else "are"
+        notes.append(f"Of {len(candidates)} candidates, the {len(shown)} with the highest macro {metric} {verb} shown.")
+    if notes:
+        subject, scores = "Alpha was" if chosen else "They were", "this score is" if len(shown) == 1 else "these scores are"
+        notes.append(f"{subject} chosen on these queries, so {scores} optimistic; p is corrected for all systems.")
+    return Choice(shown, " ".join(notes))
 
 
 def most_moved(
     ranks_before: Mapping[str, int | None], ranks_after: Mapping[str, int | None], depth: int, most: int
 ) -> tuple[list[str], list[str]]:
-    """The ids of the queries that rose most and of those that fell most, at most `most` each, the farthest first. A rank that
-    is None or absent counts as depth + 1. How far is the ratio of the ranks, for 20 to 1 is more to a reader than 100 to 40;
-    then their difference, then the id."""
+    """The ids of the queries that rose most and of those that fell most, at most `most` each, largest changes first. A rank
+    that is None or absent counts as depth + 1. Queries are ordered by the ratio of their ranks, since 20 to 1 matters more to
+    a reader than 100 to 40, then by the difference, then by id."""
     risen: list[tuple[float, int, str]] = []
     fallen: list[tuple[float, int, str]] = []
     for query_id in {**ranks_before, **ranks_after}:
         before, after = (ranks.get(query_id) or depth + 1 for ranks in (ranks_before, ranks_after))
         if before != after:
-            far = (-max(before, after) / min(before, after), -abs(before - after), query_id)
-            (risen if after < before else fallen).append(far)
-    first, last = ([query_id for _, _, query_id in sorted(moves)[:most]] for moves in (risen, fallen))
+            change = (-max(before, after) / min(before, after), -abs(before - after), query_id)
+            (risen if after < before else fallen).append(change)
+    first, last = ([query_id for _, _, query_id in sorted(changes)[:most]] for changes in (risen, fallen))
     return first, last

@@ -1,76 +1,83 @@
-"""A sweep's metric along each setting that was varied, the others held."""
+"""A sweep's metric along each setting that varies, with the other settings held fixed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from xdr.evaluation.per_query import MACRO
-from xdr.reporting.report import AlphaCurve, is_significant
-from xdr.reporting.sweep import SweepReport, over_queries, over_repeats, repeat_values
-from xdr.reporting.sweep_points import Point, place, short, told
+from xdr.reporting.report import Curve, is_significant
+from xdr.reporting.sweep import SweepReport, query_interval, repeat_values, seed_interval
+from xdr.reporting.sweep_points import Point, axis_position, point_name, setting_name
 from xdr.storage.fingerprint import Json
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Points that differ along one axis alone; `held` are their other settings. Macro first, then each language."""
+    """Points that differ only along `axis`. `held` names the other settings. Curves are of macro, then of each language."""
 
     axis: str
     held: str
-    best: float
-    curves: tuple[AlphaCurve, ...]
+    curves: tuple[Curve, ...]
+
+    @property
+    def macro(self) -> Curve:
+        return self.curves[0]
 
 
 def slices(report: SweepReport) -> dict[str, list[Slice]]:
-    """By axis, those with the highest value first."""
-    found: dict[str, list[Slice]] = {}
+    """The slices along each axis, those with the highest macro mean first."""
+    by_axis: dict[str, list[Slice]] = {}
     for axis in report.axes:
         groups: dict[str, list[Point]] = {}
-        for point in (*report.points, *report.runs):
-            if axis in point.settings and place(point.settings[axis], axis) is not None:
-                held = [f"{short(key)}={told(value)}" for key, value in point.settings.items() if key != axis]
-                groups.setdefault(" ".join([point.kind, *held]), []).append(point)
-        drawn = [_slice(report, axis, held, members) for held, members in groups.items() if _is_line(members, axis)]
-        if drawn:
-            found[axis] = sorted(drawn, key=lambda each: -each.best)
-    return found
+        for point in (*report.points, *report.trainings):
+            if axis in point.settings and axis_position(point.settings[axis], axis) is not None:
+                held = {key: value for key, value in point.settings.items() if key != axis}
+                groups.setdefault(point_name(point.system, held), []).append(point)
+        lines = [_slice(report, axis, held, points) for held, points in groups.items() if _is_line(points, axis)]
+        if lines:
+            by_axis[axis] = sorted(lines, key=lambda line: -max(line.macro.values))
+    return by_axis
 
 
 def _is_line(points: Sequence[Point], axis: str) -> bool:
-    places = [place(point.settings[axis], axis) for point in points]
-    return len(set(places)) == len(places) > 1
+    positions = _positions(points, axis)
+    return len(set(positions)) == len(positions) > 1
+
+
+def _positions(points: Sequence[Point], axis: str) -> tuple[float, ...]:
+    return tuple(axis_position(point.settings[axis], axis) or 0.0 for point in points)
 
 
 def _slice(report: SweepReport, axis: str, held: str, points: Sequence[Point]) -> Slice:
-    ordered = sorted(points, key=lambda point: place(point.settings[axis], axis) or 0.0)
+    ordered = sorted(points, key=lambda point: axis_position(point.settings[axis], axis) or 0.0)
     scored = [report.means[point.name][report.metric].by_language for point in points if point.repeats]
-    shared = [language for language in scored[0] if all(language in each for each in scored)] if scored else []
+    shared = [language for language in scored[0] if all(language in values for values in scored)] if scored else []
     languages = [MACRO, *(shared if len(shared) > 1 else [])]
-    curves = tuple(_curve(report, axis, held, ordered, language) for language in languages)
-    return Slice(axis, held, max(curves[0].values), curves)
+    return Slice(axis, held, tuple(_curve(report, axis, held, ordered, language) for language in languages))
 
 
-def _curve(report: SweepReport, axis: str, held: str, points: Sequence[Point], language: str) -> AlphaCurve:
+def _curve(report: SweepReport, axis: str, held: str, points: Sequence[Point], language: str) -> Curve:
     by_repeat = [repeat_values(report, point, language=language) for point in points]
-    spreads = [over_repeats(values, report.testing.confidence) for values in by_repeat]
-    bands = [over_queries(report, point, language) if point.repeats else None for point in points]
-    values = [fmean(its) for its in by_repeat]
+    values = [fmean(repeats) for repeats in by_repeat]
+    bands = [
+        query_interval(report, point, language) if point.repeats else (value, value)
+        for point, value in zip(points, values, strict=True)
+    ]
     comparisons = [report.comparison(point.name, language=language) for point in points]
-    references = {report.reference.get(point.name) for point in points}
-    (reference, *others) = references
-    return AlphaCurve(
+    (reference, *others) = {report.reference.get(point.name) for point in points}
+    return Curve(
         family=held,
         language=language,
+        axis=_axis_name(points[0].settings[axis], axis),
         baseline=report.value(reference, language=language) if reference is not None and not others else None,
-        alphas=tuple(place(point.settings[axis], axis) or 0.0 for point in points),
+        positions=_positions(points, axis),
         values=tuple(values),
-        lower=tuple(band[0] if band else value for band, value in zip(bands, values, strict=True)),
-        upper=tuple(band[1] if band else value for band, value in zip(bands, values, strict=True)),
-        significant=tuple(each is not None and is_significant(each) for each in comparisons),
-        axis=axis_name(points[0].settings[axis], axis),
-        repeats=tuple(spreads),
+        lower=tuple(low for low, _ in bands),
+        upper=tuple(high for _, high in bands),
+        significant=tuple(comparison is not None and is_significant(comparison) for comparison in comparisons),
+        seed_intervals=tuple(seed_interval(repeats, report.testing.confidence) for repeats in by_repeat),
     )
 
 
-def axis_name(value: Json, axis: str) -> str:
-    return f"number of {short(axis)}" if isinstance(value, list | tuple) else short(axis)
+def _axis_name(value: Json, axis: str) -> str:
+    return f"number of {setting_name(axis)}" if isinstance(value, list | tuple) else setting_name(axis)

@@ -1,9 +1,10 @@
-"""A sweep's jobs as points: one for each system of each combination of settings, repetitions put together."""
+"""The points of a sweep: one for each system and combination of settings, which collects the repetitions."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -23,98 +24,109 @@ Settings = dict[str, Json]
 
 @dataclass(frozen=True)
 class Point:
-    """`settings` are those that the sweep varies. `repeats` are the same but for a seed, and `values` their means, query by
-    query. `figures` are what jobs returned that scored no queries: those of train.py."""
+    """`settings` are the settings that the sweep varies. `repeats` are the values by query of each repetition, which differ
+    only in a seed; `values` are their means, query by query. `results` are the values that train.py's jobs returned, which
+    score no queries."""
 
     name: str
-    kind: str
+    system: str
     settings: Mapping[str, Json]
     jobs: tuple[str, ...]
     repeats: tuple[PerQuery, ...] = ()
-    figures: tuple[float, ...] = ()
+    results: tuple[float, ...] = ()
 
     @cached_property
     def values(self) -> PerQuery:
-        return mean_of(self.repeats, self.name)
+        return _mean_over_repeats(self.repeats, self.name)
+
+    @property
+    def mean_result(self) -> float:
+        return fmean(self.results)
 
 
 @dataclass
-class _Growing:
+class _Collected:
+    system: str
     settings: Settings
-    jobs: list[str]
-    repeats: dict[str, PerQuery]
-    figures: list[float]
+    jobs: list[str] = field(default_factory=list)
+    repeats: dict[str, PerQuery] = field(default_factory=dict)
+    results: list[float] = field(default_factory=list)
 
 
-def points_of(jobs: Sequence[Job], repeated: Sequence[str]) -> list[Point]:
-    """Of those that are done. Seeds and what is `repeated` make repetitions; all else that varies makes points."""
+def collect_points(jobs: Sequence[Job], repeated: Sequence[str]) -> list[Point]:
+    """The points of all finished jobs. Seeds and the settings in `repeated` distinguish repetitions; the other settings that
+    vary distinguish points."""
     done = [job for job in jobs if job.state == "done"]
-    keys = varied(done)
-    seeds = [key for key in keys if key in repeated or key.rsplit(".", 1)[-1] == "seed"]
-    found: dict[str, _Growing] = {}
+    keys = _varied_settings(done)
+    seeds = [key for key in keys if key in repeated or setting_name(key) == "seed"]
+    points: dict[str, _Collected] = {}
     for job in done:
-        of_job = {key: setting(job, key) for key in keys}
+        of_job = {key: job_setting(job, key) for key in keys}
         repeat = json.dumps([of_job[key] for key in seeds])
-        own = {key: value for key, value in of_job.items() if key not in seeds}
-        for kind, settings, values in _systems(job, own):
-            point = found.setdefault(_name(kind, settings), _Growing(settings, [], {}, []))
+        of_point = {key: value for key, value in of_job.items() if key not in seeds}
+        for system, settings, values in _systems(job, of_point):
+            point = points.setdefault(point_name(system, settings), _Collected(system, settings))
             point.jobs.append(job.name)
             if values is not None:
                 point.repeats.setdefault(repeat, values)
             elif job.value is not None:
-                point.figures.append(job.value)
+                point.results.append(job.value)
     return [
-        Point(name, name.split(" ", 1)[0], its.settings, tuple(its.jobs), tuple(its.repeats.values()), tuple(its.figures))
-        for name, its in found.items()
-        if its.repeats or its.figures
+        Point(name, point.system, point.settings, tuple(point.jobs), tuple(point.repeats.values()), tuple(point.results))
+        for name, point in points.items()
+        if point.repeats or point.results
     ]
 
 
 def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQuery | None]]:
-    """What is fused does not change the baseline: it has no setting of the augmentation."""
+    """Each system of a job with its settings and values. The augmentation does not change the baseline, so the baseline has
+    none of its settings."""
     if not (job.folder / PER_QUERY).is_file():
         yield "run", settings, None
         return
     augmentation: Any = job.settings.get("augmentation") or {}
     alpha = augmentation.get("alpha")
     fusion = augmentation.get("fusion", "")
-    alphas = {system_name(fusion, each): each for each in (alpha if isinstance(alpha, list) else [alpha]) if each is not None}
+    alphas = alpha if isinstance(alpha, list) else [alpha]
+    alpha_of = {system_name(fusion, alpha): alpha for alpha in alphas if alpha is not None}
     for system, values in read_metrics(job.folder).items():
         if system == BASELINE:
             yield BASELINE, {key: value for key, value in settings.items() if not key.startswith("augmentation")}, values
-        elif system in alphas:
+        elif system in alpha_of:
             fused = {key: value for key, value in settings.items() if key != "augmentation.fusion"}
-            yield fusion, {**fused, ALPHA: alphas[system]}, values
-        elif ":" not in system:  # that of an earlier evaluation, which compare_to named
+            yield fusion, {**fused, ALPHA: alpha_of[system]}, values
+        elif ":" not in system:  # a colon marks a system of an earlier evaluation, named by compare_to
             yield system, {key: value for key, value in settings.items() if key != ALPHA}, values
 
 
-def refuse_changed(jobs: Sequence[Job]) -> None:
-    """A path says nothing of what it holds: an encoder that was trained anew under its old name is found out here."""
+def refuse_changed_artifacts(jobs: Sequence[Job]) -> None:
+    """Jobs that name the same checkpoint and collection must have used the same artifacts: an encoder may have been trained
+    again under its old name."""
     seen: dict[str, tuple[Json, Job]] = {}
     for job in jobs:
         if job.state != "done" or not (job.folder / ENVIRONMENT).is_file():
             continue
-        made_of = read_json(job.folder / ENVIRONMENT)
-        fingerprints = [made_of.get("encoder"), made_of.get("collection")]
-        named = json.dumps([job.settings.get(key) for key in ("checkpoint", "data", "evaluation")], sort_keys=True)
-        before, other = seen.setdefault(named, (fingerprints, job))
+        environment = read_json(job.folder / ENVIRONMENT)
+        fingerprints = [environment.get("encoder"), environment.get("collection")]
+        names = json.dumps([job.settings.get(key) for key in ("checkpoint", "data", "evaluation")], sort_keys=True)
+        before, other = seen.setdefault(names, (fingerprints, job))
         if before != fingerprints:
-            older, newer = sorted([other, job], key=lambda each: each.started)
+            older, newer = sorted([other, job], key=lambda job: job.started)
             raise UserError(
-                f"jobs {older.name} and {newer.name} name the same checkpoint and collection, and one of these was made anew "
-                f"in between. Remove {older.folder} and all that are as old, and run the sweep again"
+                f"jobs {older.name} and {newer.name} name the same checkpoint and collection, but one of these was made again "
+                f"in between. Remove {older.folder} and all older jobs, then run the sweep again"
             )
 
 
-def varied(jobs: Sequence[Job]) -> list[str]:
-    """The keys of the jobs' overrides that have more than one value among them."""
+def _varied_settings(jobs: Sequence[Job]) -> list[str]:
+    """The keys of the jobs' overrides with more than one value."""
     keys = dict.fromkeys(_key(override) for job in jobs for override in job.overrides)
-    return [key for key in keys if len({json.dumps(setting(job, key), sort_keys=True) for job in jobs}) > 1]
+    return [key for key in keys if len({json.dumps(job_setting(job, key), sort_keys=True) for job in jobs}) > 1]
 
 
-def setting(job: Job, key: str) -> Json:
-    """A value; of a group (data, model) the choice. What has no influence on a result is no setting here."""
+def job_setting(job: Job, key: str) -> Json:
+    """The value of a setting, or of a group (data, model) the option that was chosen. Settings that cannot change a result are
+    None, since jobs do not record them."""
     node: Any = {"experiment": {}, **job.settings}
     for part in key.split("."):
         node = node.get(part) if isinstance(node, dict) else None
@@ -123,11 +135,12 @@ def setting(job: Job, key: str) -> Json:
     return next((override.split("=", 1)[1] for override in job.overrides if _key(override) == key), None)
 
 
-def short(key: str) -> str:
+def setting_name(key: str) -> str:
+    """The last part of a key: alpha for augmentation.alpha."""
     return key.rsplit(".", 1)[-1]
 
 
-def told(value: Json) -> str:
+def setting_text(value: Json) -> str:
     if isinstance(value, list | tuple):
         return "+".join(map(str, value))
     if value is None:
@@ -135,9 +148,9 @@ def told(value: Json) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def place(value: Json, axis: str) -> float | None:
-    """Where a value stands on its axis: a number where it is, a list where its length is. 0 questions are all of them, and
-    stand nowhere."""
+def axis_position(value: Json, axis: str) -> float | None:
+    """Where a value lies on its axis: a number at its value, a list at its length, anything else nowhere. 0 generated queries
+    mean all of them, which is nowhere too."""
     if isinstance(value, list | tuple):
         return float(len(value))
     if isinstance(value, bool) or not isinstance(value, int | float) or (axis == "augmentation.number" and value == 0):
@@ -145,19 +158,27 @@ def place(value: Json, axis: str) -> float | None:
     return float(value)
 
 
-def _name(kind: str, settings: Settings) -> str:
-    return " ".join([kind, *(f"{short(key)}={told(value)}" for key, value in settings.items())])
+def settings_text(settings: Mapping[str, Json]) -> list[str]:
+    """Like alpha=0.1."""
+    return [f"{setting_name(key)}={setting_text(value)}" for key, value in settings.items()]
+
+
+def point_name(system: str, settings: Mapping[str, Json]) -> str:
+    return " ".join([system, *settings_text(settings)])
 
 
 def _key(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").rsplit("@", 1)[-1]
 
 
-def mean_of(repeats: Sequence[PerQuery], name: str) -> PerQuery:
-    """Of each query over the repetitions."""
+def _mean_over_repeats(repeats: Sequence[PerQuery], name: str) -> PerQuery:
+    """Each query's mean over the repetitions."""
     first = repeats[0]
-    if any(each.query_ids != first.query_ids for each in repeats):
-        raise UserError(f"the repetitions of {name} are of other queries; was the benchmark or its split changed in between?")
-    metrics = [metric for metric in first.values if all(metric in each.values for each in repeats)]
-    means = {metric: np.mean([each.values[metric] for each in repeats], axis=0) for metric in metrics}
+    if any(repeat.query_ids != first.query_ids for repeat in repeats):
+        raise UserError(
+            f"repetitions of a point must score the same queries, and those of {name} do not. Run the sweep again if the "
+            "benchmark or its split changed in between"
+        )
+    metrics = [metric for metric in first.values if all(metric in repeat.values for repeat in repeats)]
+    means = {metric: np.mean([repeat.values[metric] for repeat in repeats], axis=0) for metric in metrics}
     return PerQuery(first.query_ids, first.languages, means)

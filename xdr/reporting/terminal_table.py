@@ -1,43 +1,46 @@
-"""A report as a table in the terminal."""
+"""Reports as tables in the terminal."""
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from xdr.evaluation.per_query import MACRO
+from xdr.evaluation.significance import Comparison
 from xdr.reporting.findings import notes
-from xdr.reporting.report import TEST, Choice, Report, choose_systems, is_significant
-from xdr.reporting.wording import difference_text, group_name, legend, p_text, scale_text, value_text
+from xdr.reporting.report import Choice, Report, choose_systems, corrected_p, is_significant
+from xdr.reporting.sweep import SweepReport
+from xdr.reporting.sweep_findings import job_counts
+from xdr.reporting.sweep_points import Point, setting_name, setting_text
+from xdr.reporting.wording import difference_text, group_name, legend, p_text, points, scale_text, signed_points, value_text
+
+MOST_POINTS = 40
 
 
-def as_terminal_table(report: Report, metric: str) -> Table:
-    """Languages by systems: each value, its difference from the baseline and the corrected p. At most 100 columns wide.
-    Whichever the metric, the systems are the best by the headline's."""
+def evaluation_terminal_table(report: Report, metric: str) -> Table:
+    """Languages by systems, at most 100 columns wide: each value, its difference from the baseline and the corrected p. The
+    systems are the best by the headline metric, whatever the metric of the table."""
     choice = choose_systems(report, report.headline_metric)
     means = report.means[report.baseline][metric]
-    title = f"{metric}, {scale_text(metric)}"
-    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("")
-    table.add_column("n", justify="right")
-    table.add_column(escape(report.baseline), justify="right", overflow="fold")
-    for system in choice.systems:
-        table.add_column(escape(system), justify="right", overflow="fold")
+    table = _table(f"{metric}, {scale_text(metric)}", ["n", report.baseline, *choice.systems])
     for language in report.groups(metric):
         if language == MACRO:
             table.add_section()
         n = means.num_by_language.get(language, means.num_queries)
         before = value_text(metric, report.value(report.baseline, metric, language))
-        cells = [_terminal_cell(report, system, metric, language) for system in choice.systems]
+        cells = [_compared(report, system, metric, language) for system in choice.systems]
         table.add_row(group_name(language), f"{n:,}", before, *cells)
-    table.caption = escape("\n".join([*_legend(report, metric, choice), *([choice.how] if choice.how else [])]))
+    table.caption = escape("\n".join([*_legend(report, metric, choice), *filter(None, [choice.note])]))
     return table
 
 
-def _terminal_cell(report: Report, system: str, metric: str, language: str) -> str:
+def _compared(report: Report, system: str, metric: str, language: str) -> str:
     comparison = report.comparison(system, metric, language)
     value = value_text(metric, report.value(system, metric, language))
-    mark = "*" if is_significant(comparison) else " "
-    return f"{value} {difference_text(metric, comparison.mean_difference):>6} {p_text(comparison.corrected_p[TEST]):>5}{mark}"
+    return f"{value} {difference_text(metric, comparison.mean_difference):>6} {_starred_p(comparison):>6}"
+
+
+def _starred_p(comparison: Comparison) -> str:
+    return p_text(corrected_p(comparison)) + ("*" if is_significant(comparison) else " ")
 
 
 def _legend(report: Report, metric: str, choice: Choice) -> list[str]:
@@ -45,6 +48,34 @@ def _legend(report: Report, metric: str, choice: Choice) -> list[str]:
         return []
     comparison = report.comparison(choice.systems[0], metric)
     return [
-        f"Each: value, difference from {report.baseline}, corrected p; n queries. {legend(comparison)}",
+        f"Cells: value, difference from {report.baseline}, corrected p. n: queries. {legend(comparison)}",
         *notes(report, metric, choice.systems),
     ]
+
+
+def sweep_terminal_table(report: SweepReport) -> Table:
+    """The points with their settings, at most the 40 with the highest values, then the trainings."""
+    value = f"{report.metric} x 100" if report.points else "value"
+    table = _table(job_counts(report.jobs), [*map(setting_name, report.axes), value, "difference", "p"])
+    highest = sorted(report.points, key=lambda point: -report.value(point.name))[:MOST_POINTS]
+    for point in (point for point in report.points if point in highest):
+        comparison = report.comparison(point.name)
+        tested = [signed_points(comparison.mean_difference), _starred_p(comparison)] if comparison else ["", ""]
+        table.add_row(escape(point.system), *_settings(report, point), points(report.value(point.name)), *tested)
+    for training in report.trainings:
+        table.add_row(training.system, *_settings(report, training), f"{training.mean_result:.4g}", "", "")
+    if len(highest) < len(report.points):
+        table.caption = f"The {len(highest)} highest of {len(report.points)} points. sweep.html has all of them."
+    return table
+
+
+def _settings(report: SweepReport, point: Point) -> list[str]:
+    return [escape(setting_text(point.settings[axis])) if axis in point.settings else "" for axis in report.axes]
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(title=escape(title), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("")
+    for name in columns:
+        table.add_column(escape(name), justify="right", overflow="fold")
+    return table

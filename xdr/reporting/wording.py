@@ -1,4 +1,4 @@
-"""How a report says numbers and names: shares times 100, p-values as journals print them."""
+"""Numbers and names as reports print them: values times 100, p-values as journals do."""
 
 from xdr.errors import DataError
 from xdr.evaluation.metric_names import counts_ranks
@@ -46,7 +46,7 @@ def _signed(size: str, difference: float) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """.012; < .001; 1 for 1 alone."""
+    """.012, <.001, >.999, or 1 for exactly 1; "none" without a test."""
     if p is None:
         return "none"
     if p >= 0.9995:
@@ -60,6 +60,6 @@ def p_phrase(p: float) -> str:
 
 
 def legend(comparison: Comparison) -> str:
-    """What a mark in a table says: the level, the test, the pairing, the correction."""
+    """The meaning of a star in a table: level, test, pairing and correction."""
     level = f"{1 - comparison.confidence:g}"
-    return f"* p up to {level}: {TEST}, paired by {comparison.pairing}, corrected over {comparison.family}."
+    return f"* p at most {level}: {TEST}, paired by {comparison.pairing}, corrected over {comparison.family}."

@@ -1,10 +1,11 @@
-"""The vectors of passages, and beside each the sums of its questions' vectors, made in one pass.
+"""Encodes passages, and the sums of their generated texts' vectors beside them.
 
-N passages, G groups of questions as `Layout` keeps them, D dimensions.
+N passages, S slots (a sum is started in each), G groups of a `Layout`, D dimensions.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -20,80 +21,74 @@ from xdr.text.records import GeneratedTexts, Passage
 ROWS_AT_ONCE = 1024
 """Passages whose vectors and sums are in memory together."""
 
+Sums = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""(sums_GND, counts_GN)"""
+
 
 @dataclass(frozen=True)
 class Encoders:
-    """`passages` is `queries` where they are one. Questions about a passage are read and encoded as queries are."""
+    """The encoders of queries and passages, the same module where weights are shared."""
 
     queries: nn.Module
     passages: nn.Module
-    reader: TextTokenizer
+    tokenizer: TextTokenizer
     tokens_per_batch: int
 
     def encode_passages(self, passages: Sequence[Passage]) -> NDArray[np.float32]:
-        vectors_ND: NDArray[np.float32] = encode_texts(
-            self.passages, self.reader.passages(passages), self.tokens_per_batch
-        ).numpy()
-        return vectors_ND
+        return self._encode(self.passages, self.tokenizer.passages(passages))
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors_QD: NDArray[np.float32] = encode_texts(self.queries, self.reader.queries(texts), self.tokens_per_batch).numpy()
-        return vectors_QD
+        return self._encode(self.queries, self.tokenizer.queries(texts))
 
-    def encode_questions(
-        self, generated: Sequence[GeneratedTexts], layout: Layout, most: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """(sums_GND, counts_GN) of the first `most` questions (0: of all) in each of the layout's languages."""
-        return self._sums(self.queries, self.reader.queries, generated, layout, most)
+    def sum_generated_queries(self, generated: Sequence[GeneratedTexts], layout: Layout, most: int) -> Sums:
+        """The sums and counts of the first `most` queries (0: all) in each language of the layout."""
+        return self._sums(self.queries, self.tokenizer.queries, generated, layout, most)
 
-    def encode_written(
-        self, generated: Sequence[GeneratedTexts], layout: Layout, most: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The same of passages that were written for queries; read and encoded as passages are."""
-        return self._sums(self.passages, self._read_untitled, generated, layout, most)
+    def sum_generated_passages(self, generated: Sequence[GeneratedTexts], layout: Layout, most: int) -> Sums:
+        """The same for passages that were generated for queries. They have no title."""
 
-    def _read_untitled(self, texts: Sequence[str]) -> Texts:
-        return self.reader.passages([Passage("", "", text) for text in texts])
+        def tokenize(texts: Sequence[str]) -> Texts:
+            return self.tokenizer.passages([Passage("", "", text) for text in texts])
+
+        return self._sums(self.passages, tokenize, generated, layout, most)
+
+    def _encode(self, encoder: nn.Module, texts: Texts) -> NDArray[np.float32]:
+        vectors_ND: NDArray[np.float32] = encode_texts(encoder, texts, self.tokens_per_batch).numpy()
+        return vectors_ND
 
     def _sums(
         self,
         encoder: nn.Module,
-        read: Callable[[Sequence[str]], Texts],
+        tokenize: Callable[[Sequence[str]], Texts],
         generated: Sequence[GeneratedTexts],
         layout: Layout,
         most: int,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        owners, slots, texts = [], [], []
-        places = {name: place for place, name in enumerate(layout.groups)}
-        for row, its in enumerate(generated):
-            for language in layout.languages:
-                for position, text in enumerate(its.texts.get(language, ())[: most or None]):
-                    owners.append(row)
-                    slots.append(places[_slot(layout, language, position)])
-                    texts.append(text)
-        counts_SN = np.zeros((len(places), len(generated)), np.int64)
-        np.add.at(counts_SN, (slots, owners), 1)
-        if not texts:
-            return np.zeros((*counts_SN.shape, layout.dimension), np.float32), counts_SN
-        sums_SND = encode_companions(
-            encoder,
-            read(texts),
-            torch.tensor(owners),
-            torch.tensor(slots),
-            len(generated),
-            len(places),
-            self.tokens_per_batch,
-        )
-        return _cumulated(layout, sums_SND), _cumulated(layout, torch.from_numpy(counts_SN))
+    ) -> Sums:
+        slots = {name: number for number, name in enumerate(layout.groups)}
+        placed = [
+            (row, slots[_slot(layout, language, position)], text)
+            for row, of_row in enumerate(generated)
+            for language in layout.languages
+            for position, text in enumerate(islice(of_row.texts.get(language, ()), most or None))
+        ]
+        rows = torch.tensor([row for row, _, _ in placed], dtype=torch.int64)
+        slots_T = torch.tensor([slot for _, slot, _ in placed], dtype=torch.int64)
+        shape = len(slots), len(generated)
+        counts_SN = torch.bincount(slots_T * shape[1] + rows, minlength=shape[0] * shape[1]).view(shape)
+        if not placed:
+            return np.zeros((*shape, layout.dimension), np.float32), counts_SN.numpy()
+        texts = tokenize([text for _, _, text in placed])
+        sums_SND = encode_companions(encoder, texts, rows, slots_T, shape[1], shape[0], self.tokens_per_batch)
+        return _sums_of_groups(layout, sums_SND), _sums_of_groups(layout, counts_SN)
 
 
 def _slot(layout: Layout, language: str, position: int) -> str:
-    """Where a question is summed first; as `count` keeps them, each position on its own."""
+    """The group to which a text is added first; with keep=count, each position has its own."""
     return {"total": "all", "language": language, "count": f"{language}/{position + 1}"}[layout.keep]
 
 
-def _cumulated(layout: Layout, slots_SNx: Tensor) -> NDArray:
-    """As `count` keeps them: of the first, of the first two, ..."""
+def _sums_of_groups(layout: Layout, slots_SNx: Tensor) -> NDArray:
+    """With keep=count, group c of a language is the sum of its slots 1 to c; otherwise slots are groups."""
     if layout.keep == "count":
         by_language = slots_SNx.reshape(len(layout.languages), layout.count, *slots_SNx.shape[1:])
         slots_SNx = by_language.cumsum(1).flatten(0, 1)

@@ -1,32 +1,71 @@
-"""Vectors of a collection on disk: its passages, and beside each passage the sums of its companions' vectors.
+"""Vectors of a collection on disk: those of its passages, and for each passage the sums of its generated texts' vectors.
 
     FOLDER/shard-00007/passages.npy      float16 (N, D)
-    FOLDER/shard-00007/companions.npy    float16 (G, N, D), a sum for every group
+    FOLDER/shard-00007/companions.npy    float16 (G, N, D), the sums, one for each group of the layout
     FOLDER/shard-00007/counts.npy        uint16 (G, N), how many vectors are in each sum
     FOLDER/shard-00007/ids.arrow         the ids of the passages
 
-Companions are the passage's generated queries. The shards are those of a ledger; rows are numbered through all of them, in
-order. N rows, D dimensions, G groups. A collection is read in blocks, so that what it weighs in memory does not grow with it.
+A ledger lists the shards; rows are numbered through all of them, in order. A collection is read in blocks, so memory does not
+grow with its size. Shapes: N rows, D dimensions, G groups.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from xdr.errors import ArtefactError, shown
+from xdr.errors import ArtefactError
 from xdr.retrieval.layout import Layout, Selection, layout_of
-from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 
 KIND = "embeddings"
 Rows: TypeAlias = slice | NDArray[np.integer]
+
+
+class Block(Protocol):
+    """Consecutive rows of a collection. Its arrays are read when they are asked for, and are not kept."""
+
+    @property
+    def first_row(self) -> int: ...
+
+    @property
+    def num_rows(self) -> int: ...
+
+    def passages(self, rows: Rows | None = None) -> NDArray[np.floating]:
+        """float16 or float32, (N, D)."""
+        ...
+
+    def generated(self, selection: Selection, rows: Rows | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """For each row, the sum over the selected groups, and the number of vectors in it."""
+        ...
+
+
+class Embeddings(Protocol):
+    """The vectors of a collection, as searches read them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def num_rows(self, shards: Sequence[int]) -> int: ...
+
+    def blocks(self, num_rows: int, shards: Sequence[int] | None = None) -> Iterator[Block]:
+        """Blocks of at most `num_rows` rows, in order; of `shards` only, where given."""
+        ...
+
+    def ids(self, rows: NDArray[np.integer]) -> list[str]:
+        """The passage ids of rows, in the order of `rows`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +78,8 @@ class _Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Neighbouring rows of one shard, all of them or some. Nothing is read until asked for, and nothing kept."""
+class ShardBlock:
+    """Consecutive rows of one shard."""
 
     first_row: int
     num_rows: int
@@ -50,8 +89,7 @@ class Block:
     def passages(self, rows: Rows | None = None) -> NDArray[np.float16]:
         return self._values("passages.npy", np.float16, 0, self.layout.dimension, rows)
 
-    def companions(self, selection: Selection, rows: Rows | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The sum over the selected groups, and how many vectors are in it, row by row."""
+    def generated(self, selection: Selection, rows: Rows | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         sums_ND = counts_N = None
         for group in selection.groups:
             half_ND = self._values("companions.npy", np.float16, group, self.layout.dimension, rows)
@@ -63,8 +101,8 @@ class Block:
         return sums_ND, counts_N
 
     def _values(self, name: str, dtype: type[np.generic], group: int, width: int, rows: Rows | None) -> NDArray:
-        """All rows are read, which takes a third of the time of mapping them; some are picked from a map. It copies on write:
-        torch wants arrays that could be written to; the file is never changed."""
+        """All rows are read, which takes a third of the time of mapping them; some rows are picked from a map. The map is
+        copy-on-write because torch asks for writable arrays; the file does not change."""
         path, row = self._shard.folder / name, group * self._shard.num_rows + self.first_row - self._shard.first_row
         offset = self._shard.offsets[name] + row * width * np.dtype(dtype).itemsize
         if rows is None:
@@ -81,18 +119,24 @@ class EmbeddingStore:
     _shards: tuple[_Shard, ...]
 
     @classmethod
-    def open(cls, folder: Path, made_by: Mapping[str, Json] | None = None, *, checksum: bool = True) -> "EmbeddingStore":
-        """Refused unless every shard is whole, and the vectors were made by what `made_by` says, key by key. The checksums
-        take about a second a gigabyte; `checksum=False` trusts the sizes, for a second look."""
+    def open(cls, folder: Path) -> "EmbeddingStore":
+        """Raises an error unless every shard is complete and has the checksums of the ledger."""
         ledger = ShardLedger.open(folder, KIND)
-        _refuse_unless_made_by(ledger, made_by or {})
         ledger.require_complete()
         layout = layout_of(ledger)
-        folders = [ledger.shard(shard, checksum=checksum) for shard in range(ledger.num_shards)]
+        folders = [ledger.shard(shard) for shard in range(ledger.num_shards)]
         headers = [_read_headers(shard, layout) for shard in folders]
         first_rows = accumulate((num_rows for num_rows, _ in headers), initial=0)
         shards = (_Shard(shard, first, *header) for shard, first, header in zip(folders, first_rows, headers, strict=False))
         return cls(ledger, layout, tuple(shards))
+
+    @property
+    def name(self) -> str:
+        return str(self.ledger.folder)
+
+    @property
+    def dimension(self) -> int:
+        return self.layout.dimension
 
     @property
     def num_shards(self) -> int:
@@ -104,26 +148,24 @@ class EmbeddingStore:
     def num_rows(self, shards: Sequence[int]) -> int:
         return sum(self._shards[shard].num_rows for shard in shards)
 
-    def blocks(self, num_rows: int, shards: Sequence[int] | None = None) -> Iterator[Block]:
-        """Blocks of at most `num_rows` rows, in order; only of some shards where these are named."""
+    def blocks(self, num_rows: int, shards: Sequence[int] | None = None) -> Iterator[ShardBlock]:
         for number in range(self.num_shards) if shards is None else shards:
             shard = self._shards[number]
             for start in range(0, shard.num_rows, num_rows):
-                yield Block(shard.first_row + start, min(num_rows, shard.num_rows - start), self.layout, shard)
+                yield ShardBlock(shard.first_row + start, min(num_rows, shard.num_rows - start), self.layout, shard)
 
     def ids(self, rows: NDArray[np.integer]) -> list[str]:
-        """The passage ids of rows, as many as there are rows, in their order."""
-        found = np.empty(len(rows), object)
+        ids = np.empty(len(rows), object)
         owners = np.searchsorted([shard.first_row for shard in self._shards], rows, side="right") - 1
         for owner in np.unique(owners):
-            shard, mine = self._shards[owner], owners == owner
+            shard, owned = self._shards[owner], owners == owner
             with pa.memory_map(str(shard.folder / "ids.arrow")) as file:
                 column = pa.ipc.open_file(file).get_batch(0).column(0)
-                found[mine] = column.take(pa.array(rows[mine] - shard.first_row)).to_pylist()
-        return found.tolist()
+                ids[owned] = column.take(pa.array(rows[owned] - shard.first_row)).to_pylist()
+        return ids.tolist()
 
     def count_range(self, selection: Selection) -> tuple[int, int]:
-        """The least and the greatest number of companions of a passage."""
+        """The least and the greatest number of generated texts of a passage."""
         least, greatest = [], []
         for shard in self._shards:
             counts_GN = np.load(shard.folder / "counts.npy", mmap_mode="r", allow_pickle=False)
@@ -133,19 +175,9 @@ class EmbeddingStore:
         return min(least), max(greatest)
 
     def has_unit_norms(self, sample: int = 1024) -> bool:
-        """Do passages have norm 1, up to float16's rounding? Judged by the first rows."""
+        """True if the first `sample` passages have norm 1, up to the rounding of float16."""
         norms_N = np.linalg.norm(next(self.blocks(sample)).passages().astype(np.float32), axis=1)
         return bool((np.abs(norms_N - 1) < 5e-3).all())
-
-
-def _refuse_unless_made_by(ledger: ShardLedger, wanted: Mapping[str, Json]) -> None:
-    differing = [key for key in wanted if fingerprint(wanted[key]) != fingerprint(ledger.made_by.get(key))]
-    if differing:
-        raise ArtefactError(
-            f"the embeddings in {ledger.folder} were made by something else: "
-            + "; ".join(f"{key} was {shown(ledger.made_by.get(key))} and is now {shown(wanted[key])}" for key in differing)
-            + ". Choose another folder, or encode again"
-        )
 
 
 def _read_headers(folder: Path, layout: Layout) -> tuple[int, dict[str, int]]:
@@ -160,7 +192,5 @@ def _read_headers(folder: Path, layout: Layout) -> tuple[int, dict[str, int]]:
     }
     for name, array in arrays.items():
         if (str(array.dtype), array.shape) != wanted[name]:
-            raise ArtefactError(
-                f"{folder / name} holds {array.dtype} {array.shape}, and the manifest says {wanted[name]}; remove {folder}"
-            )
+            raise ArtefactError(f"{folder / name} must hold {wanted[name]}, got {array.dtype} {array.shape}. Remove {folder}")
     return rows, {name: int(array.offset) for name, array in arrays.items()}

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.rankings import Rankings, best
 
@@ -16,7 +16,7 @@ _TOGETHER = 256  # pairs whose vectors are in memory at once
 
 
 def exact_products(
-    store: EmbeddingStore,
+    store: Embeddings,
     queries_QD: NDArray[np.float64],
     family: Family,
     queries_P: NDArray[np.int64],
@@ -49,7 +49,7 @@ def score(products_2P: NDArray[np.float64], weight: float) -> NDArray[np.float32
 
 
 def rank_pairs(
-    store: EmbeddingStore,
+    store: Embeddings,
     queries_QD: NDArray[np.float64],
     family: Family,
     queries_P: NDArray[np.int64],

@@ -30,7 +30,7 @@ class BlockVectors:
     def generated(self, selection: Selection) -> tuple[Tensor, Tensor]:
         """The sum of the vectors of each row's generated texts, and their number."""
         if selection not in self._generated:
-            sums_ND, counts_N = self._block.companions(selection, self._rows)
+            sums_ND, counts_N = self._block.generated(selection, self._rows)
             on_device = torch.from_numpy(sums_ND).to(self._device).to(self._dtype), torch.from_numpy(counts_N).to(self._device)
             self._generated[selection] = on_device
         return self._generated[selection]

@@ -1,4 +1,4 @@
-"""Which sums of companions' vectors are kept beside each passage, and which of them a fusion wants."""
+"""Which sums of the vectors of generated texts are kept beside each passage, and which of them a fusion reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,19 @@ Keep: TypeAlias = Literal["none", "total", "language", "count"]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The groups whose sums, added up, are the companion vector that is wanted."""
+    """The groups of a layout whose sums a fusion adds up."""
 
     groups: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which sums are kept. `total`: one. `language`: one a language. `count`: for every language and every c up to `count`, the
-    sum of the passage's *first* c queries in that language (of all, where it has fewer), so that any number of queries in any
-    languages is one group a language, and costs no more to read than all of them."""
+    """The sums that are kept for each passage, one a group.
+
+    `none`: no sum. `total`: one sum of all generated texts. `language`: one sum a language. `count`: for each language and each
+    c up to `count`, the sum of the first c texts in that language. With `count`, any number of texts in any languages can be
+    selected, and costs one group a language to read.
+    """
 
     dimension: int
     keep: Keep = "none"
@@ -36,35 +39,26 @@ class Layout:
 
     @property
     def bytes_per_row(self) -> int:
-        """On disk; the ids come on top."""
+        """On disk, without the passage ids."""
         groups = len(self.groups)
         return 2 * self.dimension * (1 + groups) + 2 * groups
 
-    def groups_of(self, language: str, position: int) -> range:
-        """The groups that the passage's query number `position`, from 0, in `language` is added to."""
-        if self.keep == "total":
-            return range(1)
-        index = self.languages.index(language)
-        if self.keep == "language":
-            return range(index, index + 1)
-        return range(index * self.count + position, (index + 1) * self.count)
-
     def select(self, languages: Sequence[str] | None = None, count: int | None = None) -> Selection:
-        """The companions in `languages` (default: all), the first `count` in each (default: all)."""
+        """The texts in `languages` (default: all), the first `count` in each (default: all)."""
         wanted = tuple(self.languages if languages is None else languages)
         if self.keep == "none":
-            raise UserError("these embeddings hold passages alone; encode with augmentation.keep=total, language or count")
+            raise UserError("the embeddings hold no generated texts. Encode with keep=total, language or count")
         if languages is not None and (self.keep == "total" or not set(wanted) <= set(self.languages)):
             raise UserError(
-                f"companions in {shown(list(wanted))} were asked for, and the embeddings keep {self._kept()}. "
-                "Encode with augmentation.keep=language and these languages"
+                f"languages must be kept by the embeddings ({self._kept()}), got {shown(list(wanted))}. "
+                "Encode with keep=language and these languages"
             )
         if len(set(wanted)) < len(wanted) or (languages is not None and not wanted):
-            raise UserError(f"a selection names each language once, and at least one; {shown(list(wanted))} came")
+            raise UserError(f"languages must name at least one language, each once, got {shown(list(wanted))}")
         if count is not None and (self.keep != "count" or not 1 <= count <= self.count):
             raise UserError(
-                f"the first {count} companions were asked for, and the embeddings keep {self._kept()}. "
-                "Encode with augmentation.keep=count, and that many at least"
+                f"count must be kept by the embeddings ({self._kept()}), got {count}. Encode with keep=count, and at least "
+                f"{count} texts of each language"
             )
         if self.keep == "total":
             return Selection((0,))
@@ -76,9 +70,7 @@ class Layout:
     def _kept(self) -> str:
         if self.keep == "total":
             return "one sum of all"
-        return f"{', '.join(self.languages)}" + (
-            f", up to {self.count} of each" if self.keep == "count" else ", all in one sum"
-        )
+        return ", ".join(self.languages) + (f", up to {self.count} of each" if self.keep == "count" else ", all of each")
 
 
 def layout_of(ledger: ShardLedger) -> Layout:

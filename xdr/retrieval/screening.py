@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdr.retrieval.candidates import Candidates, Pool
-from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.exact_scores import places_of, rank_pairs
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import error_bound, multiplication
@@ -76,7 +76,7 @@ class Contest:
 
     def __init__(
         self,
-        store: EmbeddingStore,
+        store: Embeddings,
         queries_TD: NDArray[np.floating],
         family: Family,
         k: int,

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import Block, EmbeddingStore
+from xdr.retrieval.embeddings import Block, Embeddings
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import full_precision
 from xdr.retrieval.rankings import Rankings
@@ -28,7 +28,7 @@ _MOST_CANDIDATES = 1 << 27  # 20 bytes each
 
 
 def search(
-    store: EmbeddingStore,
+    store: Embeddings,
     queries_QD: NDArray[np.floating],
     families: Sequence[Family],
     k: int,
@@ -45,7 +45,7 @@ def search(
     float16 on a GPU and float32 elsewhere; it decides the speed alone. `progress` is called with the number of rows so far.
     Queries that were fused differently can be stacked, and share the pass. Where candidates would fill the memory, as those of
     a ranking of the whole collection, queries take turns, a pass each."""
-    refuse_unless_searchable(store, queries_QD, families, k)
+    require_searchable(store, queries_QD, families, k)
     on = torch.device(device)
     block_rows = block_rows or (2048 if on.type == "cpu" else 65536)
     store_rows = len(store) if shards is None else store.num_rows(shards)
@@ -134,9 +134,7 @@ def _one_ahead(
         yield making[0], making[1].result()
 
 
-def refuse_unless_searchable(
-    store: EmbeddingStore, queries_QD: NDArray[np.floating], families: Sequence[Family], k: int
-) -> None:
+def require_searchable(store: Embeddings, queries_QD: NDArray[np.floating], families: Sequence[Family], k: int) -> None:
     if not 1 <= k <= len(store):
         raise UserError(
             f"a ranking has at least 1 passage and at most the collection's {len(store):,}, and {k:,} were asked for; "
@@ -144,10 +142,10 @@ def refuse_unless_searchable(
         )
     if not len(queries_QD):
         raise UserError("a search needs at least one query, and none came")
-    if queries_QD.shape[1] != store.layout.dimension:
+    if queries_QD.shape[1] != store.dimension:
         raise UserError(
             f"queries and passages have vectors of one dimension; the queries' is {queries_QD.shape[1]}, and "
-            f"{store.ledger.folder} holds {store.layout.dimension}. Encode both with one checkpoint"
+            f"{store.name} holds {store.dimension}. Encode both with one checkpoint"
         )
     if len(bad := np.flatnonzero(~np.isfinite(queries_QD).all(axis=1))):
         raise UserError(f"the vectors of {len(bad):,} queries hold NaN or infinity, the first is query number {bad[0]}")

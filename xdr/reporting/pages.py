@@ -1,0 +1,41 @@
+"""Pages rendered from the templates: one HTML file each, complete without a network, without scripts."""
+
+import inspect
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from xdr.evaluation.per_query import MACRO
+from xdr.evaluation.significance import RANDOMISATION, T_TEST
+from xdr.reporting import charts, findings, report, sweep, sweep_points, wording
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render_page(template: str, **values: Any) -> str:
+    """The page as text. Control characters and halves of surrogate pairs, which no document may contain, are replaced."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(values))
+
+
+@cache
+def _environment() -> "Environment":
+    """Escapes every value and refuses undefined names. In templates the functions of the modules below are known."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("xdr.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: f"{round(value, 2):g}" if isinstance(value, float) else value,
+    )
+    for module in (charts, findings, report, sweep, sweep_points, wording):
+        functions = inspect.getmembers(module, inspect.isfunction)
+        environment.globals.update(functions)
+        environment.filters.update(functions)
+    environment.globals |= {"MACRO": MACRO, "RANDOMISATION": RANDOMISATION, "T_TEST": T_TEST}
+    return environment

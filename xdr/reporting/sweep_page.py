@@ -1,0 +1,36 @@
+"""A sweep's report as a page."""
+
+from collections.abc import Sequence
+
+from xdr.reporting.pages import render_page
+from xdr.reporting.sweep import SweepReport
+from xdr.reporting.sweep_curves import Slice, slices
+from xdr.reporting.sweep_findings import job_counts, sweep_answer, sweep_caption, sweep_findings, sweep_method
+from xdr.reporting.sweep_points import Point
+
+
+def render_sweep(report: SweepReport) -> str:
+    overrides = [set(job.overrides) for job in report.jobs]
+    return render_page(
+        "sweep.html.jinja",
+        report=report,
+        answer=sweep_answer(report),
+        findings=sweep_findings(report),
+        captions={metric: sweep_caption(report, metric) for metric in report.metrics},
+        point_axes=_axes(report, report.points),
+        training_axes=_axes(report, report.trainings),
+        slices={axis: found for axis, found in slices(report).items() if _are_shares(found)},
+        job_counts=job_counts(report.jobs),
+        common_overrides=set.intersection(*overrides) if len(overrides) > 1 else set(),
+        is_finished=all(job.state == "done" for job in report.jobs),
+        method=sweep_method(report),
+    )
+
+
+def _axes(report: SweepReport, points: Sequence[Point]) -> list[str]:
+    return [axis for axis in report.axes if any(axis in point.settings for point in points)]
+
+
+def _are_shares(lines: Sequence[Slice]) -> bool:
+    """Charts show values times 100, so a loss has no chart."""
+    return all(0 <= value <= 1 for line in lines for value in line.curves[0].values)
