@@ -1,10 +1,9 @@
-"""Exact search from float16 shards compared with faiss' flat index, and twenty alphas in one pass with one after the other.
+"""Exact search from float16 shards beside faiss' flat index in memory, and twenty alphas in one pass beside one by one.
 
     python benchmarks/search.py [--passages 200000] [--dimension 384] [--queries 1000] [--k 100] [--rounds 5]
 
 Passages in 200 topics with noise, each with the sum of 35 generated queries. Times are of one process, taken in turn, as
-medians (least - most). Memory is the peak above what a new process holds after a search of a few passages, which loads all
-libraries.
+medians (least - most). Memory is the peak above that of a new process which has loaded all libraries by a small search.
 """
 
 import argparse
@@ -56,7 +55,7 @@ def make_queries(num_queries: int, dimension: int) -> NDArray[np.float32]:
 
 
 def flat_index(store: Any, alpha: float | None = None) -> Any:
-    """Indexes all vectors as float32. With an alpha they are fused first, as in the paper."""
+    """All vectors as float32; fused as the paper does where an alpha is given."""
     from xdr.retrieval.faiss_import import load_faiss
 
     faiss = load_faiss()
@@ -149,7 +148,7 @@ def measure_memory(folder: Path, num_queries: int, k: int, way: str) -> None:
     with tempfile.TemporaryDirectory() as small:
         make_store(Path(small), 1000, 64)
         run(Path(small), 8, 10)
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
     before = _kilobytes("VmRSS")
     run(folder, num_queries, k)
     print((_kilobytes("VmHWM") - before) / 1024)

@@ -53,11 +53,12 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     """Returns the seconds of each step of a Lightning fit."""
     import lightning.pytorch as pl
 
+    from xdr.data.batches import BatchSettings
     from xdr.data.training_set import training_set
     from xdr.encoders.build import transformer_bi_encoder
     from xdr.encoders.tokenization import InputFormat
     from xdr.text.records import Passage, Query, TrainingExample
-    from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData
+    from xdr.training.bi_encoder_data import BiEncoderData
     from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
 
     class Clock(pl.Callback):
@@ -73,7 +74,7 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     )
     module = BiEncoderModule(bi_encoder, Objective(1.0, False, False, chunk), Optimizer(1e-5, 0.0, 0.0), steps, {})
     module.train()
-    data = BiEncoderData(training_set(examples), None, reader, BatchSettings(batch, 1, "mixed", 0.5, 0), 0)
+    data = BiEncoderData(training_set(examples), None, reader, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)
     clock = Clock()
     trainer = pl.Trainer(
         max_steps=steps,

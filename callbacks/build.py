@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from callbacks.checkpoints import KeepCheckpoints
 from callbacks.exact_resumption import ReseedEachStep
 from callbacks.generated_samples import KeepWrittenSamples
+from callbacks.retrieval_evaluation import RetrievalValidation
 from callbacks.same_wandb_run import SameWandbRun
 from callbacks.wandb_logger import Labels, WandbLogger, has_key, say
 from xdr.errors import UserError
@@ -24,6 +25,7 @@ def build_callbacks(
 ) -> list[pl.Callback]:
     """`writes`: of a query generator, whose best loss is the lowest and whose texts are kept."""
     callbacks: list[pl.Callback] = [
+        *([] if writes else [RetrievalValidation()]),
         ReseedEachStep(seed),
         KeepCheckpoints(CheckpointFolder(output_dir / "checkpoints"), every_num_steps, keep, monitor, lowest=writes),
         *([KeepWrittenSamples(output_dir)] if writes else []),

@@ -14,7 +14,6 @@ from xdr.pipelines.shard_module import ShardModule
 from xdr.training.bi_encoder_data import EncodeBatch
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.pool_validation import Encoded, pool_figures
-from xdr.training.validation_pool import ValidationPool
 
 
 class RetrievalEvaluation(pl.Callback):
@@ -57,8 +56,7 @@ class RetrievalEvaluation(pl.Callback):
 class RetrievalValidation(pl.Callback):
     """While a bi-encoder is trained. Its figures are there for who chooses the best checkpoint, which comes later."""
 
-    def __init__(self, pool: ValidationPool) -> None:
-        self._pool = pool
+    def __init__(self) -> None:
         self._encoded: tuple[list[Encoded], list[Encoded]] = ([], [])
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -77,6 +75,9 @@ class RetrievalValidation(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, BiEncoderModule)
-        found = pool_figures(self._pool, *self._encoded, pl_module.gather)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it, and declares it nowhere
+        if data.pool is None:
+            return
+        found = pool_figures(data.pool, *self._encoded, pl_module.gather)
         self._encoded = ([], [])
         pl_module.log_dict(found, rank_zero_only=False)

@@ -4,30 +4,34 @@ sentence with its remedy."""
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue
 
-from conf import schema, sweep
+from conf import schema, sweep, targets
 from conf.job import INTERRUPTED, run_job
-from conf.mistakes import COMPOSE_ERRORS, FOLDER, compose_unchecked, explain, refuse_unknown
-from xdr.errors import STOPPED, Unfinished, UserError, print_in_any_terminal
-
-TARGETS = ("xdr.",)
-"""What a `_target_` in the settings may name."""
+from conf.labels import labels_of
+from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_unchecked, explain, key_of
+from conf.schema import check_settings
+from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
 
 _INFORMATION = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--version"}
+
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 
 def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes `conf/<name>.yaml` with the command line, checks it, and calls `task` with it, once for each job."""
     print_in_any_terminal()
-    schema.register()
     planned = None
     try:
         if not _INFORMATION.intersection(sys.argv):
@@ -68,17 +72,20 @@ def compose(name: str, overrides: list[str], *, with_hydra: bool = False) -> Dic
     """The checked settings of one job."""
     try:
         settings = compose_unchecked(name, overrides, with_hydra)
+        if with_hydra:
+            return settings
+        unchanged = compose_unchecked(name, choices_among(overrides))
     except COMPOSE_ERRORS as error:
         raise UserError(explain(name, overrides, error)) from None
-    if not with_hydra:
-        refuse_unknown(settings)
+    changed = [key_of(override) for override in overrides if override not in choices_among(overrides)]
+    check_settings(settings, unchanged, [key for key in changed if not key.startswith("hydra.")])
     return settings
 
 
 def plain(settings: DictConfig) -> dict[str, Any]:
-    """As dicts and lists; a setting without a value is named."""
+    """Settings as dicts and lists. A setting without a value is refused by name."""
     try:
-        container = OmegaConf.to_container(settings, resolve=True, throw_on_missing=True, enum_to_str=True)
+        container = OmegaConf.to_container(settings, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         key = error.full_key or "?"
         raise UserError(f"{key} has no value; give it on the command line: {key}=...") from None
@@ -86,34 +93,53 @@ def plain(settings: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def build(settings: DictConfig, *without: str, **more: Any) -> Any:
-    """What `settings._target_` names, called with the other settings and `more`."""
-    values = plain(settings)
-    target = str(values.pop("_target_"))
-    if not target.startswith(TARGETS):
-        raise UserError(f"_target_={target} is not one of xdr's own; it must begin with {' or '.join(TARGETS)}")
-    arguments = {key: value for key, value in values.items() if key not in without}
-    return hydra.utils.get_object(target)(**arguments, **more)
+def build(settings: DictConfig, name: str, *without: str, **arguments: Any) -> Any:
+    """What `settings.NAME._target_` names, built from the other settings of that node and further arguments.
+
+    `without` are settings of the node that the code reads itself. Returns None for a node that is null."""
+    node = OmegaConf.select(settings, name)
+    if node is None:
+        return None
+    own = OmegaConf.masked_copy(node, [str(key) for key in node if key not in without])
+    own._set_parent(node._get_parent())  # for interpolations such as ${seed}
+    return targets.build(own, tuple(settings.plugins), name, **arguments)
+
+
+@contextmanager
+def logging(settings: DictConfig, job_type: str) -> "Iterator[Logger]":
+    """The logger of one job, which ends with the job."""
+    from callbacks.build import logging_to
+    from callbacks.wandb_logger import Labels
+
+    labels = Labels(**labels_of(settings, job_type))
+    with logging_to(settings.logger.kind, Path(settings.output_dir), labels, plain(settings)) as logger:
+        yield logger
 
 
 def build_benchmark(settings: DictConfig) -> Any:
-    """What `data=` names; of a mixture, with all of its parts."""
-    if "parts" not in settings:
-        return build(settings, "strict", "negatives", "batches")
-    described = plain(settings)["parts"]
+    """What `data=` names; a mixture with all of its parts."""
+    if "parts" not in settings.data:
+        return build(settings, "data", *schema.BESIDE["data"])
+    described = plain(settings.data)["parts"]
     if not isinstance(described, dict) or not all(isinstance(part, dict) and "data" in part for part in described.values()):
-        raise UserError("data.parts is {NAME: {data: BENCHMARK, path: ..., weight: 1}, ...}")
-    parts, weights = {}, {}
-    for name, values in described.items():
-        weights[str(name)] = values.pop("weight", 1.0)
-        overrides = [f"data={values.pop('data')}"]
-        part = compose("evaluate", overrides).data
-        try:
-            part.merge_with(values)
-            parts[str(name)] = build_benchmark(part)
-        except OmegaConfBaseException as error:
-            raise UserError(f"data.parts.{name}: {str(error).splitlines()[0]}") from None
-    return build(OmegaConf.create({"_target_": settings._target_}), parts=parts, weights=weights)
+        raise UserError("data.parts must be {NAME: {data: BENCHMARK, path: ..., weight: 1}, ...}")
+    weights = {str(name): part.pop("weight", 1.0) for name, part in described.items()}
+    parts = {str(name): _part(f"data.parts.{name}", part, settings) for name, part in described.items()}
+    return targets.locate(str(settings.data._target_), tuple(settings.plugins))(parts=parts, weights=weights)
+
+
+def _part(name: str, described: dict[str, Any], settings: DictConfig) -> Any:
+    """A benchmark of a mixture: the file that `data` names, changed by the other settings."""
+    part = compose("evaluate", [f"data={described.pop('data')}"])
+    part.plugins = settings.plugins
+    if unknown := [key for key in described if key not in part.data]:
+        remedy = did_you_mean(unknown[0], map(str, part.data)) or f"there are {', '.join(map(str, part.data))}"
+        raise UserError(f"there is no setting '{name}.{unknown[0]}'; {remedy}")
+    part.data.merge_with(described)
+    try:
+        return build_benchmark(part)
+    except UserError as error:
+        raise type(error)(str(error).replace("data.", f"{name}.", 1)) if type(error) is UserError else error from None
 
 
 def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:

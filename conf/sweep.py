@@ -1,4 +1,4 @@
-"""A sweep (`-m`): its folder, which jobs there are, what cannot work, and how it ended."""
+"""A sweep (`-m`): its folder, its jobs, checks before it starts, and a summary at its end."""
 
 import itertools
 import os
@@ -13,14 +13,14 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
-from conf.job import counting
+from conf.job import fingerprinted
 from xdr.errors import UserError
 from xdr.storage.jobs import is_sweep, job_name, read_jobs, write_listing
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """`jobs` are overrides by name; none where a sweeper proposes them one after the other."""
+    """`jobs` maps names to overrides; it is empty where a sweeper proposes jobs one after the other."""
 
     folder: Path
     jobs: Mapping[str, list[str]]
@@ -34,8 +34,9 @@ def is_multirun(settings: DictConfig) -> bool:
 
 
 def plan(overrides: list[str], settings: DictConfig, compose: Callable[[list[str]], DictConfig]) -> Sweep:
-    """Composes every job, and refuses what cannot work before the first one starts. `settings` are what all have in common,
-    with Hydra's own."""
+    """Composes every job and refuses what cannot work, before the first job starts.
+
+    `settings` are those that all jobs share, with Hydra's own."""
     _refuse_ranks()
     params = settings.hydra.sweeper.get("params") or {}
     parsed = _parsed([*(f"{key}={value}" for key, value in params.items()), *overrides])
@@ -45,12 +46,14 @@ def plan(overrides: list[str], settings: DictConfig, compose: Callable[[list[str
     for job in _grid(parsed) if is_grid else _each_value_once(parsed):
         composed = compose(job)
         if composed.plan:
-            raise UserError("plan=true is of one job, and a sweep has several; plan one of them without -m")
+            raise UserError("plan=true must be used for one job, got a sweep (-m). Plan one of its jobs without -m")
         _refuse_processes(composed, settings.hydra.launcher._target_)
-        _refuse_the_wrong_direction(composed, settings.hydra.sweeper.get("direction"))
-        name = job_name(counting(composed))
+        _refuse_wrong_direction(composed, settings.hydra.sweeper.get("direction"))
+        name = job_name(fingerprinted(composed))
         if is_grid and name in jobs:
-            raise UserError(f"two jobs would come to the same: '{' '.join(jobs[name])}' and '{' '.join(job)}'; leave one out")
+            raise UserError(
+                f"two jobs would have the same settings: '{' '.join(jobs[name])}' and '{' '.join(job)}'; leave one out"
+            )
         jobs[name] = [override for override in job if not override.lstrip("+~").startswith("hydra")]
     folder = Path(settings.output_dir)
     done = {job.name for job in read_jobs(folder) if job.state == "done"} if is_sweep(folder) else set()
@@ -59,12 +62,12 @@ def plan(overrides: list[str], settings: DictConfig, compose: Callable[[list[str
 
 
 def common(overrides: list[str]) -> list[str]:
-    """Without what is swept over."""
+    """The overrides that all jobs share."""
     return [str(override.input_line) for override in _parsed(overrides) if not override.is_sweep_override()]
 
 
 def report(sweep: Sweep) -> int:
-    """What became of the jobs, in the terminal; the exit status."""
+    """Prints what became of the jobs. Returns the exit status."""
     jobs = [job for job in read_jobs(sweep.folder) if not sweep.jobs or job.name in sweep.jobs]
     states = [f"{job.state} before" if job.name in sweep.done_before else job.state for job in jobs]
     said = [f"{states.count(state)} {state}" for state in dict.fromkeys(["done", "done before", "failed", *states])]
@@ -73,8 +76,8 @@ def report(sweep: Sweep) -> int:
         if job.state == "failed":
             print(f"job {job.name} failed: {job.error}")
     if "failed" in states:
-        print("The same command with retry=true does the failed ones again.")
-    print(f"To read it: python evaluate.py stage=sweep output_dir={sweep.folder}")
+        print("Run the same command with retry=true to run the failed jobs again.")
+    print(f"To read the sweep: python evaluate.py stage=sweep output_dir={sweep.folder}")
     return int(any(job.state != "done" for job in jobs))
 
 
@@ -88,7 +91,7 @@ def _parsed(overrides: list[str]) -> list[Override]:
 def _how_to_write(override: str, error: Exception) -> str:
     key, _, value = override.partition("=")
     if value and not set(value).intersection("'\"[]{}(),"):
-        return f"a value of other than plain letters, digits and -_./ stands in quotation marks: \"{key}='{value}'\""
+        return f"put a value with other characters than ASCII letters, digits and -_./ in quotation marks: \"{key}='{value}'\""
     return str(error).splitlines()[0]
 
 
@@ -118,53 +121,54 @@ def _values(override: Override) -> list[str]:
 def _refuse_ranks() -> None:
     if "LOCAL_RANK" in os.environ:
         raise UserError(
-            "a sweep is started once, and this is one of several processes (LOCAL_RANK is set) that would each walk it. Start "
-            "it without torchrun and with hydra/launcher=subprocess: each job then starts as many as trainer.devices says"
+            "a sweep must be started by one process, but LOCAL_RANK is set: this is one of several. Start it without torchrun "
+            "and with hydra/launcher=subprocess; each job then starts trainer.devices processes"
         )
 
 
 def _refuse_several_folders(overrides: list[Override]) -> None:
     for override in overrides:
         if override.is_sweep_override() and override.get_key_element() in ("output_dir", "artifacts_dir"):
-            raise UserError(f"{override.get_key_element()} is one for the whole sweep; each job has a folder of its own in it")
+            raise UserError(
+                f"{override.get_key_element()} must have one value for the whole sweep; each job gets its own folder in it"
+            )
 
 
 def _refuse_processes(settings: DictConfig, launcher: str) -> None:
-    """Lightning's DDP starts its other processes by running the command line again."""
+    """Refuses jobs of several processes where Lightning's DDP would run the whole command line again in each process."""
     trainer = settings.get("trainer")
     if trainer is None:
         return
     if trainer.num_nodes > 1:
-        raise UserError(
-            f"a job of a sweep has one machine, and trainer.num_nodes={trainer.num_nodes} came; start it without -m"
-        )
+        raise UserError(f"trainer.num_nodes must be 1 in a sweep, got {trainer.num_nodes}. Start each job without -m")
     if "spawn" in trainer.strategy or launcher.endswith("SubprocessLauncher") or str(trainer.devices) in ("1", "[0]"):
         return
-    cards = ""
+    gpus = ""
     if trainer.devices == "auto":
-        if trainer.accelerator == "cpu" or (found := _num_cards()) < 2:
+        if trainer.accelerator == "cpu" or (count := _num_gpus()) < 2:
             return
-        cards = f", which are {found} here"
+        gpus = f" ({count} GPUs)"
     raise UserError(
-        f"a multirun cannot start the processes of trainer.devices={trainer.devices}{cards}: each would walk the sweep itself. "
-        "Add hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1"
+        f"trainer.devices must be 1 in a sweep in one process, got {trainer.devices}{gpus}: each process would run the whole "
+        "sweep. Add  hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1"
     )
 
 
-def _num_cards() -> int:
-    """Those that Lightning's `auto` would take, counted without the seconds that importing torch takes."""
+def _num_gpus() -> int:
+    """GPUs that Lightning's `auto` would use, counted without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return len(list(Path("/dev").glob("nvidia[0-9]*")))
     return len([card for card in visible.split(",") if card.strip() not in ("", "-1")])
 
 
-def _refuse_the_wrong_direction(settings: DictConfig, direction: Any) -> None:
-    """Optuna's own default is to minimise."""
+def _refuse_wrong_direction(settings: DictConfig, direction: Any) -> None:
+    """Optuna minimises by default."""
     name = getattr(direction, "name", direction)
     if not isinstance(name, str):
         return
-    right = "minimize" if "direction" in (settings.get("model") or {}) else "maximize"
+    checkpoints = (settings.get("callbacks") or {}).get("checkpoints") or {}
+    right = "minimize" if checkpoints.get("mode") == "min" else "maximize"
     if name != right:
-        what = "a generator's loss, which should fall" if right == "minimize" else "a measure of retrieval, which should rise"
-        raise UserError(f"hydra.sweeper.direction={name} would look for the worst: the value is {what}. Set it to {right}")
+        what = f"the best value of {checkpoints['monitor']}" if checkpoints else "the headline metric of the best system"
+        raise UserError(f"hydra.sweeper.direction must be {right} for {what}, got {name}")

@@ -1,4 +1,4 @@
-"""The commands that the documents show."""
+"""Finds the commands that the documents, the experiments and the Makefile show."""
 
 import re
 import shlex
@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+"""Commands of CONTRIBUTING.md are left out: they name what a reader is about to add."""
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
 PYTHONS = ("python", ".venv/bin/python", "srun", "torchrun")
 MAKEFILE = ROOT / "Makefile"
@@ -24,12 +25,12 @@ class Command:
 
     @property
     def program(self) -> str | None:
-        """`train.py`, `xdr.doctor`, `benchmarks/search.py`, `make` ...; None of what is no command of ours."""
+        """`train.py`, `xdr.doctor`, `benchmarks/search.py`, `make` ...; None for a command that is not known here."""
         words = [word for word in self.words if not re.fullmatch(r"[A-Z_]+=.*", word)]
         if words[0] in OTHERS:
             return words[0]
-        at = next((i for i, word in enumerate(words) if word.endswith(".py") or word.startswith("xdr.")), None)
-        return None if at is None or words[0] not in PYTHONS else words[at]
+        programs = [word for word in words if word.endswith(".py") or word.startswith("xdr.")]
+        return programs[0] if programs and words[0] in PYTHONS else None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -42,12 +43,12 @@ class Command:
 
 
 def documented_commands() -> list[Command]:
-    """Each once, those of the experiments and of `make demo` first: the documents go on with what these leave."""
-    found = [command for path in EXPERIMENTS for command in _in_comments(path)]
-    found += _in_recipes(MAKEFILE)
-    found += [command for path in DOCUMENTS for command in (*_in_blocks(path), *_in_sentences(path))]
+    """Each command once. Those of the experiments and of `make demo` come first, because the documents use their output."""
+    commands = [command for path in EXPERIMENTS for command in _in_comments(path)]
+    commands += _in_recipes(MAKEFILE)
+    commands += [command for path in DOCUMENTS for command in (*_in_blocks(path), *_in_sentences(path))]
     unique: dict[tuple[str, ...], Command] = {}
-    for command in found:
+    for command in commands:
         unique.setdefault(command.words, command)
     return list(unique.values())
 
@@ -59,7 +60,7 @@ def _in_comments(path: Path) -> Iterator[Command]:
 
 
 def _in_recipes(path: Path) -> Iterator[Command]:
-    """What a target starts of ours; a variable, `$(ENCODER)`, is left as a document's placeholder, `ENCODER`."""
+    """Python commands of the Makefile. A variable `$(ENCODER)` becomes the placeholder `ENCODER`."""
     for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if re.match(r"\t\$\(BIN\)/python (train|evaluate|benchmarks/\w+)\.py", line):
             plain = line.replace("$(BIN)", ".venv/bin")
@@ -67,7 +68,7 @@ def _in_recipes(path: Path) -> Iterator[Command]:
 
 
 def _in_blocks(path: Path) -> Iterator[Command]:
-    """Every line of a block that a reader would paste into a shell."""
+    """Every line of a bash block."""
     for block in re.findall(r"^```bash\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
             if words := shlex.split(line, comments=True):
@@ -82,6 +83,6 @@ def _in_sentences(path: Path) -> Iterator[Command]:
 
 
 def overlooked_lines(path: Path) -> list[str]:
-    """That look like commands and stand where none is read: in indented blocks, and in those of another language."""
+    """Lines that look like commands outside bash blocks: in indented blocks, or in blocks of another language."""
     text = re.sub(r"^```bash\n.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
     return re.findall(r"^\s*(?:\$ )?((?:srun|torchrun|python|pip|make|wandb) .*)$", text, flags=re.M)

@@ -1,4 +1,4 @@
-"""A command of the documents, as a reader types it, on stand-ins for what it names and with the least work that shows it."""
+"""Runs a documented command on stand-ins for its files and models, with as little work as possible."""
 
 import os
 import re
@@ -21,7 +21,7 @@ BENCHMARKS = {
     r"data=collection": "collection",
     r"": "sample",
 }
-"""By what a command holds: whose files and models its placeholders stand for."""
+"""Patterns of a command, and the benchmark whose files and models replace its placeholders. The first match counts."""
 
 PLACEHOLDERS = {
     "xor_tydi": {
@@ -50,7 +50,7 @@ PLACEHOLDERS = {
         "HOST:29500": "localhost:29500",
     },
 }
-"""And what they stand for. `DIR` is the benchmark's folder."""
+"""What replaces the placeholders. `DIR` is the folder of the benchmark."""
 
 FEWER = {
     "hydra.sweeper.n_trials": "2",
@@ -61,7 +61,7 @@ FEWER = {
     "--nnodes": "1",
     "--nproc-per-node": "2",
 }
-"""Of what a command says, what is made less."""
+"""Values of a command that are replaced by smaller ones."""
 
 FEW = {
     "benchmarks/collection.py": ["--passages", "2000"],
@@ -76,32 +76,32 @@ def write_stand_ins(folder: Path) -> None:
 
 
 def in_order(commands: Iterable[Command]) -> list[Command]:
-    """As they stand, but what is trained before what uses it, and questions before what fuses them."""
+    """In the order of the documents, but training before commands that use a model, and generation before fusion."""
 
-    def needs(command: Command) -> int:
+    def step(command: Command) -> int:
         line = " ".join(command.words)
         if command.program == "train.py" and "-m" not in command.arguments and "plan=true" not in line:
             return 1 if "ENCODER" in line or "checkpoint" in line else 0
         return 2 if re.search("generation|stage=prepare", line) and "plan=true" not in line else 3
 
-    return sorted(commands, key=needs)
+    return sorted(commands, key=step)
 
 
 def without_repeats(commands: Iterable[Command]) -> list[Command]:
-    """One of those that come to the same, as they do where a document says `python` and another `.venv/bin/python`."""
+    """Drops commands that start the same process: one document says `python`, another `.venv/bin/python`."""
     first: dict[tuple[str, ...], Command] = {}
     for command in commands:
-        first.setdefault(tuple(start_of(command)), command)
+        first.setdefault(tuple(command_line(command)), command)
     return list(first.values())
 
 
 def run(command: Command, folder: Path) -> str | None:
-    """What went wrong, or None."""
+    """Runs the command. Returns what went wrong, or None."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     try:
         result = subprocess.run(
-            start_of(command),
+            command_line(command),
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -111,11 +111,11 @@ def run(command: Command, folder: Path) -> str | None:
             timeout=LONGEST_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        return f"{command}\n  did not end in {LONGEST_SECONDS} s:\n{error.output}"
+        return f"{command}\n  took more than {LONGEST_SECONDS} s:\n{error.output}"
     return None if result.returncode == 0 else f"{command}\n  ended with {result.returncode}:\n{result.stdout[-3000:]}"
 
 
-def start_of(command: Command) -> list[str]:
+def command_line(command: Command) -> list[str]:
     assert command.program is not None
     benchmark = next(name for pattern, name in BENCHMARKS.items() if re.search(pattern, " ".join(command.words)))
     words = [_filled(word, benchmark) for word in command.arguments]
@@ -123,10 +123,10 @@ def start_of(command: Command) -> list[str]:
     if command.program in ("train.py", "evaluate.py"):
         words += quick_settings(command, benchmark)
     words += FEW.get(command.program, [])
-    return [sys.executable, *_started_by(command), *program, *words]
+    return [sys.executable, *_launcher(command), *program, *words]
 
 
-def _started_by(command: Command) -> list[str]:
+def _launcher(command: Command) -> list[str]:
     if command.words[0] != "torchrun":
         return []
     before = command.words[1 : command.words.index(str(command.program))]
@@ -137,13 +137,13 @@ def _filled(word: str, benchmark: str) -> str:
     key, equals, value = word.partition("=")
     if not equals:
         return word
-    own = {"DIR": benchmark, "VECTORS": "vectors", **PLACEHOLDERS["sample"], **PLACEHOLDERS[benchmark]}
-    value = FEWER.get(key, own.get(value, value))
+    replacements = {"DIR": benchmark, "VECTORS": "vectors", **PLACEHOLDERS["sample"], **PLACEHOLDERS[benchmark]}
+    value = FEWER.get(key, replacements.get(value, value))
     return f"{key}={value}/encoder" if key.endswith("round_trip") else f"{key}={value}"
 
 
 def quick_settings(command: Command, benchmark: str) -> list[str]:
-    """Added where the command itself does not say."""
+    """Settings that shorten the command, except those that it sets itself."""
     line = " ".join(command.words)
     settings: dict[str, str] = {}
     if command.program == "train.py":
@@ -156,33 +156,33 @@ def quick_settings(command: Command, benchmark: str) -> list[str]:
         settings = {"evaluation.num_samples": "200", "trainer.enable_progress_bar": "false"}
         settings |= {"search.depth": "100"} if "xqg" in line else {}
     if "trainer.devices" in line:
-        settings["output_dir"] = f"outputs/several/{command.words[0]}"  # nothing there that is done already
+        settings["output_dir"] = f"outputs/several/{command.words[0]}"  # a folder without finished work
     given = {word.partition("=")[0] for word in command.arguments}
     return [f"{key}={value}" for key, value in settings.items() if key not in given]
 
 
 def _quick_training(line: str, benchmark: str) -> dict[str, str]:
-    writes = re.search("generator|mt5|passage_from_query", line) is not None
+    is_generator = re.search("generator|mt5|passage_from_query", line) is not None
     settings = {"trainer.enable_progress_bar": "false", "trainer.accelerator": "cpu", "trainer.max_epochs": "1"}
     settings["data.batches.size"] = "16" if benchmark == "xquad_r" else "32"
-    if writes:
-        settings |= {"model.reading.input_length": "24", "model.reading.output_length": "12"}
+    if is_generator:
+        settings |= {"model.input_length": "24", "model.output_length": "12"}
         settings |= {"callbacks.validation.num_sampled": "2", "callbacks.validation.largest_dev": "32"}
     else:
-        settings |= {"model.reading.query_length": "12", "model.reading.passage_length": "24"}
+        settings |= {"model.query_length": "12", "model.passage_length": "24"}
     if benchmark == "sample":
         return {**settings, "model.hidden": "32", "model.layers": "1"}
-    if writes and benchmark in ("xor_tydi", "swim_ir"):  # these count steps
+    if is_generator and benchmark in ("xor_tydi", "swim_ir"):  # these experiments count steps, not epochs
         settings |= {"trainer.max_steps": "2", "trainer.val_check_interval": "2", "model.path": "models/mt5"}
     elif "xlm_roberta" in line or "lareqa" in line:
         settings["model.path"] = "models/xlm-roberta"
-    elif not writes:
+    elif not is_generator:
         settings["model.path"] = "models/bert"
     return {**settings, "model.hidden": "32"} if "afriqa_generator" in line else settings
 
 
 def _quick_generation(line: str) -> dict[str, str]:
-    """Five questions in three languages, over which the sweeps go."""
+    """Five questions in each of three languages: as many as the sweeps need."""
     passages = "passage" in line
     settings = {"languages": "[en]" if passages else "[fi,ja,ru]", "number": "2" if passages else "5"}
     settings |= {"output_length": "6", "refuse": "[]", "probe": "0"}

@@ -1,4 +1,4 @@
-"""The sample in the files of other benchmarks, and small models for pretrained ones: what the commands in documents name."""
+"""Writes the sample in the formats of other benchmarks, and small models in place of pretrained ones."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ from xdr.text.languages import AFRIQA, XQUAD_R
 from xdr.text.records import Passage, Query, TrainingExample
 
 NUM_TRAIN, NUM_DEV = 128, 64
-"""Examples, spread over the languages."""
+"""Number of examples, from all languages."""
 
 SAMPLE = Sample()
 PASSAGES = list(SAMPLE.passages(Problems()))
@@ -33,7 +33,7 @@ def some(examples: list[TrainingExample], number: int) -> list[TrainingExample]:
 
 
 def write_collection(folder: Path) -> None:
-    """A folder of one's own, as the README has it."""
+    """A collection of a user's own, as the README describes it."""
     dev = some(DEV, NUM_DEV)
     _write_lines(folder / "corpus.jsonl", [_passage(passage) for passage in PASSAGES])
     _write_lines(folder / "queries.jsonl", [_query(example.query) for example in dev])
@@ -43,14 +43,14 @@ def write_collection(folder: Path) -> None:
 
 
 def write_xor_tydi(folder: Path) -> None:
-    """The sample has the official names; what it lacks is Tevatron's file, and the passages have another name."""
+    """The sample's files have the official names, but for the passages. Tevatron's file is added."""
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("*.tsv"))
     shutil.copy(FOLDER / "passages.tsv", folder / "enwiki_20190201_w100.tsv")
     _write_lines(folder / "xor-t2e-100w.jsonl.gz", [{**_query(e.query), **_passages(e)} for e in some(TRAIN, NUM_TRAIN)])
 
 
 def write_published_questions(folder: Path) -> None:
-    """xQG's files: people's questions in place of a model's, one in each of seven languages."""
+    """xQG's files, with one question in each of seven languages, written by people instead of a model."""
     about: dict[str, dict[str, str]] = defaultdict(dict)
     for example in TRAIN:
         if example.query.language != "en":
@@ -77,7 +77,7 @@ def write_natural_questions(folder: Path) -> None:
 
 
 def write_swim_ir(folder: Path) -> None:
-    """Each pair has a passage of its own, the sample's cut somewhere: of all one in a hundred is dev."""
+    """Each pair has a passage of its own, a part of one of the sample's. One in a hundred is dev."""
     rows = []
     for number, example in enumerate(some(TRAIN + DEV, 1000)):
         passage, query = example.positives[0], example.query
@@ -87,7 +87,7 @@ def write_swim_ir(folder: Path) -> None:
 
 
 def write_afriqa(folder: Path) -> None:
-    """Each of AfriQA's languages holds the questions of one of the sample's."""
+    """Each of AfriQA's languages gets the questions of one language of the sample."""
     languages = sorted({example.query.language for example in TRAIN} - {"en"})
     for code, other in zip((code for code in AFRIQA if code not in ("fon", "sw", "wo")), languages, strict=True):
         for split, examples in (("train", TRAIN), ("dev", DEV)):
@@ -106,7 +106,7 @@ def write_afriqa(folder: Path) -> None:
 
 
 def write_xquad_r(folder: Path) -> None:
-    """Each language holds the same English paragraphs, and questions whose answer stands in them."""
+    """Each language has the same English paragraphs, and questions whose answer they contain."""
     answered = [e for e in DEV if e.query.language == "en" and e.query.answers[0] in e.positives[0].text][:30]
     for code in XQUAD_R:
         _write(folder / f"{code}.json", json.dumps({"data": [_article(example) for example in answered]}))
@@ -114,7 +114,7 @@ def write_xquad_r(folder: Path) -> None:
 
 def _article(example: TrainingExample) -> dict[str, Any]:
     (passage,) = example.positives
-    ends = [found.end() for found in re.finditer(r"\. ", passage.text)]
+    ends = [match.end() for match in re.finditer(r"\. ", passage.text)]
     breaks = list(zip([0, *ends], [*ends, len(passage.text)], strict=True))
     answers = [{"text": answer, "answer_start": passage.text.find(answer)} for answer in example.query.answers[:1]]
     question = {"id": example.query.query_id, "question": example.query.text, "answers": answers}
@@ -124,16 +124,16 @@ def _article(example: TrainingExample) -> dict[str, Any]:
 
 
 def write_vectors(folder: Path) -> None:
-    """Static vectors in model2vec's layout, from a seed."""
+    """Random static vectors in model2vec's layout."""
     build_small_xlm_roberta(_texts(), folder, seed=0, hidden=32, layers=1)
     (folder / "config.json").unlink()
-    num_pieces = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
-    vectors_VD = np.random.default_rng(0).standard_normal((num_pieces, 32), dtype=np.float32)
+    num_tokens = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+    vectors_VD = np.random.default_rng(0).standard_normal((num_tokens, 32), dtype=np.float32)
     save_file({"embeddings": vectors_VD}, folder / "model.safetensors")
 
 
 def write_models(folder: Path) -> None:
-    """In place of the hub's: `folder/bert`, `folder/xlm-roberta`, `folder/mt5`."""
+    """Small models in place of the hub's: `folder/bert`, `folder/xlm-roberta`, `folder/mt5`."""
     texts = _texts()
     build_small_bert(texts, folder / "bert", seed=0, hidden=32, layers=1)
     build_small_xlm_roberta(texts, folder / "xlm-roberta", seed=0, hidden=32, layers=1)
@@ -145,8 +145,10 @@ def _texts() -> list[str]:
 
 
 def _others(example: TrainingExample) -> list[Passage]:
-    gold = {passage.passage_id for passage in example.positives}
-    return [passage for passage in random.Random(example.query.query_id).sample(PASSAGES, 9) if passage.passage_id not in gold]
+    relevant = {passage.passage_id for passage in example.positives}
+    return [
+        passage for passage in random.Random(example.query.query_id).sample(PASSAGES, 9) if passage.passage_id not in relevant
+    ]
 
 
 def _query(query: Query) -> dict[str, Any]:

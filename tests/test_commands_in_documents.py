@@ -1,4 +1,4 @@
-"""Every command that a document shows composes, and those that need nothing from outside run."""
+"""Every documented command composes, and those that need nothing from outside run."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
-from conf import entry, schema
+from conf import entry
 from conf.sweep import common
 from tests.documented_commands import DOCUMENTS, EXPERIMENTS, ROOT, Command, documented_commands, overlooked_lines
 from tests.quick_commands import in_order, run, without_repeats, write_stand_ins
@@ -19,14 +19,14 @@ OURS = [c for c in COMMANDS if c.program in ("train.py", "evaluate.py") and "--h
 SCRIPTS = {"train.py": "train", "evaluate.py": "evaluate"}
 
 NOT_RUN = {
-    r"^make ": "makes an environment from a package index; what it starts then is run as it stands in the Makefile",
-    r"^(pip install|wandb) ": "needs a package index or W&B's server",
-    r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes by nature",
+    r"^make ": "needs a package index; the commands of the Makefile are run one by one",
+    r"^(pip install|wandb) ": "needs a package index or the W&B server",
+    r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
     r"^srun ": "needs a cluster",
     r" -m pytest ": "is a test itself",
     r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
 }
-"""By what a command holds: why it is composed, and not run."""
+"""Patterns of commands that are composed and not run, with the reason."""
 
 QUICK_TO_START = [
     "python evaluate.py experiment=sample stage=prepare",
@@ -39,7 +39,7 @@ def why_not(command: Command) -> str | None:
     return next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, " ".join(command.words))), None)
 
 
-def test_the_documents_show_commands_and_each_is_understood() -> None:
+def test_every_command_in_the_documents_is_recognised() -> None:
     assert len(OURS) > 50
     assert {command.document for command in COMMANDS} >= {path.name for path in EXPERIMENTS}
     assert len({command.document for command in COMMANDS} & {path.name for path in DOCUMENTS}) > 7
@@ -47,7 +47,7 @@ def test_the_documents_show_commands_and_each_is_understood() -> None:
     assert [line for path in DOCUMENTS for line in overlooked_lines(path)] == []
 
 
-def test_every_reason_not_to_run_a_command_is_of_one() -> None:
+def test_every_reason_not_to_run_applies_to_a_command() -> None:
     lines = [" ".join(command.words) for command in COMMANDS]
     assert [pattern for pattern in NOT_RUN if not any(re.search(pattern, line) for line in lines)] == []
     assert set(QUICK_TO_START) <= set(lines)
@@ -56,15 +56,14 @@ def test_every_reason_not_to_run_a_command_is_of_one() -> None:
 
 @pytest.fixture
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a sweep may list its jobs; Hydra's settings are put back."""
+    """A folder where a sweep may list its jobs. Hydra's settings are restored afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
-    schema.register()
 
 
 @pytest.mark.usefixtures("_elsewhere")
 @pytest.mark.parametrize("command", OURS, ids=str)
-def test_a_command_composes_and_has_all_values(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_documented_command_composes_and_has_all_values(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command.program is not None
     monkeypatch.setattr(sys, "argv", [command.program, *command.arguments])
     overrides = [word.replace("experiment=NAME", "experiment=sample_bi_encoder") for word in command.overrides]
@@ -75,7 +74,7 @@ def test_a_command_composes_and_has_all_values(command: Command, monkeypatch: py
     assert entry.plain(entry.compose(script, job))
 
 
-def test_targets_programs_and_modules_exist() -> None:
+def test_make_targets_scripts_and_modules_of_the_commands_exist() -> None:
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
     for command in COMMANDS:
         program = str(command.program)
@@ -96,8 +95,8 @@ def test_a_quick_command_runs(line: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_every_command_that_can_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In one folder, as a reader goes through them. One that fails hides no other."""
+def test_every_command_that_needs_nothing_from_outside_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All in one folder, as a reader would run them. The test goes on after a failure and shows all of them at the end."""
     write_stand_ins(tmp_path)
     commands = without_repeats(in_order(command for command in COMMANDS if why_not(command) is None))
     failures = []

@@ -14,7 +14,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from callbacks.build import logging_to
 from callbacks.run_rows import Position, RunRows, Table
 from callbacks.wandb_logger import Labels, WandbLogger
-from conf import entry, schema
+from conf import entry
 from tests.runs import QUICK, ROOT, run, run_with_kills
 from tests.wandb_files import read_run
 from xdr.storage.jobs import read_jobs
@@ -64,7 +64,7 @@ def test_a_job_that_fails_ends_its_run_as_failed(tmp_path: Path) -> None:
 
 
 def test_three_jobs_of_one_process_give_three_runs_in_the_group_of_their_sweep(tmp_path: Path) -> None:
-    run(tmp_path / "sweep", "seed=1,2,3", *SHORT, "wandb.tags=[mine]", "wandb.artifacts=true", quick=["-m", *QUICK])
+    run(tmp_path / "sweep", "seed=1,2,3", *SHORT, "logger.tags=[mine]", "logger.artifacts=true", quick=["-m", *QUICK])
     jobs = [read_run(job.folder) for job in read_jobs(tmp_path / "sweep")]
     assert len({job.run_id for job in jobs}) == 3
     assert [job.config["seed"] for job in jobs] == [1, 2, 3]
@@ -187,11 +187,10 @@ def test_the_sweep_file_gives_command_lines_that_hydra_takes(monkeypatch: pytest
     place = words.index("${args_no_hyphens}")
     words[place:] = create_sweep_command_args({"args": arguments})["args_no_hyphens"]
     assert words[:3] == ["${env}", "${interpreter}", "${program}"] and sweep["program"] == "train.py"
-    schema.register()
     settings = entry.compose("train", words[3:])
     assert settings.model.optimizer.learning_rate == 0.00031
     assert settings.data.batches.order.name == "monolingual"
-    assert settings.model.objective.both_directions is True
+    assert settings.objective.both_directions is True
     assert settings.output_dir == "outputs/wandb/k3x9"
     assert settings.logger.name == "wandb"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conf import entry, schema
+from conf import entry
 from tests.test_entry import collection
 from xdr.data.batches import epoch_batches
 from xdr.data.collection import open_collection
@@ -35,7 +35,6 @@ def test_parts_keep_apart_and_weights_repeat_them(tmp_path: Path) -> None:
 
 def test_a_mixture_is_built_from_the_command_line(tmp_path: Path) -> None:
     folder = collection(tmp_path)
-    schema.register()
     parts = f"data.parts={{s: {{data: sample, weight: 2}}, c: {{data: collection, path: {folder}}}}}"
     mixture = entry.build_benchmark(entry.compose("train", ["data=mixture", parts]).data)
     assert asdict(mixture)["weights"] == {"s": 2, "c": 1.0}
@@ -53,7 +52,6 @@ def test_a_mixture_is_built_from_the_command_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(parts: str, says: str) -> None:
-    schema.register()
     with pytest.raises(UserError, match=says.replace("{", r"\{")):
         entry.build_benchmark(entry.compose("train", ["data=mixture", f"data.parts={parts}"]).data)
 

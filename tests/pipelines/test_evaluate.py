@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from conf import entry, schema
+from conf import entry
 from evaluate import main
 from tests.pipelines.test_generate import QUICK_GENERATION
 from tests.runs import QUICK_GENERATOR, run, start
@@ -73,7 +73,7 @@ def vectors(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def whole(trained: Path, generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    labels = ("logger=offline", "wandb.name=mine", "wandb.artifacts=true")
+    labels = ("logger=offline", "logger.name=mine", "logger.artifacts=true")
     output = evaluate(folder, f"checkpoint={trained}", *augmented(generated), *labels)
     assert "baseline" in output and "The report is" in output
     return folder
@@ -321,7 +321,6 @@ def is_there(group: int) -> bool:
 def test_vectors_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
     trained_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schema.register()
     arguments = [*QUICK_EVALUATION, "stage=encode", f"checkpoint={trained_encoder}"]
     arguments += [f"output_dir={tmp_path}", f"artifacts_dir={tmp_path}"]
     settings = entry.compose("evaluate", arguments)

@@ -104,7 +104,7 @@ def test_killed_and_continued_on_another_number_of_processes_it_leaves_the_same_
 def test_killed_ten_times_it_leaves_the_same_bytes(
     trained: Path, tmp_path: Path, processes: tuple[int, ...], backend: str
 ) -> None:
-    arguments = ("augmentation.generation.shard_size=4", f"augmentation.generation.backend={backend}")
+    arguments = ("augmentation.generation.shard_size=4", f"augmentation/generation/backend={backend}")
     generate(tmp_path / "whole", trained, *arguments)
     generate_with_kills(tmp_path / "run", trained, 10, processes, 11, *arguments)
     whole, continued = (contents(tmp_path / name / "artifacts" / "generated") for name in ("whole", "run"))

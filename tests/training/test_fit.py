@@ -109,9 +109,9 @@ def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, process
 def test_chunks_under_two_processes_with_clipping_and_accumulation_equal_one_plain_process(tmp_path: Path) -> None:
     both = [*EXACT, "trainer.max_epochs=1", "trainer.gradient_clip_val=0.1", "trainer.accumulate_grad_batches=2"]
     run(tmp_path / "plain", *both)
-    run(tmp_path / "chunked", *both, "model.objective.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
+    run(tmp_path / "chunked", *both, "model.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
     assert_close(tmp_path / "plain", tmp_path / "chunked")
-    both.append("model.objective.both_directions=true")
+    both.append("objective.both_directions=true")
     run(tmp_path / "plain2", *both)
-    run(tmp_path / "chunked2", *both, "model.objective.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
+    run(tmp_path / "chunked2", *both, "model.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
     assert_close(tmp_path / "plain2", tmp_path / "chunked2")

@@ -8,7 +8,8 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -19,6 +20,18 @@ from xdr.errors import UserError
 
 Batches = Literal["mixed", "monolingual", "cross_lingual", "hybrid"]
 Rows: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """`size` counts the queries of all processes together. `language_weights` is `balanced` or a number for each language."""
+
+    size: int
+    passages_per_query: int
+    order: Batches
+    monolingual_share: float
+    language_weights: Mapping[str, float] | str | None
+    num_workers: int
 
 
 def epoch_batches(

@@ -1,7 +1,6 @@
 """Batches for the bi-encoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.batches import Batches
+from xdr.data.batches import BatchSettings
 from xdr.data.training_set import TrainingSet, choose_negatives, choose_positive, key_of
 from xdr.encoders.texts import Texts
 from xdr.encoders.tokenization import TextTokenizer
@@ -36,17 +35,6 @@ class EncodeBatch(NamedTuple):
 
     texts: Texts
     rows_B: Tensor
-
-
-@dataclass(frozen=True)
-class BatchSettings:
-    """What an experiment says of its batches. `size` is that of all processes together."""
-
-    size: int
-    passages_per_query: int
-    order: Batches
-    monolingual_share: float
-    num_workers: int
 
 
 Drawn: TypeAlias = tuple[TrainingExample, list[Passage]]

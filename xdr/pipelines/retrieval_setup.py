@@ -1,8 +1,7 @@
 """An evaluation's parts from its settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.passage_store import PassageStore
@@ -17,40 +16,31 @@ from xdr.generators.generated_source import import_generated, open_generated
 from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
+from xdr.pipelines.settings import StageInputs
 from xdr.pipelines.shards import queries_as_sources
 from xdr.reporting.evaluation_files import read_metrics
 from xdr.retrieval.fusion import fusion_named, require_alphas
-from xdr.retrieval.indexes import Flat, Hnsw, Index, Ivf
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 
 
-def index_of(search: Mapping[str, Any]) -> Index | None:
-    if "lists" in search:
-        return Ivf(search["lists"], search["probes"])
-    if "links" in search:
-        return Hnsw(search["links"], search["build_width"], search["search_width"])
-    return Flat() if search.get("index") == "flat" else None
-
-
-def fusing_of(augmentation: Mapping[str, Any], benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> Fusing | None:
-    """None for augmentation=none."""
-    if "fusion" not in augmentation:
+def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
+    """What is fused, and how. None without augmentation."""
+    augmentation = inputs.augmentation
+    if augmentation is None:
         return None
-    alpha = augmentation["alpha"]
-    given = alpha if isinstance(alpha, list) else [] if alpha is None else [alpha]
     try:
-        fusion = fusion_named(augmentation["fusion"])
-        alphas = require_alphas(fusion, given)
-    except UserError as error:  # they begin with the parameter's name
+        fusion = fusion_named(augmentation.fusion, inputs.locate)
+        alphas = require_alphas(fusion, augmentation.alphas)
+    except UserError as error:  # its sentence begins with the parameter's name
         raise UserError(f"augmentation.{error}") from None
-    generated = _generated(augmentation["source"], benchmark, store, artifacts_dir)
-    languages = require_languages_of(generated, augmentation["languages"] or [])
-    fusing = Fusing(fusion, alphas, generated, languages, augmentation["number"])
-    if fusing.side == "queries" and augmentation["keep"] != "total":
+    generated = _generated(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
+    languages = require_languages_of(generated, augmentation.languages or [])
+    fusing = Fusing(fusion, alphas, generated, languages, augmentation.number)
+    if fusing.side == "queries" and augmentation.keep != "total":
         raise UserError(
-            f"augmentation.keep={augmentation['keep']} is of sums beside passages, and these texts were written for queries; "
-            "leave it out"
+            f"augmentation.keep must be total for texts that were written for queries, got {augmentation.keep}: sums are kept "
+            "for passages alone"
         )
     return fusing
 
@@ -68,18 +58,12 @@ def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, ar
 
 
 def retrieval_task(
-    benchmark: Benchmark,
-    store: PassageStore,
-    ledger: ShardLedger,
-    metrics: Sequence[Metric],
-    wanted: Mapping[str, Any],
-    depth: int,
-    index: Index | None,
-    fusing: Fusing | None,
-    compare_to: Sequence[str],
+    inputs: StageInputs, store: PassageStore, ledger: ShardLedger, metrics: Sequence[Metric], fusing: Fusing | None
 ) -> RetrievalTask:
+    """Everything that a search and its scores need. What cannot be scored is refused before anything is encoded."""
+    wanted, benchmark, index = inputs.evaluation, inputs.benchmark, inputs.search.index
     problems = Problems(strict=True)
-    split = wanted["split"]
+    split = wanted.split
     queries = list(benchmark.queries(split, problems))
     if not queries:
         raise UserError(f"evaluation.split={split} has no queries")
@@ -97,10 +81,10 @@ def retrieval_task(
             index.require_buildable(len(store))
         except UserError as error:
             raise UserError(f"search.index.{error}") from None
-    asked, depth = depth, min(depth or len(store), len(store))
+    depth = min(inputs.search.depth or len(store), len(store))
     kept, warnings = usable(metrics, qrels, depth)
-    if asked > depth:
-        warnings.append(f"search.depth is {asked:,}, and there are {depth:,} passages: all are ranked")
+    if inputs.search.depth > depth:
+        warnings.append(f"search.depth is {inputs.search.depth:,}, but there are {depth:,} passages: all of them are ranked")
     return RetrievalTask(
         ledger,
         store,
@@ -109,8 +93,8 @@ def retrieval_task(
         depth,
         index,
         fusing,
-        Testing(wanted["num_samples"], wanted["confidence"], wanted["seed"]),
-        _comparable(earlier_systems(compare_to), queries, kept),
+        Testing(wanted.num_samples, wanted.confidence, wanted.seed),
+        _comparable(earlier_systems(inputs.compare_to), queries, kept),
         tuple(warnings),
     )
 

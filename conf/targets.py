@@ -1,0 +1,164 @@
+"""What a `_target_` in the settings may name, and whether its settings fit its parameters."""
+
+import inspect
+import pkgutil
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import hydra
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from xdr.errors import UserError, did_you_mean, first_line, shown
+
+PACKAGES = ("xdr", "callbacks", "lightning", "torch")
+"""A `_target_` may name these packages and those in the setting `plugins`."""
+
+TARGET = "_target_"
+_OF_HYDRA = {"_partial_", "_recursive_", "_convert_", "_args_"}
+_RULES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "text",
+    dict: "a mapping",
+    list: "a list",
+    tuple: "a list",
+}
+
+
+def locate(target: str, plugins: tuple[str, ...], name: str = TARGET) -> Any:
+    """The class or function that `target` names by its dotted path."""
+    if target.split(".")[0] not in (*PACKAGES, *plugins):
+        allowed = ", ".join((*PACKAGES, *plugins))
+        raise UserError(
+            f"{name} must name something in {allowed}, got {target}. Other packages are allowed by plugins=[PACKAGE]"
+        )
+    try:
+        return pkgutil.resolve_name(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{name}={target} cannot be imported: {first_line(error)}") from None
+
+
+def build(settings: DictConfig, plugins: tuple[str, ...], name: str, **arguments: Any) -> Any:
+    """What `settings._target_` names, built by Hydra's `instantiate` with these settings and further arguments."""
+    if missing := sorted(OmegaConf.missing_keys(settings)):
+        raise UserError(f"{name}.{missing[0]} has no value; give it on the command line: {name}.{missing[0]}=...")
+    check(settings, plugins, name)
+    try:
+        return hydra.utils.instantiate(settings, **arguments, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        raise UserError(str(cause or error.__cause__ or error)) from None
+
+
+def check(
+    settings: DictConfig,
+    plugins: tuple[str, ...],
+    name: str,
+    extra: Mapping[str, Any] | None = None,
+    given: tuple[str, ...] = (),
+) -> None:
+    """Refuses settings that the parameters of their `_target_` do not take, here and in all nodes below.
+
+    `extra` are types of settings beside the parameters. Numbers where text is wanted become text."""
+    for path, node in _targets(settings, name):
+        accepted = _parameters(locate(str(node[TARGET]), plugins, f"{path}.{TARGET}")) | (
+            dict(extra or {}) if node is settings else {}
+        )
+        takes_any = None in accepted
+        for key in map(str, list(node)):
+            if key == TARGET or key in _OF_HYDRA:
+                continue
+            if key not in accepted and not takes_any:
+                remedy = did_you_mean(key, map(str, accepted)) or f"it takes {', '.join(map(str, accepted)) or 'none'}"
+                raise UserError(f"there is no setting '{path}.{key}' for {node[TARGET]}; {remedy}")
+            if OmegaConf.is_missing(node, key):
+                continue
+            value = node[key]
+            plain = OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
+            fitting = fit(f"{path}.{key}", plain, accepted.get(key, Any))
+            if fitting is not plain and not isinstance(value, DictConfig | ListConfig):
+                node[key] = fitting
+
+
+def fit(name: str, value: Any, annotation: Any) -> Any:
+    """The value as the annotation has it; refused where it does not fit. Types that YAML cannot write are not checked."""
+    origin, choices = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        if value not in choices:
+            remedy = did_you_mean(str(value), map(str, choices))
+            raise UserError(f"{name} must be {_rule(annotation)}, got {shown(value)}{remedy and '; ' + remedy}")
+        return value
+    if origin in (Union, types.UnionType):
+        for choice in choices:
+            try:
+                return fit(name, value, choice)
+            except UserError:
+                continue
+        raise UserError(f"{name} must be {_rule(annotation)}, got {shown(value)}")
+    kind = origin or annotation
+    if kind is types.NoneType and value is None:
+        return None
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is types.NoneType or (kind in _RULES and not _is(value, kind)):
+        raise UserError(f"{name} must be {_rule(annotation)}, got {shown(value)}")
+    if kind in (list, tuple) and choices:
+        return [fit(name, item, choices[0]) for item in value]
+    return value
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is tuple:
+        return isinstance(value, list | tuple)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _rule(annotation: Any) -> str:
+    origin, choices = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, choices))}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_rule(choice) for choice in choices)
+    if annotation is types.NoneType:
+        return "null"
+    if origin in (list, tuple) and choices:
+        return f"a list (each item {_rule(choices[0])})"
+    return _RULES.get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _targets(node: Any, name: str) -> Iterator[tuple[str, DictConfig]]:
+    """Each node with a `_target_`, with its dotted name, from the outside in."""
+    if isinstance(node, ListConfig):
+        for place, item in enumerate(node):
+            yield from _targets(item, f"{name}.{place}")
+    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+        return
+    if TARGET in node:
+        yield name, node
+    for key in map(str, list(node)):
+        if not OmegaConf.is_missing(node, key) and OmegaConf.is_config(node._get_node(key)):
+            yield from _targets(node._get_node(key), f"{name}.{key}")
+
+
+def _parameters(target: Any) -> dict[Any, Any]:
+    """Annotations by name of parameter. The key None says that any other name is taken as well."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # a name that is imported for type checkers alone
+        hints = {}
+    accepted: dict[Any, Any] = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            accepted[None] = Any
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            annotation = hints.get(name, parameter.annotation)
+            accepted[name] = Any if annotation is parameter.empty or isinstance(annotation, str) else annotation
+    return accepted

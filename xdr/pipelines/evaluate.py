@@ -1,0 +1,77 @@
+"""stage=encode and stage=score: encode what is missing; then search, score, test and report."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import lightning.pytorch as pl
+
+from xdr.encoders.open_encoder import EncoderOptions, open_encoder
+from xdr.evaluation.metric_names import parse_metrics, require_headline
+from xdr.pipelines.encode import EncodingJob, EncodingSettings, encode_collection
+from xdr.pipelines.plan_evaluation import plan_evaluation
+from xdr.pipelines.prepare import collection_of
+from xdr.pipelines.retrieval_setup import fusing_of, retrieval_task
+from xdr.pipelines.retrieval_task import Fusing, RetrievalTask
+from xdr.pipelines.settings import StageInputs, StageName
+from xdr.storage.ledger import ShardLedger
+from xdr.training.run import silence_libraries
+
+CallbacksOf = Callable[[RetrievalTask, EncodingJob], Sequence[pl.Callback]]
+"""The callbacks that search and report once the vectors are there."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    job: EncodingJob
+    ledger: ShardLedger
+    fusing: Fusing | None
+
+
+def encode(inputs: StageInputs) -> None:
+    prepared = _prepare(inputs, "encode")
+    job, ledger, trainer = prepared.job, prepared.ledger, dict(inputs.trainer)
+    if inputs.plan:
+        plan_evaluation(job, ledger, None, "", False, trainer, inputs.console)
+        return
+    start = time.perf_counter()
+    with inputs.logging("encode") as logger:
+        share = len(ledger.missing()) / ledger.num_shards
+        encode_collection(job, ledger, trainer, inputs.console)
+        seconds = time.perf_counter() - start
+        logger.log_metrics({"passages": len(job.store), "share encoded": share, "seconds": seconds})
+        logger.save()
+    inputs.console.print(f"Vectors: {ledger.folder}", markup=False, soft_wrap=True)
+
+
+def score(inputs: StageInputs, callbacks_of: CallbacksOf) -> None:
+    metrics, headline = parse_metrics(inputs.evaluation.metrics), require_headline(inputs.evaluation.headline)
+    prepared = _prepare(inputs, "score")
+    job, ledger, trainer = prepared.job, prepared.ledger, dict(inputs.trainer)
+    task = retrieval_task(inputs, job.store, ledger, metrics, prepared.fusing)
+    if inputs.plan:
+        runs = inputs.evaluation.runs
+        plan_evaluation(job, ledger, task, headline, runs, trainer, inputs.console)
+        return
+    with inputs.logging("evaluate") as logger:
+        encode_collection(job, ledger, trainer, inputs.console, callbacks_of(task, job), logger)
+
+
+def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
+    """The encoder comes before the collection: a wrong checkpoint is found before a long conversion."""
+    checkpoint = inputs.require_checkpoint(stage, "an encoder")
+    silence_libraries()
+    options = EncoderOptions(**{field.name: getattr(inputs.evaluation, field.name) for field in fields(EncoderOptions)})
+    queries, passages, tokenizer = open_encoder(checkpoint, options)
+    store = collection_of(inputs)
+    fusing = fusing_of(inputs, store)
+    on_passages = fusing if fusing is not None and fusing.side == "passages" else None
+    settings = EncodingSettings(
+        inputs.augmentation.keep if inputs.augmentation is not None and on_passages else "none",
+        fusing.languages if fusing is not None else (),
+        fusing.number if fusing is not None else 0,
+        inputs.search.shard_size,
+        inputs.search.tokens_per_batch,
+    )
+    job = EncodingJob(queries, passages, tokenizer, store, on_passages.generated if on_passages else None, settings)
+    return _Prepared(job, job.ledger(inputs.artifacts_dir, str(inputs.trainer["precision"])), fusing)

@@ -1,0 +1,142 @@
+"""Settings of evaluate.py's stages: names, types and rules, without torch. Values are in conf/."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from xdr.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from lightning.pytorch.loggers import Logger
+    from rich.console import Console
+
+
+StageName = Literal["prepare", "generate", "export", "encode", "score", "sweep"]
+PLANNED_STAGES = ("generate", "encode", "score")
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """Of stage=generate; `conf/augmentation/generated_queries.yaml` explains each."""
+
+    languages: Sequence[str]
+    number: int
+    top_k: int
+    top_p: float
+    temperature: float
+    input_length: int
+    output_length: int
+    vocabulary: Literal["full", "language"]
+    latin: bool
+    refuse: Sequence[Literal["empty", "wrong_language", "repeated", "copied", "over_long"]]
+    regenerate: int
+    backend: Any
+    split: str
+    direction: Literal["query_from_passage", "passage_from_query"]
+    language_at: Literal["prompt", "decoder"]
+    tokens_per_batch: int
+    shard_size: int
+    probe: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """Which generated texts are fused, and how."""
+
+    source: str | None
+    fusion: str
+    alpha: float | list[float] | None
+    languages: list[str] | None
+    number: int
+    keep: Literal["total", "language", "count"]
+    export: str | None
+    generation: GenerationOptions
+
+    def __post_init__(self) -> None:
+        if self.number < 0:
+            raise UserError(f"augmentation.number must be at least 0 (0: all texts), got {self.number}")
+
+    @property
+    def alphas(self) -> list[float]:
+        return self.alpha if isinstance(self.alpha, list) else [] if self.alpha is None else [self.alpha]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How passages are encoded and searched. `index` is None for exact search, else a class of xdr.retrieval's kind."""
+
+    depth: int
+    shard_size: int
+    tokens_per_batch: int
+    index: Any
+
+    def __post_init__(self) -> None:
+        for name, least in (("depth", 0), ("shard_size", 1), ("tokens_per_batch", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"search.{name} must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is measured. The encoder's settings, from `pooling` on, are None where the checkpoint decides."""
+
+    split: str
+    metrics: list[str]
+    headline: str
+    num_samples: int
+    confidence: float
+    seed: int
+    runs: bool
+    pooling: str | None
+    normalize: bool | None
+    query_length: int | None
+    passage_length: int | None
+    query_prefix: str | None
+    passage_prefix: str | None
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How stage=sweep reads a sweep."""
+
+    metric: str | None
+    baseline: str
+    repeated: list[str]
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
+    stage=sweep, which reads no data.
+
+    `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
+
+    benchmark: Any
+    strict: bool
+    checkpoint: str | None
+    augmentation: AugmentationSettings | None
+    search: SearchSettings
+    evaluation: EvaluationSettings
+    compare_to: Sequence[str]
+    trainer: "Mapping[str, Any]"
+    plan: bool
+    output_dir: Path
+    artifacts_dir: Path
+    console: "Console"
+    logging: "Callable[[str], AbstractContextManager[Logger]]"
+    locate: "Callable[[str], object]"
+
+    def require_checkpoint(self, stage: StageName, model: str) -> str:
+        if self.checkpoint is None:
+            raise UserError(f"stage={stage} needs {model}: checkpoint=FOLDER, a checkpoint of train.py, or a hub name")
+        return self.checkpoint
+
+    def require_augmentation(self, stage: StageName) -> AugmentationSettings:
+        if self.augmentation is None:
+            raise UserError(f"stage={stage} needs augmentation=generated_queries")
+        return self.augmentation

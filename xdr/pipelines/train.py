@@ -1,0 +1,216 @@
+"""What train.py does: read the examples, build the model, fit it, and save the best weights as a folder."""
+
+import errno
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from rich.console import Console
+
+from xdr.data.batches import BatchSettings, epoch_batches
+from xdr.data.benchmark import Benchmark
+from xdr.data.problems import Problems
+from xdr.data.run_negatives import examples_with_negatives
+from xdr.data.training_set import TrainingSet, texts_by_language, training_set
+from xdr.encoders.bi_encoder import BiEncoder
+from xdr.encoders.encoder_folder import save_encoder
+from xdr.encoders.tokenization import TextTokenizer
+from xdr.errors import Unfinished, UserError
+from xdr.generators.generator_folder import save_generator, save_skeleton
+from xdr.pipelines.collection_summary import as_table, count_examples
+from xdr.pipelines.plan_training import plan_training
+from xdr.pipelines.training_length import Length
+from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
+from xdr.text.identification import train_identifier
+from xdr.text.records import TrainingExample
+from xdr.training.bi_encoder_data import BiEncoderData
+from xdr.training.bi_encoder_module import BiEncoderModule
+from xdr.training.checkpoints import CheckpointFolder
+from xdr.training.generated_samples import samples_table
+from xdr.training.generator_data import GeneratorData
+from xdr.training.generator_module import QueryGeneratorModule
+from xdr.training.generator_validation import dev_texts, sample_check, written_languages
+from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
+from xdr.training.validation_pool import validation_pool
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What is trained, on what, and how.
+
+    `model`, `optimizer` and `objective` are what their settings name; `validation` are the settings of the validation's
+    callback, empty where there is none."""
+
+    model: Any
+    optimizer: Any
+    objective: Any
+    benchmark: Benchmark
+    batches: BatchSettings
+    negatives: str | None
+    strict: bool
+    validation: Mapping[str, Any]
+    run: TrainingRun
+    console: Console
+
+
+def train_retriever(inputs: TrainingInputs) -> float | None:
+    """Trains a bi-encoder, from the newest whole checkpoint if there is one. Leaves `encoder/`, and `passage_encoder/` for two
+    towers, in the output folder. Returns the best value of the monitored metric."""
+    run, console = inputs.run, inputs.console
+    largest_pool = inputs.validation.get("largest_pool", 0)
+    data, dev = _read_examples(inputs, with_dev=largest_pool > 0)
+    pool = validation_pool(dev, data.examples, largest_pool) if largest_pool else None
+    silence_libraries()
+    bi_encoder, tokenizer = inputs.model.build(run.output_dir / "initial_model", run.seed)
+    pl.seed_everything(run.seed, verbose=False)
+    length = _length(data, inputs)
+    module = BiEncoderModule(bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, run.settings)
+    data_module = BiEncoderData(data, pool, tokenizer, inputs.batches, run.seed)
+    if run.planned is not None:
+        plan_training(module, data_module, run, length, pool is not None, 3, console)
+        return None
+    initial = run.checkpoints.folder / MODEL
+    if not (initial / ENCODER).exists():
+        _save_towers(bi_encoder, tokenizer, initial)
+    printed = ("recall@1", "recall@10", "recall@100", "MRR") if pool is not None else ()
+    result = _fit(module, data_module, run, console, printed)
+    if result.is_first_process:
+        for name in (ENCODER, PASSAGE_ENCODER):
+            shutil.rmtree(run.output_dir / name, ignore_errors=True)
+        _save_towers(bi_encoder, tokenizer, run.output_dir)
+        console.print(f"Encoder: {run.output_dir / ENCODER}", markup=False, soft_wrap=True)
+    return result.value
+
+
+def train_generator(inputs: TrainingInputs) -> float | None:
+    """Trains a query generator, as `train_retriever` trains a bi-encoder. Leaves `generator/`."""
+    run, console, validation = inputs.run, inputs.console, dict(inputs.validation)
+    _refuse_unfit_settings(inputs)
+    largest_dev = validation.get("largest_dev", 0)
+    data, dev = _read_examples(inputs, with_dev=largest_dev > 0)
+    task = written_languages(inputs.model.task, data.examples)
+    texts = texts_by_language(data.examples)
+    silence_libraries()
+    generator, tokenizer = inputs.model.build(task, run.output_dir / "initial_model", run.seed, chain(*texts.values()))
+    identifier = train_identifier(texts)
+    dev_set = dev_texts(tokenizer, dev, largest_dev)
+    pl.seed_everything(run.seed, verbose=False)
+    length = _length(data, inputs)
+    batches = inputs.batches
+    data_module = GeneratorData(data, dev_set, tokenizer, batches.size, batches.order, batches.num_workers, run.seed)
+    validation.pop("largest_dev", None)
+    validation.pop("monitor", None)
+    check = sample_check(tokenizer, dev_set, identifier, run.seed, **validation) if dev_set else None
+    module = QueryGeneratorModule(generator, inputs.optimizer, length.num_steps, data_module.groups, check, run.settings)
+    if run.planned is not None:
+        plan_training(module, data_module, run, length, bool(dev_set), 2, console)
+        return None
+    initial = run.checkpoints.folder / MODEL
+    if not initial.exists():
+        save_skeleton(generator, tokenizer, identifier, initial)
+    printed = ("loss", *(("right_language", "distinct", "copied", "tokens") if check is not None else ())) if dev_set else ()
+    if check is not None and check.round_trip is not None:
+        printed = (*printed, "round_trip@1", "round_trip@10")
+    result = _fit(module, data_module, run, console, printed)
+    if result.is_first_process:
+        if module.samples:
+            console.print(samples_table(module.samples))
+        folder = run.output_dir / GENERATOR
+        shutil.rmtree(folder, ignore_errors=True)
+        save_generator(generator.cpu(), tokenizer, identifier, folder)
+        console.print(f"Generator: {folder}", markup=False, soft_wrap=True)
+    return result.value
+
+
+def model_files(output_dir: Path) -> list[Path]:
+    """The best checkpoint, or the newest where there was no validation, and the folder that its weights belong to."""
+    checkpoints = CheckpointFolder(output_dir / "checkpoints")
+    best = checkpoints.best if checkpoints.best.is_file() else checkpoints.newest_whole()[0]
+    return [best, checkpoints.folder / MODEL] if best is not None else []
+
+
+def _read_examples(inputs: TrainingInputs, with_dev: bool) -> tuple[TrainingSet, list[TrainingExample]]:
+    """The training set and the dev examples, counted in the terminal."""
+    problems = Problems(inputs.strict)
+    train = examples_with_negatives(inputs.benchmark, inputs.negatives, inputs.run.output_dir / "artifacts", problems)
+    dev = list(inputs.benchmark.examples("dev", problems)) if with_dev else []
+    inputs.console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
+    for note in problems.report():
+        inputs.console.print(note, style="yellow", markup=False)
+    return training_set(train, inputs.batches.language_weights, inputs.benchmark.weight_of), dev
+
+
+def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
+    """Lightning's own estimate would set up the loader before a checkpoint's state of it can be restored."""
+    batches, run = inputs.batches, inputs.run
+    num_batches = len(epoch_batches(data, batches.order, batches.size, batches.monolingual_share, run.seed, 0))
+    return Length.of(num_batches, run.trainer)
+
+
+def _save_towers(bi_encoder: BiEncoder, tokenizer: TextTokenizer, folder: Path) -> None:
+    for name, tower in ((ENCODER, bi_encoder.encoder), (PASSAGE_ENCODER, bi_encoder.passage_encoder)):
+        if tower is not None:
+            save_encoder(tower.cpu(), tokenizer, folder / name)
+
+
+def _refuse_unfit_settings(inputs: TrainingInputs) -> None:
+    """Settings that a generator cannot be trained with."""
+    precision = str(inputs.run.trainer["precision"])
+    if precision.startswith("16"):
+        raise UserError(
+            f"trainer.precision must be bf16-mixed or 32-true for the T5 family, got {precision}. Its activations overflow in "
+            "float16, and the loss becomes nan"
+        )
+    if inputs.batches.passages_per_query != 1:
+        raise UserError(f"data.batches.passages_per_query must be 1 for a generator, got {inputs.batches.passages_per_query}")
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """`value` is the monitored metric of the best checkpoint, whose weights the module then has."""
+
+    is_first_process: bool
+    value: float | None
+
+
+def _fit(
+    module: BiEncoderModule | QueryGeneratorModule,
+    data_module: pl.LightningDataModule,
+    run: TrainingRun,
+    console: Console,
+    printed: Sequence[str],
+) -> _Fitted:
+    """Fits, and validates before and after. `printed` are dev metrics for the terminal; without any there is no validation."""
+    silence_libraries()
+    module.train()  # Hugging Face loads models in eval mode, and Lightning leaves the mode as it is
+    trainer = training_trainer(run)
+    start = checkpoint_to_resume(run, console)
+    value = None
+    try:
+        if printed and start is None:
+            _print_metrics("untrained", trainer.validate(module, data_module, verbose=False)[0], printed, console)
+        trainer.fit(module, data_module, ckpt_path=start, weights_only=True)
+        if module.asked_to_end or trainer.interrupted:
+            console.print(f"Interrupted at step {trainer.global_step}. Run the same command to resume.", style="yellow")
+            raise Unfinished
+        if printed:
+            if run.checkpoints.best.exists():
+                state = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)["state_dict"]
+                module.load_state_dict(state)
+            metrics = trainer.validate(module, data_module, verbose=False)[0]
+            _print_metrics("best", metrics, printed, console)
+            value = metrics.get(run.monitor)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError("The disk is full. The last checkpoint is whole; free some space and run the same command") from error
+    return _Fitted(trainer.is_global_zero, value)
+
+
+def _print_metrics(name: str, metrics: Mapping[str, float], printed: Sequence[str], console: Console) -> None:
+    console.print(f"{name:>10}  " + "  ".join(f"{key} {metrics[f'dev/{key}']:.3f}" for key in printed), soft_wrap=True)

@@ -1,0 +1,97 @@
+"""stage=generate and stage=export: texts for a whole collection, and their file in the format of the published xQG data."""
+
+from pathlib import Path
+
+from xdr.data.problems import Problems
+from xdr.errors import UserError
+from xdr.generators.generated_source import export_generated, open_generated
+from xdr.generators.generated_store import GeneratedStore
+from xdr.generators.generator_folder import open_generator
+from xdr.generators.quality import as_table
+from xdr.generators.settings import GenerationSettings, Sampling, Task
+from xdr.pipelines.generate import GenerationJob, Request, generate_collection, plan_generation
+from xdr.pipelines.prepare import collection_of
+from xdr.pipelines.progress import counting
+from xdr.pipelines.settings import GenerationOptions, StageInputs
+from xdr.pipelines.shards import Sources, queries_as_sources
+from xdr.storage.files import write_json
+from xdr.text.languages import language_codes
+from xdr.training.run import silence_libraries
+
+
+def generate(inputs: StageInputs) -> None:
+    """Questions about every passage of the collection, or passages for every question of a split, in shards."""
+    checkpoint = inputs.require_checkpoint("generate", "a generator")
+    settings = inputs.require_augmentation("generate").generation
+    silence_libraries()
+    task = Task(settings.direction, settings.language_at, settings.input_length, settings.output_length)
+    generator, tokenizer, identifier = open_generator(checkpoint, task)
+    sources, fingerprint = _sources(inputs, settings, tokenizer.task)
+    job = GenerationJob(generator, tokenizer, identifier, sources, fingerprint, _request(settings), inputs.artifacts_dir)
+    if inputs.plan:
+        plan_generation(job, dict(inputs.trainer), inputs.console)
+        return
+    with inputs.logging("generate") as logger:
+        generated = generate_collection(job, dict(inputs.trainer), inputs.console)
+        counts = generated.counts()
+        logger.log_metrics(
+            {f"{reason}/{code}": number for code, count in counts.items() for reason, number in count.to_json().items()}
+        )
+        logger.save()
+    inputs.console.print(as_table(counts, "Generated texts"))
+    _report(generated, inputs)
+
+
+def _sources(inputs: StageInputs, settings: GenerationOptions, task: Task) -> tuple[Sources, str]:
+    """What texts are generated for, and its fingerprint."""
+    if task.direction == "query_from_passage":
+        store = collection_of(inputs)
+        return store, store.fingerprint
+    queries = queries_as_sources(inputs.benchmark.queries(settings.split, Problems(inputs.strict)))
+    return queries, queries.fingerprint
+
+
+def _request(settings: GenerationOptions) -> Request:
+    generation = GenerationSettings(
+        language_codes(settings.languages),
+        settings.number,
+        settings.input_length,
+        settings.regenerate,
+        settings.tokens_per_batch,
+        settings.seed,
+    )
+    sampling = Sampling(
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        temperature=settings.temperature,
+        output_length=settings.output_length,
+        vocabulary=settings.vocabulary,
+        latin=settings.latin,
+    )
+    return Request(generation, sampling, settings.refuse, settings.backend, settings.shard_size, settings.probe)
+
+
+def _report(generated: GeneratedStore, inputs: StageInputs) -> None:
+    report = inputs.output_dir / "generated.json"
+    write_json(
+        report,
+        {
+            "generated": str(generated.folder.resolve()),
+            "fingerprint": generated.fingerprint,
+            "bytes": generated.num_bytes(),
+            "made_by": generated.made_by,
+            "counts": {language: count.to_json() for language, count in generated.counts().items()},
+        },
+    )
+    inputs.console.print(f"Generated texts: {generated.folder}\nCounts: {report}", markup=False, soft_wrap=True)
+
+
+def export(inputs: StageInputs) -> None:
+    augmentation = inputs.require_augmentation("export")
+    if augmentation.export is None or augmentation.source is None:
+        raise UserError("stage=export needs augmentation.source=FOLDER and augmentation.export=NAME.jsonl or NAME.jsonl.gz")
+    store = collection_of(inputs)
+    generated = open_generated(augmentation.source, store, inputs.artifacts_dir)
+    with counting("passages", inputs.console, len(store)) as progress:
+        export_generated(generated, store, Path(augmentation.export), progress)
+    inputs.console.print(f"Exported {len(store):,} passages to {augmentation.export}", markup=False, soft_wrap=True)
