@@ -263,4 +263,4 @@ def test_who_ends_the_launcher_ends_its_jobs(tmp_path: Path) -> None:
     assert states(tmp_path / "sweep") == ["interrupted", "waiting"]
     with pytest.raises(ProcessLookupError):
         os.kill(job.process, 0)
-    assert "the same command goes on" in (job.folder / "output.txt").read_text()
+    assert "Run the same command to resume." in (job.folder / "output.txt").read_text()

@@ -157,7 +157,7 @@ def test_a_sweep_is_not_planned(script: str, tmp_path: Path) -> None:
     process = start(tmp_path / "run", "-m", "data=sample", "plan=true", quick=[], script=script)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "plan=true is of one job, and a sweep has several" in output
+    assert "plan=true must be used for one job, got a sweep (-m)" in output
 
 
 def test_a_planned_training_shows_its_arithmetic_and_leaves_no_run(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def plan_training(
     watch = Stopwatch(run.output_dir)
     run = replace(run, callbacks=[*run.callbacks, watch], logger=False, trainer={**run.trainer, "enable_progress_bar": False})
     module.train()
-    remedy = "Lower model.objective.chunk_size (or data.batches.size, for a generator), or set trainer.precision=bf16-mixed"
+    remedy = "Set model.chunk_size (or lower data.batches.size, for a generator), or set trainer.precision=bf16-mixed"
     with explaining_device_memory(remedy):
         trainer = training_trainer(run, max_steps=_MOST_STEPS, max_epochs=-1, **_NO_VALIDATION_BETWEEN)
         trainer.fit(module, data_module)
