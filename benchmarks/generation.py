@@ -49,25 +49,25 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
     from xdr.data.training_set import texts_by_language, training_set
-    from xdr.generators.build import small_query_generator
     from xdr.generators.generator_folder import save_generator
-    from xdr.generators.query_generator import choose_language_pieces
-    from xdr.generators.settings import Task
+    from xdr.generators.models import SmallGenerator
+    from xdr.generators.query_generator import choose_language_tokens
     from xdr.training.generator_data import GeneratorData
     from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
 
     examples = [e for e in Sample().examples("train", Problems()) if e.query.language in LANGUAGES]
-    task = Task("query_from_passage", "prompt", 48, OUTPUT, LANGUAGES)
+    settings = SmallGenerator(512, 8, "query_from_passage", "prompt", 48, OUTPUT)
+    task = replace(settings.task, languages=LANGUAGES)
     texts = [text for texts in texts_by_language(examples).values() for text in texts]
-    generator, reader = small_query_generator(task, folder / "new", 0, 512, 8, texts)
+    generator, reader = settings.build(task, folder / "new", 0, texts)
     data = GeneratorData(training_set(examples), [], reader, 32, "mixed", 0, 0)
     module = QueryGeneratorModule(
         generator, WritingOptimizer("adamw", 3e-3, 0.0, 0.1, 0.0), steps, data.groups, None, {}
     ).train()
     trainer(folder, max_steps=steps).fit(module, data)
     save_generator(generator, reader, None, folder / "prompt")
-    pieces = choose_language_pieces(reader.tokenizer, LANGUAGES)
-    other = replace(reader, task=replace(task, language_at="decoder"), language_pieces=pieces)
+    pieces = choose_language_tokens(reader.huggingface, LANGUAGES)
+    other = replace(reader, task=replace(task, language_at="decoder"), language_tokens=pieces)
     save_generator(generator, other, None, folder / "decoder")
     return folder
 

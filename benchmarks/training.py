@@ -55,8 +55,7 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
 
     from xdr.data.batches import BatchSettings
     from xdr.data.training_set import training_set
-    from xdr.encoders.build import transformer_bi_encoder
-    from xdr.encoders.tokenization import InputFormat
+    from xdr.encoders.models import TransformerBiEncoder
     from xdr.text.records import Passage, Query, TrainingExample
     from xdr.training.bi_encoder_data import BiEncoderData
     from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
@@ -69,9 +68,9 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
             self.times.append(time.perf_counter())
 
     examples = [TrainingExample(Query(str(i), q, "en"), (Passage(str(i), "", p),)) for i, (q, p) in enumerate(pairs)]
-    bi_encoder, reader = transformer_bi_encoder(
-        str(model), "first", False, InputFormat(128, 128), True, "packed", "float32", 0, False, False
-    )
+    bi_encoder, reader = TransformerBiEncoder(
+        str(model), "first", False, True, "packed", "float32", 0, False, False, 128, 128, None, None
+    ).build(folder, 0)
     module = BiEncoderModule(bi_encoder, Objective(1.0, False, False, chunk), Optimizer(1e-5, 0.0, 0.0), steps, {})
     module.train()
     data = BiEncoderData(training_set(examples), None, reader, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)

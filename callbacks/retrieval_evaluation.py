@@ -37,7 +37,7 @@ class RetrievalEvaluation(pl.Callback):
         trainer.strategy.barrier()  # others may be at their last shard
         self._ended("encoding")
         assert isinstance(pl_module, ShardModule) and isinstance(pl_module.work, Encoding)
-        found = self._task.search(pl_module.work.encoders, pl_module.device.type, trainer.global_rank, trainer.world_size)
+        found = self._task.search(pl_module.work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
         if trainer.world_size > 1:
 
             def gather(tensor: torch.Tensor) -> torch.Tensor:

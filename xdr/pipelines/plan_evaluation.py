@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from xdr.encoders.encoder import Encoder
 from xdr.pipelines.encode import EncodingJob, encode_into, prepared
 from xdr.pipelines.memory import measured_memory
 from xdr.pipelines.plan import (
@@ -31,8 +32,8 @@ from xdr.pipelines.report_evaluation import write_answer
 from xdr.pipelines.retrieval_task import RetrievalTask, own_shards
 from xdr.pipelines.shard_module import run_probe
 from xdr.pipelines.shards import Shards
-from xdr.retrieval.collection_encoder import ROWS_AT_ONCE, Encoders
 from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
+from xdr.retrieval.generated_sums import ROWS_AT_ONCE, sum_generated_passages
 from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
@@ -56,10 +57,10 @@ def plan_evaluation(
     shards = Shards(job.store, ledger, job.settings.shard_size)
 
     def probe(device: torch.device, rank: int, processes: int) -> None:
-        encoders = prepared(job)
-        stages.append(_plan_encoding(job, shards, encoders, device, processes))
+        encoder = prepared(job)
+        stages.append(_plan_encoding(job, shards, encoder, device, processes))
         if task is not None and task.index is None:
-            stages.append(_plan_search(task, encoders, shards, device, processes))
+            stages.append(_plan_search(task, encoder, shards, device, processes))
         if task is not None and rank == 0:
             stages.append(_plan_scoring(task, job, headline, runs, device))
 
@@ -71,7 +72,7 @@ def plan_evaluation(
     refuse_what_cannot_fit(stages, "artifacts_dir")
 
 
-def _plan_encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device: torch.device, processes: int) -> PlannedStage:
+def _plan_encoding(job: EncodingJob, shards: Shards, encoder: Encoder, device: torch.device, processes: int) -> PlannedStage:
     def encode(number: int) -> float:
         rows = spaced(len(job.store), number)
         passages = [job.store[row] for row in rows]
@@ -79,7 +80,7 @@ def _plan_encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device:
 
         def write() -> None:
             with writing_shard(scratch, 0, [passage.passage_id for passage in passages]) as writer:
-                encode_into(writer, passages, generated, encoders, job, lambda number: None)
+                encode_into(writer, passages, generated, encoder, job, lambda number: None)
 
         with _scratch_ledger(shards.ledger, job.layout()) as scratch:
             return seconds_of(write)
@@ -90,7 +91,7 @@ def _plan_encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device:
     return PlannedStage("encoding", time, disk, shards.ledger.folder, measured_memory(device), processes)
 
 
-def _plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
+def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
     """Each process encodes all queries and searches its own shards for them. Random vectors take as long as others. A search
     for the single best passage shows what a row takes; the rest of a search to the full depth is spent on candidates, whose
     number grows with the logarithm of the rows."""
@@ -100,12 +101,12 @@ def _plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device
 
     def encode(number: int) -> float:
         rows = spaced(len(texts), number)
-        seconds = seconds_of(lambda: encoders.encode_queries([texts[row] for row in rows]))
+        seconds = seconds_of(lambda: encoder.encode_queries([texts[row] for row in rows]))
         if task.fusing is None or not task.fuses_queries:
             return seconds
         generated, layout = task.fusing.generated, Layout(dimension, "total", task.fusing.languages)
         some, most = [next(generated.slice(row, row + 1)) for row in rows], task.fusing.number
-        return seconds + seconds_of(lambda: encoders.sum_generated_passages(some, layout, most))
+        return seconds + seconds_of(lambda: sum_generated_passages(encoder, some, layout, most))
 
     def search_random(depth: int) -> float:
         probed = replace(task, ledger=scratch)

@@ -12,7 +12,6 @@ from torch import nn
 from xdr.encoders.texts import select
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.evaluation.gold_ranks import first_gold_ranks
-from xdr.generators.generation import prompt_of
 from xdr.generators.quality import copied_share, normalised
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.sampling import HuggingFaceBackend
@@ -84,8 +83,7 @@ class SampleCheck:
             return [sample for language, its in by_language.items() for sample in self._drawn(backend, language, its)]
 
     def _drawn(self, backend: HuggingFaceBackend, language: str, asked: Sequence[SampleRequest]) -> list[GeneratedSample]:
-        in_prompt = self.reader.task.language_at == "prompt"
-        prompts, _ = self.reader.sources([prompt_of(self.reader, a.source, language if in_prompt else None) for a in asked])
+        prompts, _ = self.reader.sources([self.reader.prompt(a.source, language) for a in asked])
         samples = []
         for places in torch.split(torch.arange(len(asked)), 64):
             encoded = backend.encode(select(prompts, places))

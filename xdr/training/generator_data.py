@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset
 from xdr.data.batches import Batches
 from xdr.data.training_set import TrainingSet, choose_positive
 from xdr.encoders.texts import Texts
-from xdr.generators.generation import prompt_of
 from xdr.generators.query_generator import GeneratorTokenizer
 from xdr.text.records import Passage, TrainingExample
 from xdr.training.loader import EpochBatches, Item, ResumableLoader
@@ -23,7 +22,7 @@ class WritingBatch(NamedTuple):
 
     sources: Texts
     targets: Texts
-    first_pieces_B: Tensor | None
+    first_tokens_B: Tensor | None
     languages_B: Tensor
 
 
@@ -45,12 +44,11 @@ def written(reader: GeneratorTokenizer, example: TrainingExample, passage: Passa
 
 
 def collate(reader: GeneratorTokenizer, groups: Sequence[str], items: Sequence[Written]) -> WritingBatch:
-    in_prompt = reader.task.language_at == "prompt"
-    sources, _ = reader.sources([prompt_of(reader, item.source, item.language if in_prompt else None) for item in items])
+    sources, _ = reader.sources([reader.prompt(item.source, item.language) for item in items])
     return WritingBatch(
         sources,
         reader.targets([item.text for item in items]),
-        reader.first_pieces([item.language for item in items]),
+        reader.first_tokens([item.language for item in items]),
         torch.tensor([groups.index(item.group) for item in items]),
     )
 

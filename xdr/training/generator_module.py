@@ -48,7 +48,7 @@ class QueryGeneratorModule(pl.LightningModule):
     def training_step(self, batch: WritingBatch, batch_idx: int) -> Tensor:
         """The loss of a token, over the tokens of all processes, so that the mean over processes, which DDP takes of the
         gradients, is the loss of one process with the whole batch."""
-        logits_BLV, labels_BL = self.generator(batch.sources, batch.targets, batch.first_pieces_B)
+        logits_BLV, labels_BL = self.generator(batch.sources, batch.targets, batch.first_tokens_B)
         losses_B, counts_B = token_losses(logits_BLV, labels_BL, self._optimizer.label_smoothing)
         total = self._sum_over_processes(counts_B.sum())
         loss = losses_B.sum() * self._world / total
@@ -64,7 +64,7 @@ class QueryGeneratorModule(pl.LightningModule):
         self._losses_G2 = torch.zeros(len(self._groups), 2, dtype=torch.float64, device=self.device)
 
     def validation_step(self, batch: WritingBatch, batch_idx: int) -> None:
-        losses_B, counts_B = token_losses(*self.generator(batch.sources, batch.targets, batch.first_pieces_B))
+        losses_B, counts_B = token_losses(*self.generator(batch.sources, batch.targets, batch.first_tokens_B))
         self._losses_G2.index_add_(0, batch.languages_B, torch.stack([losses_B.double(), counts_B.double()], 1))
 
     def on_validation_epoch_end(self) -> None:

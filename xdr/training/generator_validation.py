@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xdr.data.training_set import choose_positive
-from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder
+from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder
 from xdr.errors import UserError
 from xdr.generators.query_generator import GeneratorTokenizer
 from xdr.generators.settings import Sampling, Task
@@ -68,6 +68,6 @@ def _round_trip(reader: GeneratorTokenizer, folder: str, sources: Sequence[Passa
         raise UserError("the round trip is that of questions; with direction=passage_from_query set validation.round_trip=null")
     if not is_encoder_folder(Path(folder)):
         raise UserError(f"callbacks.validation.round_trip={folder} is no encoder's folder; train.py leaves one as encoder/")
-    encoder, text_reader = load_encoder(Path(folder))
+    encoder, text_reader = load_encoder_folder(Path(folder))
     distinct = {source.passage_id: source for source in sources}
     return RoundTrip(encoder.eval(), text_reader, list(distinct.values()))
