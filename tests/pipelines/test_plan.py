@@ -1,4 +1,4 @@
-"""What a plan says, against arithmetic by hand; that it leaves nothing; what it refuses."""
+"""A plan compared with arithmetic by hand; what it leaves on the disk; what it refuses."""
 
 import time
 from io import StringIO
