@@ -29,8 +29,8 @@ ALPHAS = [
 
 
 def make_collection(folder: Path, num_passages: int) -> None:
-    """The sample's passages among others of its sentences, half of whose words are any of its words; all of its questions; and
-    two questions each in two languages about every passage, mostly about another."""
+    """Leaves the sample's passages among random ones, which mix its sentences and words; all its queries; and two random
+    queries in each of two languages for every passage."""
     rng, sample = random.Random(0), Sample()
     passages = list(sample.passages(Problems()))
     sentences = [sentence for passage in passages for sentence in passage.text.split(". ")]
