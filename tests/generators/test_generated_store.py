@@ -53,7 +53,7 @@ def test_a_shard_that_is_missing_or_damaged_or_anothers_is_refused(written: Path
         list(GeneratedStore(written))
     entry = json.loads((shard / "shard.json").read_text())
     (shard / "shard.json").write_text(json.dumps({**entry, "fingerprint": "another"}))
-    with pytest.raises(ArtefactError, match="was made by something else"):
+    with pytest.raises(ArtefactError, match="was made from something else"):
         list(GeneratedStore(written))
 
 

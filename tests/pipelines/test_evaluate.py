@@ -302,7 +302,7 @@ def test_an_evaluation_that_is_asked_to_end_does_at_once(
     process.send_signal(asking)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + asking, output
-    assert output.count("stopped; what is done stays, and the same command goes on") == 1
+    assert output.count("Interrupted. Finished work is saved; run the same command to resume.") == 1
     assert not (folder / "metrics.json").exists()
     deadline = time.time() + 20
     while is_there(process.pid) and time.time() < deadline:

@@ -164,4 +164,4 @@ def test_another_generators_shard_is_refused(trained: Path, tmp_path: Path) -> N
         script="evaluate.py",
     )
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 2 and "was made by something else" in output
+    assert process.returncode == 2 and "was made from something else" in output
