@@ -7,7 +7,6 @@ import pytest
 
 from conf import entry
 from tests.test_entry import collection
-from xdr.data.batches import epoch_batches
 from xdr.data.collection import open_collection
 from xdr.data.mixture import Mixture
 from xdr.data.problems import Problems
@@ -16,6 +15,7 @@ from xdr.data.tevatron import TevatronFiles
 from xdr.data.training_set import training_set
 from xdr.errors import UserError
 from xdr.text.records import Passage, TrainingExample
+from xdr.training.batches import epoch_batches
 
 
 def test_parts_keep_apart_and_weights_repeat_them(tmp_path: Path) -> None:

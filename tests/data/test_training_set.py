@@ -3,10 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from xdr.data.batches import check_batch_size, epoch_batches, shares
 from xdr.data.training_set import TrainingSet, choose_negatives, choose_passages, choose_positive, key_of, training_set
 from xdr.errors import UserError
 from xdr.text.records import Passage, Query, TrainingExample
+from xdr.training.batches import check_batch_size, epoch_batches, shares
 from xdr.training.validation_pool import validation_pool
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdr.data.trec_runs import read_run
 from xdr.errors import DataError
 from xdr.retrieval.rankings import Rankings, merge_rankings, top_k, write_run
+from xdr.retrieval.trec_runs import read_run
 
 IDS = ["d", "a", "c", "b", "e"]
 

@@ -1,8 +1,8 @@
 """R@2kt and R@5kt of XOR-TyDi: whether the first 2,000 or 5,000 tokens of the retrieved passages contain an answer.
 
 Equal to the official script to the last digit. A query scores 1 if the tokens of the passages' texts in ranked order, cut at
-the budget and joined by blanks, contain an answer as a substring. The answers `yes` and `no` do not count; a query without other
-answers has no value.
+the budget and joined by blanks, contain an answer as a substring. The answers `yes` and `no` do not count; a query without
+other answers has no value.
 
 Tokenizing takes nearly all of the time. A passage is tokenized only if bounds on numbers of tokens, and the characters that
 tokenizing keeps, do not decide whether an answer is within a budget.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.data.trec_runs import write_rankings
+from xdr.retrieval.trec_runs import write_rankings
 
 PassageIds = Callable[[NDArray[np.int64]], list[str]]
 """From rows of a collection to passage ids."""
@@ -69,7 +69,7 @@ def merge_rankings(parts: Sequence[Rankings], k: int, passage_ids: PassageIds) -
 
 
 def write_run(path: Path, query_ids: Sequence[str], rankings: Rankings, passage_ids: PassageIds, tag: str) -> None:
-    """Writes a TREC run. `xdr.data.trec_runs.read_run` reads it."""
+    """Writes a TREC run. `xdr.retrieval.trec_runs.read_run` reads it."""
     rows, places = np.unique(rankings.rows_QK, return_inverse=True)
     ids = passage_ids(rows)
     places_QK: Any = places.reshape(rankings.rows_QK.shape).tolist()

@@ -8,8 +8,8 @@ from xdr.data.benchmark import Benchmark
 from xdr.data.collection import open_collection
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.data.trec_runs import read_run
 from xdr.errors import UserError
+from xdr.retrieval.trec_runs import read_run
 from xdr.text.records import Passage, TrainingExample
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.problems import Problems
-from xdr.data.run_negatives import examples_with_negatives
 from xdr.errors import DataError, UserError
+from xdr.training.run_negatives import examples_with_negatives
 
 
 @pytest.fixture
