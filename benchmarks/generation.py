@@ -119,7 +119,7 @@ def ours(
     from xdr.generators.generation import Generation
     from xdr.generators.generator_folder import open_generator
     from xdr.generators.quality import Gate
-    from xdr.generators.sampling import HuggingFaceBackend
+    from xdr.generators.huggingface_backend import HuggingFaceBackend
     from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.text.identification import LanguageCheck
 
