@@ -118,8 +118,8 @@ def ours(
     from xdr.generators.ctranslate2_backend import CTranslate2Backend
     from xdr.generators.generation import Generation
     from xdr.generators.generator_folder import open_generator
-    from xdr.generators.quality import Gate
     from xdr.generators.huggingface_backend import HuggingFaceBackend
+    from xdr.generators.quality import Gate
     from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.text.identification import LanguageCheck
 
