@@ -265,7 +265,7 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["search=faiss_ivf"], "lists must be at most the number of passages (144), got 1,024"),
         (["evaluation.metrics=[recal@10]"], "recall@10"),
         (["evaluation.split=tset"], "tset"),
-        (["evaluation.headline=rank_spread"], "take one that is a share"),
+        (["evaluation.headline=rank_spread"], "headline must be a metric of which more is better"),
         (["augmentation=generated_queries"], "augmentation.source must be given"),
         (["augmentation=generated_queries", "augmentation.source=nowhere"], "Nothing of that name exists"),
         (
@@ -325,6 +325,6 @@ def test_vectors_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
     arguments += [f"output_dir={tmp_path}", f"artifacts_dir={tmp_path}"]
     settings = entry.compose("evaluate", arguments)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5000})())
-    with pytest.raises(UserError, match="the vectors of 144 passages take 9,216 bytes, and 5,000 bytes are free"):
+    with pytest.raises(UserError, match="the vectors of 144 passages take 9,216 bytes, and only 5,000 bytes are free"):
         main(settings)
     assert not vectors(tmp_path)
