@@ -18,7 +18,8 @@ from tests.runs import run
 from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
-from xdr.encoders.open_encoder import EncoderOptions, open_encoder
+from xdr.encoders.input_format import EncoderOptions
+from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.small import build_small_bert
 from xdr.errors import DataError
 from xdr.generators.generated_source import import_generated
