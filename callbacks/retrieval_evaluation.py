@@ -8,7 +8,9 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from xdr.pipelines.retrieval_task import Answer, RetrievalTask, gather_rankings
+from xdr.pipelines.encode import Encoding
+from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask, gather_rankings
+from xdr.pipelines.shard_module import ShardModule
 from xdr.training.bi_encoder_data import EncodeBatch
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.pool_validation import Encoded, pool_figures
@@ -18,7 +20,7 @@ class RetrievalEvaluation(pl.Callback):
     """At the end of a test over the collection's shards: all processes search their own, then the first one scores, tests, and
     hands the answer to `report`."""
 
-    def __init__(self, task: RetrievalTask, report: Callable[[Answer, Any], None]) -> None:
+    def __init__(self, task: RetrievalTask, report: Callable[[EvaluationResult, Any], None]) -> None:
         self._task, self._report = task, report
         self.seconds: dict[str, float] = {}
         """Of each stage, in this process."""
@@ -34,8 +36,8 @@ class RetrievalEvaluation(pl.Callback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.strategy.barrier()  # others may be at their last shard
         self._ended("encoding")
-        work: Any = getattr(pl_module, "work")  # noqa: B009  mypy sees a Tensor in every attribute of a module
-        found = self._task.search(work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
+        assert isinstance(pl_module, ShardModule) and isinstance(pl_module.work, Encoding)
+        found = self._task.search(pl_module.work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
         if trainer.world_size > 1:
 
             def gather(tensor: torch.Tensor) -> torch.Tensor:

@@ -120,7 +120,7 @@ def test_one_command_reads_a_sweep(whole: Path) -> None:
 
 def test_a_folder_that_is_no_sweep_s_is_not_read(tmp_path: Path) -> None:
     output = sweep(tmp_path / "empty", "stage=sweep", quick=[], status=2)
-    assert "is no sweep's folder: there is no sweep.json in it" in output
+    assert "which has no sweep.json" in output
 
 
 def kill_once(folder: Path, arguments: list[str], quick: list[str], rng: random.Random) -> bool:
@@ -166,7 +166,7 @@ def test_a_job_that_fails_stops_no_other_and_is_tried_again_if_asked(evaluation:
     output = sweep(tmp_path / "sweep", *arguments, quick=evaluation, status=1)
     assert states(tmp_path / "sweep") == ["failed", "done"]
     failed, done = read_jobs(tmp_path / "sweep")
-    assert "from 0 to 1, and 7 came" in failed.error and failed.error in output
+    assert "must be from 0 to 1, got 7" in failed.error and failed.error in output
     output = sweep(tmp_path / "sweep", *arguments, quick=evaluation, status=1)
     assert "failed before" in output and "1 done before, 1 failed" in output
     time.sleep(1)
@@ -252,4 +252,4 @@ def test_who_ends_the_launcher_ends_its_jobs(tmp_path: Path) -> None:
     assert states(tmp_path / "sweep") == ["interrupted", "waiting"]
     with pytest.raises(ProcessLookupError):
         os.kill(job.process, 0)
-    assert "the same command goes on" in (job.folder / "output.txt").read_text()
+    assert "Run the same command to resume." in (job.folder / "output.txt").read_text()

@@ -255,7 +255,7 @@ def test_earlier_evaluations_are_compared_with(whole: Path, trained: Path, tmp_p
 
 def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_path: Path) -> None:
     output = evaluate(tmp_path / "run", f"checkpoint={trained}", "search.depth=145")
-    assert "search.depth is 145, and there are 144 passages: all are ranked" in output
+    assert "search.depth is 145, but there are 144 passages: all of them are ranked" in output
     assert len(runs(tmp_path / "run")["baseline.trec"].splitlines()) == 1152 * 144
 
 
@@ -265,14 +265,14 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["search=faiss_ivf"], "lists must be at most the number of passages (144), got 1,024"),
         (["evaluation.metrics=[recal@10]"], "recall@10"),
         (["evaluation.split=tset"], "tset"),
-        (["evaluation.headline=rank_spread"], "take one that is a share"),
-        (["augmentation=generated_queries"], "needs augmentation.source"),
-        (["augmentation=generated_queries", "augmentation.source=nowhere"], "There is no such thing"),
+        (["evaluation.headline=rank_spread"], "headline must be a metric of which more is better"),
+        (["augmentation=generated_queries"], "augmentation.source must be given"),
+        (["augmentation=generated_queries", "augmentation.source=nowhere"], "Nothing of that name exists"),
         (
             ["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.alpha=1.5"],
             "alpha must be from 0 to 1, got 1.5",
         ),
-        (["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.languages=[te]"], "names 'te'"),
+        (["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.languages=[te]"], "got 'te'"),
         (["checkpoint=nowhere"], "checkpoint must be a model folder, or the name of a model on the hub"),
         (["checkpoint={generated}/../generator"], "which holds a generator"),
         (["checkpoint={generated}"], "checkpoint must be a checkpoint file"),
@@ -302,7 +302,7 @@ def test_an_evaluation_that_is_asked_to_end_does_at_once(
     process.send_signal(asking)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + asking, output
-    assert output.count("stopped; what is done stays, and the same command goes on") == 1
+    assert output.count("Interrupted. Finished work is saved; run the same command to resume.") == 1
     assert not (folder / "metrics.json").exists()
     deadline = time.time() + 20
     while is_there(process.pid) and time.time() < deadline:

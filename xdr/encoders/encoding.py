@@ -21,7 +21,7 @@ def encode_texts(encoder: nn.Module, texts: Texts, tokens_per_batch: int) -> Ten
     return vectors_ND
 
 
-def encode_companions(
+def encode_sums(
     encoder: nn.Module,
     texts: Texts,
     owner_N: Tensor,

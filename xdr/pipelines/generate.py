@@ -20,35 +20,33 @@ from xdr.generators.generator_folder import fingerprint_generator, require_langu
 from xdr.generators.quality import Gate, Reason
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import GenerationSettings, Sampling
-from xdr.pipelines.disk_space import require_room, shown_bytes
+from xdr.pipelines.disk_space import reporting_full_disk, require_room, shown_bytes
+from xdr.pipelines.memory import measured_memory
 from xdr.pipelines.plan import (
-    BUDGET,
+    BUDGET_SECONDS,
     PlannedStage,
-    Probe,
     Term,
-    peak_memory,
+    measured_time,
     plan_table,
     refuse_what_cannot_fit,
-    shown_seconds,
     spaced,
-    starting,
-    timed_probe,
+    total,
 )
-from xdr.pipelines.progress import counting
+from xdr.pipelines.progress import counting, shown_seconds
 from xdr.pipelines.shard_module import ShardModule, run_probe
-from xdr.pipelines.shard_run import ShardProgress, make_trainer, reporting_full_disk
+from xdr.pipelines.shard_run import ShardProgress, make_trainer
 from xdr.pipelines.shards import Shards, Sources
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
-from xdr.text.records import GeneratedTexts
 
 GENERATED_FORMAT = 3
 
 
 @dataclass(frozen=True)
 class Request:
-    """What an experiment says of a generation. `refuse` are the gate's reasons; `probe` sources are written for first."""
+    """What is asked of a generation. The gate drops texts for the reasons in `refuse`. Texts for `probe` sources are generated
+    first, for an estimate of time and disk."""
 
     generation: GenerationSettings
     sampling: Sampling
@@ -59,12 +57,12 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.shard_size < 1 or self.probe < 0:
-            raise UserError(f"shard_size is at least 1 and probe at least 0; {self.shard_size} and {self.probe} came")
+            raise UserError(f"shard_size must be at least 1 and probe at least 0, got {self.shard_size} and {self.probe}")
 
 
 @dataclass(frozen=True)
 class GenerationJob:
-    """Which texts there are to be, and where."""
+    """Which texts to generate, with what, and where they are stored."""
 
     generator: QueryGenerator
     reader: GeneratorTokenizer
@@ -79,7 +77,7 @@ class GenerationJob:
         return fingerprint_generator(self.generator, self.reader)
 
     def shards(self, precision: str) -> Shards:
-        """What made them names their folder: another generator, another collection or another setting has another one."""
+        """The shards in a folder that is named by the fingerprint of generator, sources and settings."""
         request = self.request
         if precision.startswith("16"):
             raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
@@ -111,40 +109,33 @@ class GenerationJob:
 
 
 def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> GeneratedStore:
-    """Writes the shards that are missing and returns the whole."""
+    """Generates the missing shards and returns the whole store."""
     request, shards = job.request, job.shards(str(trainer_settings["precision"]))
     if shards.ledger.missing():
         trainer = make_trainer(trainer_settings)
-        each = len(request.generation.languages) * request.generation.number
+        texts_per_source = len(request.generation.languages) * request.generation.number
         bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-        with counting("texts", bar, shards.num_missing() * each) as show, reporting_full_disk():
-            progress = ShardProgress(shards, each, show)
+        with counting("texts", bar, shards.num_missing() * texts_per_source) as show, reporting_full_disk():
+            progress = ShardProgress(shards, texts_per_source, show)
 
             def work_on(device: torch.device) -> _Writing:
                 return _Writing(job.generation_on(device), shards, request.probe, trainer.world_size, progress, console)
 
             trainer.predict(ShardModule(job.generator, work_on, shards.ledger), return_predictions=False)
     else:
-        console.print(f"all {shards.ledger.num_shards:,} shards are there already", markup=False)
+        console.print(f"All {shards.ledger.num_shards:,} shards exist already", markup=False)
     return GeneratedStore(shards.ledger.folder)
 
 
-def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], console: Console, seconds_made_once: float) -> None:
-    """Says what the missing shards will take, and refuses what cannot fit."""
+def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> None:
+    """Prints what the missing shards will take, and refuses a job that cannot fit."""
     shards = job.shards(str(trainer_settings["precision"]))
     stages: list[PlannedStage] = []
 
     def probe(device: torch.device, rank: int, processes: int) -> None:
-        stages.append(starting(shards.ledger.folder, device, seconds_made_once))
-        generation = job.generation_on(device)
-        found, size = measured(generation, shards, max(1, job.request.probe), BUDGET)
-        busiest = shards.most_of_one(processes)
-        time_taken = [
-            Term(bool(busiest), "start", found.start),
-            Term(job.request.probe if busiest else 0, "passages of the estimate", found.each),
-            Term(busiest, "passages", found.each),
-        ]
-        stages.append(PlannedStage("generation", time_taken, [size], shards.ledger.folder, *peak_memory(device), processes))
+        seconds, disk = measured(job.generation_on(device), shards, max(1, job.request.probe), processes)
+        memory = measured_memory(device)
+        stages.append(PlannedStage("generation", seconds, disk, shards.ledger.folder, memory, processes))
 
     remedy = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
     run_probe(job.generator, probe, trainer_settings, remedy)
@@ -174,33 +165,36 @@ class _Writing:
 
 
 def estimate(generation: Generation, shards: Shards, probe: int, num_processes: int) -> str:
-    """What cannot fit is refused."""
-    found, disk = measured(generation, shards, probe, 0.0)
-    num_missing, size = shards.num_missing(), disk.product
-    seconds = shards.most_of_one(num_processes) * found.each
-    require_room(shards.ledger.folder, size, f"the texts for {num_missing:,} passages")
+    """One line from a probe of `probe` sources. Texts that cannot fit on the disk are refused."""
+    seconds, disk = measured(generation, shards, probe, num_processes, budget=0.0)
+    num_missing = shards.num_missing()
+    require_room(shards.ledger.folder, total(disk), f"the texts for {num_missing:,} passages")
     return (
-        f"{num_missing:,} passages to write for: about {shown_seconds(seconds)} on {num_processes} "
-        f"process{'es' if num_processes > 1 else ''}, at most {shown_bytes(size)}"
+        f"{num_missing:,} passages to write for: about {shown_seconds(total(seconds))} on {num_processes} "
+        f"process{'es' if num_processes > 1 else ''}, at most {shown_bytes(total(disk))}"
     )
 
 
-def measured(generation: Generation, shards: Shards, probe: int, budget: float) -> tuple[Probe, Term]:
-    """Time, and disk in all, from `probe` sources, or more if the budget in seconds allows: no more than share a shard."""
-    sources = shards.sources
-    texts: list[GeneratedTexts] = []
+def measured(
+    generation: Generation, shards: Shards, probe: int, num_processes: int, budget: float = BUDGET_SECONDS
+) -> tuple[list[Term], list[Term]]:
+    """Seconds and bytes from texts for `probe` sources, or more if the budget in seconds allows, up to a shard."""
+    sources, bytes_each = shards.sources, 0.0
 
     def write(number: int) -> float:
+        nonlocal bytes_each
         some = [next(sources.slice(row, row + 1)) for row in spaced(len(sources), number)]
         start = time.perf_counter()
-        texts[:], _ = generation.write(some, -1)
-        return time.perf_counter() - start
+        texts, _ = generation.write(some, -1)
+        seconds = time.perf_counter() - start
+        with tempfile.TemporaryDirectory() as name:
+            write_texts(texts, generation.settings.languages, Path(name))
+            bytes_each = sum(file.stat().st_size for file in Path(name).iterdir()) / number
+        return seconds
 
-    found = timed_probe(write, probe, min(len(sources), shards.shard_size), budget)
-    with tempfile.TemporaryDirectory() as name:
-        write_texts(texts, generation.settings.languages, Path(name))
-        size = sum(file.stat().st_size for file in Path(name).iterdir()) / found.number
-    return found, Term(shards.num_missing(), "passages", size)
+    most = min(len(sources), shards.shard_size)
+    seconds = measured_time(write, shards.most_of_one(num_processes), "passages", probe, most, budget)
+    return seconds, [Term(shards.num_missing(), "passages", bytes_each)]
 
 
 def _fingerprint_identifier(identifier: LanguageIdentifier) -> str:

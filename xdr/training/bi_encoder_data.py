@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.batches import BatchSettings
 from xdr.data.training_set import TrainingSet, choose_negatives, choose_positive, key_of
 from xdr.encoders.texts import Texts
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.text.records import Passage, TrainingExample
+from xdr.training.batches import BatchSettings
 from xdr.training.loader import EpochBatches, Item, ResumableLoader
 from xdr.training.validation_pool import ValidationPool
 

@@ -12,9 +12,9 @@ from torch import nn
 from xdr.encoders.texts import select
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.evaluation.gold_ranks import first_gold_ranks
+from xdr.generators.huggingface_backend import HuggingFaceBackend
 from xdr.generators.quality import copied_share, normalised
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
-from xdr.generators.sampling import HuggingFaceBackend
 from xdr.generators.settings import Sampling
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import Passage

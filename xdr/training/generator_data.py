@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.batches import Batches
 from xdr.data.training_set import TrainingSet, choose_positive
 from xdr.encoders.texts import Texts
 from xdr.generators.query_generator import GeneratorTokenizer
 from xdr.text.records import Passage, TrainingExample
+from xdr.training.batches import Batches
 from xdr.training.loader import EpochBatches, Item, ResumableLoader
 
 

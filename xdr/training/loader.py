@@ -9,8 +9,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from xdr.data.batches import Batches, check_batch_size, epoch_batches, shares
 from xdr.data.training_set import TrainingSet
+from xdr.training.batches import Batches, check_batch_size, epoch_batches, shares
 
 Item = tuple[int, int]
 
