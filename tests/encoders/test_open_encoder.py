@@ -12,8 +12,7 @@ from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 from tests.encoders.conftest import TEXTS
 from tests.encoders.test_encoder_folder import PASSAGES
 from xdr.encoders.encoder_folder import load_encoder_folder, save_encoder
-from xdr.encoders.input_format import InputFormat
-from xdr.encoders.input_format import EncoderOptions
+from xdr.encoders.input_format import EncoderOptions, InputFormat
 from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
