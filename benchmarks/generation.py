@@ -46,6 +46,7 @@ def passages(afriqa: Path | None, number: int) -> list[Any]:
 
 def trained(folder: Path, steps: int) -> Path:
     """A generator with the language in the prompt, and the same weights under the other task."""
+    from xdr.data.batches import BatchSettings
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
     from xdr.data.training_set import texts_by_language, training_set
@@ -54,16 +55,17 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.generators.query_generator import choose_language_pieces
     from xdr.generators.settings import Task
     from xdr.training.generator_data import GeneratorData
-    from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
+    from xdr.training.generator_module import QueryGeneratorModule
+    from xdr.training.objectives import token_likelihood
+    from xdr.training.optimizers import AdamW
 
     examples = [e for e in Sample().examples("train", Problems()) if e.query.language in LANGUAGES]
     task = Task("query_from_passage", "prompt", 48, OUTPUT, LANGUAGES)
     texts = [text for texts in texts_by_language(examples).values() for text in texts]
     generator, reader = small_query_generator(task, folder / "new", 0, 512, 8, texts)
-    data = GeneratorData(training_set(examples), [], reader, 32, "mixed", 0, 0)
-    module = QueryGeneratorModule(
-        generator, WritingOptimizer("adamw", 3e-3, 0.0, 0.1, 0.0), steps, data.groups, None, {}
-    ).train()
+    data = GeneratorData(training_set(examples), [], reader, None, BatchSettings(32, 1, "mixed", 0.5, None, 0), 0)
+    objective = partial(token_likelihood, label_smoothing=0.0)
+    module = QueryGeneratorModule(generator, objective, AdamW(3e-3, 0.0, 0.1), steps, languages=data.languages).train()
     trainer(folder, max_steps=steps).fit(module, data)
     save_generator(generator, reader, None, folder / "prompt")
     pieces = choose_language_pieces(reader.tokenizer, LANGUAGES)

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+from callbacks.build import build_callbacks, build_logger
 from lightning.pytorch.loggers import CSVLogger
 
-from callbacks.build import build_callbacks, build_logger
 from callbacks.run_rows import Table
 from callbacks.wandb_logger import Labels, log_row
 from xdr.errors import UserError

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import wandb
 import yaml
+from callbacks.build import logging_to
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from callbacks.build import logging_to
 from callbacks.run_rows import Position, RunRows, Table
 from callbacks.wandb_logger import Labels, WandbLogger
 from conf import entry

@@ -8,6 +8,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
+from xdr.training.generator_validation import written_languages
 
 from tests.runs import QUICK_GENERATOR, run, run_with_kills, start, weights
 from tests.training.test_two_processes import Record
@@ -18,7 +19,6 @@ from xdr.generators.query_generator import Task, token_losses
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.generator_data import GeneratorData, written
 from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
-from xdr.training.generator_validation import written_languages
 
 QUESTIONS = ["Missä Saimaa on?", "Где?", "Mikä on pitkä joki Euroopassa?", "Где течёт Волга?"]
 EXAMPLES = [
