@@ -93,8 +93,9 @@ def load_model(folder: Path, length: int, pooling: Any) -> Model:
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoModel, AutoTokenizer
 
-    from xdr.encoders.fast_inference import prepared_for_inference
-    from xdr.encoders.tokenization import HuggingFaceTokenizer, InputFormat, TextTokenizer
+    from xdr.encoders.inference import prepared_for_inference
+    from xdr.encoders.input_format import InputFormat
+    from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
     from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
 
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -56,8 +56,7 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
 
     from xdr.data.batches import BatchSettings
     from xdr.data.training_set import training_set
-    from xdr.encoders.build import transformer_bi_encoder
-    from xdr.encoders.tokenization import InputFormat
+    from xdr.encoders.models import TransformerBiEncoder
     from xdr.text.records import Passage, Query, TrainingExample
     from xdr.training.bi_encoder_data import BiEncoderData
     from xdr.training.bi_encoder_module import BiEncoderModule
@@ -72,9 +71,9 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
             self.times.append(time.perf_counter())
 
     examples = [TrainingExample(Query(str(i), q, "en"), (Passage(str(i), "", p),)) for i, (q, p) in enumerate(pairs)]
-    bi_encoder, reader = transformer_bi_encoder(
-        str(model), "first", False, InputFormat(128, 128), True, "packed", "float32", 0, False, False
-    )
+    bi_encoder, reader = TransformerBiEncoder(
+        str(model), "first", False, True, "packed", "float32", 0, False, False, 128, 128, None, None
+    ).build(folder, 0)
     objective, optimizer = partial(contrastive, both_directions=False), AdamW(1e-5, 0.0, 0.0)
     module = BiEncoderModule(bi_encoder, objective, optimizer, steps, chunk_size=chunk)
     module.train()

@@ -29,8 +29,8 @@ class ReportEvaluation:
         self.best: float | None = None
         """The headline metric of the best system."""
 
-    def __call__(self, found: Answer, logger: Logger | None) -> None:
-        report = write_answer(self._task, found, self._job, self._headline, self._runs, self._output_dir)
+    def __call__(self, result: Answer, logger: Logger | None) -> None:
+        report = write_answer(self._task, result, self._job, self._headline, self._runs, self._output_dir)
         self.best = report.value(best_system(report.systems, report.means, report.headline_metric), report.headline_metric)
         for warning in report.warnings:
             self._console.print(warning, style="yellow", markup=False, soft_wrap=True)

@@ -31,7 +31,7 @@ class RetrievalEvaluation(pl.Callback):
         trainer.strategy.barrier()  # others may be at their last shard
         self._ended("encoding")
         work: Any = getattr(pl_module, "work")  # noqa: B009  mypy sees a Tensor in every attribute of a module
-        found = self._task.search(work.encoders, pl_module.device.type, trainer.global_rank, trainer.world_size)
+        found = self._task.search(work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
         if trainer.world_size > 1:
 
             def gather(tensor: torch.Tensor) -> torch.Tensor:

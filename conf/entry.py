@@ -78,7 +78,7 @@ def compose(name: str, overrides: list[str], *, with_hydra: bool = False) -> Dic
     except COMPOSE_ERRORS as error:
         raise UserError(explain(name, overrides, error)) from None
     changed = [key_of(override) for override in overrides if override not in choices_among(overrides)]
-    check_settings(settings, unchanged, [key for key in changed if not key.startswith("hydra.")])
+    check_settings(settings, unchanged, [key for key in changed if not key.startswith("hydra")])
     return settings
 
 

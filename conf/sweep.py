@@ -150,7 +150,7 @@ def _refuse_processes(settings: DictConfig, launcher: str) -> None:
         gpus = f" ({count} GPUs)"
     raise UserError(
         f"trainer.devices must be 1 in a sweep in one process, got {trainer.devices}{gpus}: each process would run the whole "
-        "sweep. Add  hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1"
+        "sweep. Add hydra/launcher=subprocess, or set trainer.strategy=ddp_spawn or trainer.devices=1"
     )
 
 

@@ -60,15 +60,15 @@ def check(
     plugins: tuple[str, ...],
     name: str,
     extra: Mapping[str, Any] | None = None,
-    given: tuple[str, ...] = (),
 ) -> None:
     """Refuses settings that the parameters of their `_target_` do not take, here and in all nodes below.
 
-    `extra` are types of settings beside the parameters. Numbers where text is wanted become text."""
-    for path, node in _targets(settings, name):
-        accepted = _parameters(locate(str(node[TARGET]), plugins, f"{path}.{TARGET}")) | (
-            dict(extra or {}) if node is settings else {}
-        )
+    `extra` are types of settings beside the parameters; nodes below these are checked when they are built. Numbers where text
+    is wanted become text."""
+    extra = extra or {}
+    for path, node in _targets(settings, name, tuple(extra)):
+        accepted = _parameters(locate(str(node[TARGET]), plugins, f"{path}.{TARGET}"))
+        accepted |= extra if node is settings else {}
         takes_any = None in accepted
         for key in map(str, list(node)):
             if key == TARGET or key in _OF_HYDRA:
@@ -133,8 +133,8 @@ def _rule(annotation: Any) -> str:
     return _RULES.get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def _targets(node: Any, name: str) -> Iterator[tuple[str, DictConfig]]:
-    """Each node with a `_target_`, with its dotted name, from the outside in."""
+def _targets(node: Any, name: str, without: tuple[str, ...] = ()) -> Iterator[tuple[str, DictConfig]]:
+    """Each node with a `_target_`, with its dotted name, from the outside in; `without` are keys of the outermost node."""
     if isinstance(node, ListConfig):
         for place, item in enumerate(node):
             yield from _targets(item, f"{name}.{place}")
@@ -142,7 +142,7 @@ def _targets(node: Any, name: str) -> Iterator[tuple[str, DictConfig]]:
         return
     if TARGET in node:
         yield name, node
-    for key in map(str, list(node)):
+    for key in (key for key in map(str, list(node)) if key not in without):
         if not OmegaConf.is_missing(node, key) and OmegaConf.is_config(node._get_node(key)):
             yield from _targets(node._get_node(key), f"{name}.{key}")
 

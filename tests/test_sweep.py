@@ -15,9 +15,8 @@ import yaml
 from tests.runs import QUICK, ROOT, run, start, weights
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
-from xdr.encoders.build import small_bi_encoder
 from xdr.encoders.encoder_folder import save_encoder
-from xdr.encoders.tokenization import InputFormat
+from xdr.encoders.models import SmallBiEncoder
 from xdr.storage.jobs import Job, read_jobs
 
 
@@ -25,17 +24,7 @@ from xdr.storage.jobs import Job, read_jobs
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Settings of an evaluation of a second: an untrained encoder, and as generated questions those of the training set."""
     folder = tmp_path_factory.mktemp("parts")
-    bi_encoder, reader = small_bi_encoder(
-        family="bert",
-        hidden=32,
-        layers=1,
-        dropout=0.0,
-        pooling="mean",
-        normalize=True,
-        reading=InputFormat(16, 32),
-        folder=folder,
-        seed=0,
-    )
+    bi_encoder, reader = SmallBiEncoder("bert", 32, 1, 0.0, "mean", True, 16, 32, "", "").build(folder, seed=0)
     save_encoder(bi_encoder.encoder, reader, folder / "encoder")
     sample = Sample()
     asked = {p.passage_id: {"fi": [p.title], "ja": [p.title]} for p in sample.passages(Problems())}

@@ -1,3 +1,41 @@
-"""Cross-lingual dense retrieval: questions in many languages, passages in one."""
+"""Cross-lingual dense retrieval: queries in many languages, passages in one.
+
+The names below work in memory, without Hydra and without files:
+
+    load_encoder            an encoder from a folder, a checkpoint or the hub; it encodes queries and passages
+    fuse                    vectors of passages and of their generated queries to fused vectors
+    search                  vectors to a run, exactly
+    evaluate, compare       runs and qrels to metrics, two runs to paired tests
+    read_run, write_run, read_qrels     TREC files
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xdr.data.trec_runs import read_run, write_run
+    from xdr.encoders.encoder import Encoder, load_encoder
+    from xdr.evaluation.runs import compare, evaluate, read_qrels
+    from xdr.retrieval.in_memory import fuse, search
 
 __version__ = "0.1.0"
+__all__ = ["Encoder", "compare", "evaluate", "fuse", "load_encoder", "read_qrels", "read_run", "search", "write_run"]
+
+_MODULES = {
+    "Encoder": "xdr.encoders.encoder",
+    "load_encoder": "xdr.encoders.encoder",
+    "fuse": "xdr.retrieval.in_memory",
+    "search": "xdr.retrieval.in_memory",
+    "evaluate": "xdr.evaluation.runs",
+    "compare": "xdr.evaluation.runs",
+    "read_qrels": "xdr.evaluation.runs",
+    "read_run": "xdr.data.trec_runs",
+    "write_run": "xdr.data.trec_runs",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports a name when it is first used, so that `import xdr` stays cheap."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'xdr' has no attribute '{name}'")
+    return getattr(import_module(_MODULES[name]), name)

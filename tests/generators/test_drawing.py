@@ -22,8 +22,8 @@ def test_probabilities_are_hugging_faces(top_k: int, top_p: float, temperature: 
     theirs_NV = logits_NV
     for rule in rules:
         theirs_NV = rule(None, theirs_NV)
-    pieces_NK, probabilities_NK = candidates(logits_NV, Sampling(top_k, top_p, temperature, 1))
-    ours_NV = torch.zeros_like(logits_NV).scatter_(1, pieces_NK, probabilities_NK)
+    tokens_NK, probabilities_NK = candidates(logits_NV, Sampling(top_k, top_p, temperature, 1))
+    ours_NV = torch.zeros_like(logits_NV).scatter_(1, tokens_NK, probabilities_NK)
     torch.testing.assert_close(ours_NV, theirs_NV.softmax(1))
 
 

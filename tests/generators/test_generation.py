@@ -37,13 +37,13 @@ class Words:
         self.words = ["<pad>", "</s>"]
 
     def __call__(self, texts: Sequence[str], **_: Any) -> Any:
-        ids = [[*map(self._number, text.split()), 1] for text in texts]
+        ids = [[*map(self.number_of, text.split()), 1] for text in texts]
         return type("Encoding", (), {"input_ids": ids})
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
         return " ".join(self.words[number] for number in ids)
 
-    def _number(self, word: str) -> int:
+    def number_of(self, word: str) -> int:
         if word not in self.words:
             self.words.append(word)
         return self.words.index(word)
@@ -52,8 +52,8 @@ class Words:
 class Scripted:
     """Gives the texts that are written for (call, prompt's first word after the colon)."""
 
-    def __init__(self, tokenizer: Words, script: dict[str, list[str]]) -> None:
-        self._tokenizer, self._script = tokenizer, script
+    def __init__(self, words: Words, script: dict[str, list[str]]) -> None:
+        self._words, self._script = words, script
         self.batches: list[list[int]] = []
 
     def begin(self, seed: int) -> None:
@@ -62,7 +62,7 @@ class Scripted:
     def encode(self, sources: Texts) -> list[str]:
         self.batches.append(sources.lengths_B.tolist())
         parts = sources.ids_T.split(sources.lengths_B.tolist())
-        return [self._tokenizer.decode(part.tolist(), True) for part in parts]
+        return [self._words.decode(part.tolist(), True) for part in parts]
 
     one_language = False
 
@@ -74,18 +74,18 @@ class Scripted:
         (queue,) = (texts for key, texts in self._script.items() if key in f"{language} {prompt}")
         text = queue.pop(0)
         ended = not text.endswith("...")
-        return Drawn([self._tokenizer._number(word) for word in text.split()], ended)
+        return Drawn([self._words.number_of(word) for word in text.split()], ended)
 
 
 def scripted(
     script: dict[str, list[str]], refused: Sequence[Reason] = REASONS, tokens_per_batch: int = 1000, **order: Any
 ) -> tuple[Generation, Scripted]:
-    tokenizer = Words()
-    reader = GeneratorTokenizer(tokenizer, Task("query_from_passage", "prompt", 50, 8), {})
+    words = Words()
+    tokenizer = GeneratorTokenizer(words, Task("query_from_passage", "prompt", 50, 8), {})
     settings = {"languages": ("ru",), "number": 2, "input_length": 20, "regenerate": 1, "seed": 1, **order}
-    backend = Scripted(tokenizer, script)
+    backend = Scripted(words, script)
     gate = Gate(LanguageCheck(None), frozenset(refused))
-    return Generation(reader, backend, gate, GenerationSettings(tokens_per_batch=tokens_per_batch, **settings)), backend
+    return Generation(tokenizer, backend, gate, GenerationSettings(tokens_per_batch=tokens_per_batch, **settings)), backend
 
 
 def test_what_the_gate_refuses_is_drawn_again_and_then_left_out() -> None:
@@ -138,13 +138,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("language_at", ["prompt", "decoder"])
 def test_a_shard_is_a_function_of_its_sources_number_and_seed(small: Path, language_at: str) -> None:
     task = Task("query_from_passage", language_at, 32, 8, ("fi", "ru"))  # type: ignore[arg-type]  # one of two
-    generator, reader = load_generator(str(small), task)
+    generator, tokenizer = load_generator(str(small), task)
     generator.eval()
     gate = Gate(LanguageCheck(None), frozenset(REASONS))
 
     def write(shard: int, seed: int) -> list[GeneratedTexts]:
-        backend = HuggingFaceBackend(generator, reader, Sampling(10, 1.0, 1.0, 8))
-        texts, _ = Generation(reader, backend, gate, GenerationSettings(("fi", "ru"), 3, 32, 2, 256, seed)).write(
+        backend = HuggingFaceBackend(generator, tokenizer, Sampling(10, 1.0, 1.0, 8))
+        texts, _ = Generation(tokenizer, backend, gate, GenerationSettings(("fi", "ru"), 3, 32, 2, 256, seed)).write(
             PASSAGES, shard
         )
         return texts
@@ -156,6 +156,6 @@ def test_a_shard_is_a_function_of_its_sources_number_and_seed(small: Path, langu
     assert write(0, 2) != first
 
 
-def test_an_order_that_cannot_be_is_refused() -> None:
+def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(UserError, match="number must be at least 1, got 0"):
         GenerationSettings(("fi",), 0, 32, 0, 256, 1)

@@ -10,14 +10,12 @@ from xdr.errors import UserError
 from xdr.generators.generator_folder import (
     fingerprint_generator,
     load_generator,
-    load_weights,
     open_generator,
     require_languages,
     save_generator,
-    save_skeleton,
-    untie,
+    save_without_weights,
 )
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_pieces, token_losses
+from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_tokens, token_losses
 from xdr.generators.settings import Task
 from xdr.text.identification import train_identifier
 from xdr.text.prompts import passage_prompt, query_prompt
@@ -28,8 +26,8 @@ AT_DECODER = Task("query_from_passage", "decoder", 24, 16, ("fi", "ru"))
 
 
 def loaded(path: Path, task: Task = TASK) -> tuple[QueryGenerator, GeneratorTokenizer]:
-    generator, reader = load_generator(str(path), task)
-    return generator.eval(), reader
+    generator, tokenizer = load_generator(str(path), task)
+    return generator.eval(), tokenizer
 
 
 def test_the_prompt_is_the_published_one() -> None:
@@ -40,24 +38,24 @@ def test_the_prompt_is_the_published_one() -> None:
 
 
 def test_the_loss_is_hugging_faces_own(small_mt5: Path) -> None:
-    generator, reader = loaded(small_mt5)
-    sources, _ = reader.sources(TEXTS)
-    targets = reader.targets(TEXTS[::-1])
-    losses_B, counts_B = token_losses(*generator(sources, targets, reader.first_pieces(["fi"] * len(TEXTS))))
-    tokens = reader.tokenizer(TEXTS, padding=True, truncation=True, max_length=24, return_tensors="pt")
-    labels = reader.tokenizer(TEXTS[::-1], padding=True, truncation=False, return_tensors="pt").input_ids[:, :16]
-    labels = labels.masked_fill(labels == reader.tokenizer.pad_token_id, -100)
+    generator, tokenizer = loaded(small_mt5)
+    sources, _ = tokenizer.sources(TEXTS)
+    targets = tokenizer.targets(TEXTS[::-1])
+    losses_B, counts_B = token_losses(*generator(sources, targets, tokenizer.first_tokens(["fi"] * len(TEXTS))))
+    tokens = tokenizer.huggingface(TEXTS, padding=True, truncation=True, max_length=24, return_tensors="pt")
+    labels = tokenizer.huggingface(TEXTS[::-1], padding=True, truncation=False, return_tensors="pt").input_ids[:, :16]
+    labels = labels.masked_fill(labels == tokenizer.huggingface.pad_token_id, -100)
     theirs = AutoModelForSeq2SeqLM.from_pretrained(small_mt5)(**tokens, labels=labels).loss
     torch.testing.assert_close(losses_B.sum() / counts_B.sum(), theirs)
 
 
 def test_a_language_at_the_decoder_is_given_and_not_learned(small_mt5: Path) -> None:
-    generator, reader = loaded(small_mt5, AT_DECODER)
-    sources, _ = reader.sources(TEXTS[:1])
-    targets = reader.targets(TEXTS[1:2])
-    (piece,) = reader.first_pieces(["ru"]).tolist()  # type: ignore[union-attr]  # it is there
-    logits_BLV, labels_BL = generator(sources, targets, reader.first_pieces(["ru"]))
-    wanted = reader.tokenizer(TEXTS[1]).input_ids[:16]
+    generator, tokenizer = loaded(small_mt5, AT_DECODER)
+    sources, _ = tokenizer.sources(TEXTS[:1])
+    targets = tokenizer.targets(TEXTS[1:2])
+    (piece,) = tokenizer.first_tokens(["ru"]).tolist()  # type: ignore[union-attr]  # it is there
+    logits_BLV, labels_BL = generator(sources, targets, tokenizer.first_tokens(["ru"]))
+    wanted = tokenizer.huggingface(TEXTS[1]).input_ids[:16]
     assert labels_BL.tolist() == [[-100, *wanted]]
     theirs = generator.model(input_ids=sources.ids_T[None], decoder_input_ids=torch.tensor([[0, piece, *wanted[:-1]]])).logits
     torch.testing.assert_close(logits_BLV, theirs)
@@ -73,87 +71,79 @@ def test_label_smoothing_is_that_of_torch() -> None:
 
 
 def test_a_text_that_is_too_long_is_cut_and_a_cut_is_no_end(small_mt5: Path) -> None:
-    _, reader = loaded(small_mt5)
+    _, tokenizer = loaded(small_mt5)
     long = " ".join(TEXTS)
-    end = reader.tokenizer.eos_token_id
-    sources, cut = reader.sources([long, "a"])
+    end = tokenizer.huggingface.eos_token_id
+    sources, cut = tokenizer.sources([long, "a"])
     assert sources.lengths_B.tolist()[0] == 24 and cut.tolist() == [True, False]
     assert sources.ids_T[23] == end, "a prompt ends, as Hugging Face's truncation leaves it"
-    targets = reader.targets([long, "a"])
+    targets = tokenizer.targets([long, "a"])
     assert targets.lengths_B.tolist()[0] == 16 and end not in targets.ids_T[:16] and targets.ids_T[-1] == end
 
 
 def test_each_language_has_a_piece_of_its_own(small_mt5: Path) -> None:
-    _, reader = loaded(small_mt5)
-    pieces = choose_language_pieces(reader.tokenizer, ["fi", "ru", "te", "ar"])
+    _, tokenizer = loaded(small_mt5)
+    pieces = choose_language_tokens(tokenizer.huggingface, ["fi", "ru", "te", "ar"])
     assert len(set(pieces.values())) == 4
-    assert pieces == choose_language_pieces(reader.tokenizer, ["ar", "te", "ru", "fi"])
+    assert pieces == choose_language_tokens(tokenizer.huggingface, ["ar", "te", "ru", "fi"])
 
 
 def test_a_saved_generator_is_the_same_and_keeps_its_head(small_mt5: Path, tmp_path: Path) -> None:
-    generator, reader = loaded(small_mt5, AT_DECODER)
+    generator, tokenizer = loaded(small_mt5, AT_DECODER)
     identifier = train_identifier({"fi": ["missä"], "ru": ["где"]})
-    save_generator(generator, reader, identifier, tmp_path / "g")
-    again, its_reader, its_identifier = open_generator(str(tmp_path / "g"), Task("passage_from_query", "prompt", 24, 16))
-    assert its_reader.task == reader.task, "the folder knows what it learned"
-    assert its_reader.language_pieces == reader.language_pieces
+    save_generator(generator, tokenizer, identifier, tmp_path / "g")
+    again, its_tokenizer, its_identifier = open_generator(str(tmp_path / "g"), Task("passage_from_query", "prompt", 24, 16))
+    assert its_tokenizer.task == tokenizer.task, "the folder knows what it learned"
+    assert its_tokenizer.language_tokens == tokenizer.language_tokens
     assert its_identifier is not None and its_identifier.languages == ("fi", "ru")
-    assert fingerprint_generator(again, its_reader) == fingerprint_generator(generator, reader)
+    assert fingerprint_generator(again, its_tokenizer) == fingerprint_generator(generator, tokenizer)
     assert not torch.equal(again.model.lm_head.weight, again.model.shared.weight)
     theirs = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "g")
     assert torch.equal(theirs.lm_head.weight, generator.model.lm_head.weight)
 
 
 def test_other_weights_have_another_fingerprint(small_mt5: Path) -> None:
-    generator, reader = loaded(small_mt5)
-    before = fingerprint_generator(generator, reader)
+    generator, tokenizer = loaded(small_mt5)
+    before = fingerprint_generator(generator, tokenizer)
     with torch.no_grad():
         generator.model.lm_head.weight[3, 3] += 1e-3
-    assert fingerprint_generator(generator, reader) != before
+    assert fingerprint_generator(generator, tokenizer) != before
 
 
 def test_a_checkpoint_is_opened_with_what_stands_beside_it(small_mt5: Path, tmp_path: Path) -> None:
-    generator, reader = loaded(small_mt5)
-    save_skeleton(generator, reader, None, tmp_path / "model")
+    generator, tokenizer = loaded(small_mt5)
+    save_without_weights(generator, tokenizer, None, tmp_path / "model")
     state = {f"generator.{name}": value for name, value in generator.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "step-1.ckpt")
-    again, its_reader, _ = open_generator(str(tmp_path / "step-1.ckpt"), Task("query_from_passage", "prompt", 99, 9))
-    assert its_reader.task == Task("query_from_passage", "prompt", 99, 9, ("fi", "ru"))
+    again, its_tokenizer, _ = open_generator(str(tmp_path / "step-1.ckpt"), Task("query_from_passage", "prompt", 99, 9))
+    assert its_tokenizer.task == Task("query_from_passage", "prompt", 99, 9, ("fi", "ru"))
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in generator.state_dict().items())
 
 
-def test_untied_weights_are_not_loaded_into_a_tied_model(small_mt5: Path) -> None:
-    generator, _ = loaded(small_mt5)
-    weights = {name: value.clone() for name, value in generator.state_dict().items()}
-    tied = QueryGenerator(type(generator.model)(generator.model.config))
-    with pytest.raises(UserError, match="output matrix of their own"):
-        load_weights(tied, weights)
-    untie(tied.model)
-    load_weights(tied, weights)
-    assert torch.equal(tied.model.shared.weight, weights["model.shared.weight"])
-
-
 def test_a_tied_t5_stays_tied(small_mt5: Path, tmp_path: Path) -> None:
-    _, reader = loaded(small_mt5)
+    _, tokenizer = loaded(small_mt5)
     sizes = {"d_model": 32, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
-    tied = T5ForConditionalGeneration(T5Config(vocab_size=len(reader.tokenizer), **sizes))
-    save_generator(QueryGenerator(tied), reader, None, tmp_path / "t5")
-    again, _ = load_generator(str(tmp_path / "t5"), TASK)
-    assert again.model.lm_head.weight is again.model.shared.weight
-    load_weights(again, tied.state_dict() and QueryGenerator(tied).state_dict())
+    tied = QueryGenerator(T5ForConditionalGeneration(T5Config(vocab_size=len(tokenizer.huggingface), **sizes)))
+    save_generator(tied, tokenizer, None, tmp_path / "t5")
+    save_without_weights(tied, tokenizer, None, tmp_path / "model")
+    torch.save({"state_dict": {f"generator.{k}": v for k, v in tied.state_dict().items()}}, tmp_path / "step-1.ckpt")
+    for name in ("t5", "step-1.ckpt"):
+        again, *_ = open_generator(str(tmp_path / name), TASK)
+        assert again.model.lm_head.weight is again.model.shared.weight
+        assert torch.equal(again.model.shared.weight, tied.model.shared.weight)
 
 
 def test_a_folder_of_another_family_is_refused(small_models: dict[str, Path]) -> None:
-    with pytest.raises(UserError, match="holds a bert model; a generator is one of the T5 family"):
+    with pytest.raises(UserError, match="must be of the T5 family .*, got bert"):
         load_generator(str(small_models["bert"]), TASK)
 
 
 def test_what_a_generator_did_not_learn_is_refused(small_mt5: Path, tmp_path: Path) -> None:
-    generator, reader = loaded(small_mt5)
-    save_generator(generator, reader, None, tmp_path / "g")
-    with pytest.raises(UserError, match="trained for direction=query_from_passage"):
+    generator, tokenizer = loaded(small_mt5)
+    save_generator(generator, tokenizer, None, tmp_path / "g")
+    with pytest.raises(UserError, match="direction must be query_from_passage"):
         load_generator(str(tmp_path / "g"), Task("passage_from_query", "prompt", 24, 16, ("en",)))
-    with pytest.raises(UserError, match="was not trained to write in 'te'; it knows fi ru"):
-        require_languages(reader, ("fi", "te"))
-    with pytest.raises(UserError, match="is no model folder and no hub name"):
+    with pytest.raises(UserError, match="languages must be among those of the generator .fi ru., got te"):
+        require_languages(tokenizer, ("fi", "te"))
+    with pytest.raises(UserError, match="path must be a model folder or a hub name"):
         load_generator(str(tmp_path / "nothing"), TASK)

@@ -273,9 +273,9 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
             "alpha must be from 0 to 1, got 1.5",
         ),
         (["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.languages=[te]"], "names 'te'"),
-        (["checkpoint=nowhere"], "is no file, no folder, and no hub name that can be reached"),
-        (["checkpoint={generated}/../generator"], "holds a generator, and an encoder is wanted"),
-        (["checkpoint={generated}"], "is no checkpoint"),
+        (["checkpoint=nowhere"], "checkpoint must be a model folder, or the name of a model on the hub"),
+        (["checkpoint={generated}/../generator"], "which holds a generator"),
+        (["checkpoint={generated}"], "checkpoint must be a checkpoint file"),
         (["compare_to=[nowhere]"], "compare_to must be an evaluation's output folder, got nowhere"),
     ],
 )

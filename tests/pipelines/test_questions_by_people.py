@@ -8,9 +8,8 @@ from pathlib import Path
 from tests.runs import run
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
-from xdr.encoders.build import static_bi_encoder
 from xdr.encoders.encoder_folder import save_encoder
-from xdr.encoders.tokenization import InputFormat
+from xdr.encoders.models import StaticBiEncoder
 
 
 def test_questions_by_people_raise_recall_with_an_encoder_that_never_saw_them(
@@ -18,7 +17,8 @@ def test_questions_by_people_raise_recall_with_an_encoder_that_never_saw_them(
 ) -> None:
     """The sample's training questions (two a language and passage) stand in for a generator's; dev asks for other facts."""
     collection = as_collection(tmp_path / "collection")
-    untrained, reader = static_bi_encoder(str(real_data("static-multilingual")), True, InputFormat(32, 128, "", ""))
+    vectors = StaticBiEncoder(str(real_data("static-multilingual")), True, 32, 128, "", "")
+    untrained, reader = vectors.build(tmp_path, 0)
     save_encoder(untrained.encoder, reader, tmp_path / "encoder")
     run(
         tmp_path / "run",

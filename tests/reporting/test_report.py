@@ -1,18 +1,22 @@
 import io
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from rich.console import Console
 
 from xdr.evaluation.per_query import PerQuery, means
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, compare_systems
 from xdr.reporting.charts import differences_limits
 from xdr.reporting.findings import answer, findings
+from xdr.reporting.pages import render_page
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, alpha_curves, choose_systems, most_moved
 from xdr.reporting.report_page import render_report
 from xdr.reporting.terminal_table import evaluation_terminal_table
@@ -337,3 +341,14 @@ def test_identical_systems_and_one_language_make_a_page(sweep: Report) -> None:
     assert "no query differs" in page and "R@2kt against alpha" in page
     for chart in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
         ElementTree.fromstring(chart)
+
+
+def test_the_values_of_a_report_load_neither_torch_nor_the_renderer_of_pages() -> None:
+    loaded = "print([name for name in ('jinja2', 'torch', 'rich') if name in sys.modules])"
+    program = f"import sys, xdr.reporting.report, xdr.reporting.report_page, xdr.reporting.sweep; {loaded}"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_a_template_refuses_a_value_that_it_was_not_given() -> None:
+    with pytest.raises(UndefinedError, match="'report' is undefined"):
+        render_page("report.html.jinja")

@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdr.data.problems import Problems
-from xdr.data.run_negatives import read_run
+from xdr.data.trec_runs import read_run
 from xdr.errors import DataError
 from xdr.retrieval.rankings import Rankings, best, merge_rankings, write_run
 
@@ -52,16 +51,16 @@ def test_written_scores_descend_strictly_so_that_no_reader_breaks_a_tie_otherwis
     assert scores == sorted(set(scores), reverse=True)
     assert [np.float32(score) for score in scores] == scores, "trec_eval reads float32, and still sees five scores"
     assert scores[0] == 1 and scores[4] > 1 - 1e-6
-    assert read_run(tmp_path / "a.trec", Problems()) == {"q": ["a", "b", "c", "d", "e"]}
+    assert list(read_run(tmp_path / "a.trec")["q"]) == ["a", "b", "c", "d", "e"]
 
 
 @pytest.mark.parametrize(
     ("query_id", "row_name", "tag", "says"),
     [
-        ("q 1", "a", "t", "the query 'q 1' holds one"),
-        ("q", "a b", "t", "the passage 'a b' holds one"),
-        ("q", "a", "t\n", "the system 't\n' holds one"),
-        ("", "a", "t", "an empty name came for a query"),
+        ("q 1", "a", "t", "a query id of a TREC run must not be empty or contain blanks, got 'q 1'"),
+        ("q", "a b", "t", "passage id .* got 'a b'"),
+        ("q", "a", "t\n", r"system id .* got 't\\n'"),
+        ("", "a", "t", "query id .* got ''"),
     ],
 )
 def test_names_that_a_run_cannot_hold_are_refused(tmp_path: Path, query_id: str, row_name: str, tag: str, says: str) -> None:

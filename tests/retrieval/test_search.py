@@ -284,13 +284,13 @@ def test_progress_counts_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("queries_QD", "k", "systems", "says"),
     [
-        (np.ones((1, 2)), 11, ["baseline"], "at most the collection's 10, and 11 were asked for"),
-        (np.ones((1, 2)), 0, ["baseline"], "at least 1 passage .* and 0 were asked for"),
-        (np.ones((1, 3)), 1, ["baseline"], "the queries' is 3, and .* holds 2"),
-        (np.ones((0, 2)), 1, ["baseline"], "at least one query"),
-        (np.array([[1, 1], [1, np.nan]]), 1, ["baseline"], "the vectors of 1 queries hold NaN or infinity, .* number 1"),
-        (np.ones((1, 2)), 1, ["baseline", "baseline"], "names of their own"),
-        (np.ones((1, 2)), 1, [], "at least one; none came"),
+        (np.ones((1, 2)), 11, ["baseline"], "k must be from 1 to 10, the number of passages, got 11"),
+        (np.ones((1, 2)), 0, ["baseline"], "got 0"),
+        (np.ones((1, 3)), 1, ["baseline"], "queries must have the dimension of .* \\(2\\), got 3"),
+        (np.ones((0, 2)), 1, ["baseline"], "at least one vector"),
+        (np.array([[1, 1], [1, np.nan]]), 1, ["baseline"], "NaN or infinity in 1, the first at 1"),
+        (np.ones((1, 2)), 1, ["baseline", "baseline"], "each with its own name, got baseline, baseline"),
+        (np.ones((1, 2)), 1, [], "at least one system"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(tmp_path: Path, queries_QD: NDArray, k: int, systems: list[str], says: str) -> None:

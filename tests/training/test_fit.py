@@ -83,7 +83,10 @@ def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> Non
         (["data.batches.passages_per_query=3"], "has no negative passage, and each example is to bring 2"),
         (["data.batches.language_weights={sw: 2}"], "no training example asks in 'sw'"),
         (["data.batches.order=hybrid", "data.batches.language_weights={en: 0}"], "hybrid batches need"),
-        (["model=transformer", "model.path=nowhere"], "model.path=nowhere is no model folder"),
+        (
+            ["model=transformer", "model.path=nowhere"],
+            "path must be a model folder, or the name of a model on the hub",
+        ),
         (["model.optimizer.learning_rate=1e30", "model.normalize=false"], "the loss is nan"),
         (["resume=nowhere.ckpt"], "resume=nowhere.ckpt is no checkpoint"),
     ],

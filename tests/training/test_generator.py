@@ -95,7 +95,7 @@ def test_dev_loss_is_that_of_a_piece_by_language_and_in_all(folder: Path) -> Non
         prompt = f"Generate a question for this passage: Saimaa {item.source.text}"
         with torch.no_grad():
             output = module.generator(
-                reader.sources([prompt])[0], reader.targets([item.text]), reader.first_pieces([item.language])
+                reader.sources([prompt])[0], reader.targets([item.text]), reader.first_tokens([item.language])
             )
         (losses[example.query.query_id],), (numbers[example.query.query_id],) = map(torch.Tensor.tolist, token_losses(*output))
     assert figures["dev/loss/fi"] == pytest.approx((losses["0"] + losses["2"]) / (numbers["0"] + numbers["2"]), rel=1e-5)
@@ -171,7 +171,7 @@ def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, process
         ("data.batches.passages_per_query=2", "set data.batches.passages_per_query=1"),
         ("callbacks=default", "set callbacks=generator"),
         ("callbacks.validation.round_trip=nowhere", "is no encoder's folder"),
-        ("callbacks.validation.top_p=2", "top_p in"),
+        ("callbacks.validation.top_p=2", "top_p must be above 0 and at most 1, got 2"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path, argument: str, problem: str) -> None:

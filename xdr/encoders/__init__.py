@@ -1,1 +1,14 @@
-""""""
+"""Encoders turn queries or passages into vectors.
+
+- encoder: Encoder, load_encoder
+- open_encoder: open_encoder, fingerprint_encoder
+- input_format: EncoderOptions, InputFormat
+- models: TransformerBiEncoder, StaticBiEncoder, SmallBiEncoder
+- pooling: POOLINGS
+- encoder_folder: save_encoder, load_encoder_folder, is_encoder_folder
+- inference: prepared_for_inference
+- encoding: encode_texts, encode_companions
+- tokenization: TextTokenizer
+- texts: Texts, texts_of
+- bi_encoder: BiEncoder
+"""

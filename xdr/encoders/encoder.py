@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from xdr.encoders.encoding import encode_texts
-from xdr.encoders.fast_inference import prepared_for_inference
+from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.input_format import EncoderOptions
 from xdr.encoders.models import Dtype
 from xdr.encoders.open_encoder import open_encoder

@@ -1,7 +1,7 @@
-"""An encoder as a folder that sentence-transformers loads, and from one.
+"""Save encoders as folders in sentence-transformers' layout, and load such folders.
 
-What sentence-transformers cannot say (two lengths) stands in `xdr.json` beside its own files; a folder without it, from
-elsewhere, is read by those files alone.
+sentence-transformers has one length for queries and passages; `xdr.json` in the same folder holds both. A folder without
+`xdr.json` is read by sentence-transformers' files alone.
 """
 
 import json
@@ -18,7 +18,7 @@ from xdr.encoders.input_format import Batching, InputFormat
 from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.static_encoder import StaticEncoder
 from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
-from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
+from xdr.encoders.transformer_encoder import TransformerEncoder, load_transformer, num_positions
 from xdr.errors import UserError
 from xdr.storage.files import creating_folder
 
@@ -27,7 +27,7 @@ _STATIC, _DENSE = "0_StaticEmbedding", "1_Dense"
 
 
 def save_encoder(encoder: nn.Module, tokenizer: TextTokenizer, folder: Path) -> None:
-    """Written aside and renamed; an older folder of that name must have been moved away."""
+    """Writes the folder under another name, then renames it. `folder` must not exist."""
     with creating_folder(folder) as partial:
         if isinstance(encoder, StaticEncoder):
             modules = _save_static(encoder, tokenizer, partial)
@@ -40,11 +40,11 @@ def save_encoder(encoder: nn.Module, tokenizer: TextTokenizer, folder: Path) -> 
         described = [
             {"idx": i, "name": str(i), "path": path, "type": f"{_MODULES}{name}"} for i, (name, path) in enumerate(modules)
         ]
-        reading = tokenizer.input_format
-        prompts = {"query": reading.query_prefix, "passage": reading.passage_prefix, "document": reading.passage_prefix}
+        form = tokenizer.input_format
+        prompts = {"query": form.query_prefix, "passage": form.passage_prefix, "document": form.passage_prefix}
         _write(partial / "modules.json", described)
         _write(partial / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "dot"})
-        _write(partial / "xdr.json", {"query_length": reading.query_length, "passage_length": reading.passage_length})
+        _write(partial / "xdr.json", {"query_length": form.query_length, "passage_length": form.passage_length})
 
 
 def _save_transformer(encoder: TransformerEncoder, tokenizer: TextTokenizer, folder: Path) -> list[tuple[str, str]]:
@@ -82,48 +82,52 @@ def is_encoder_folder(folder: Path) -> bool:
     return (folder / "modules.json").is_file()
 
 
-def load_encoder(
-    folder: Path, *, batching: Batching = "packed", dtype: torch.dtype = torch.float32
+def load_encoder_folder(
+    folder: Path, *, weights: str | None = None, batching: Batching | None = None, dtype: torch.dtype = torch.float32
 ) -> tuple[nn.Module, TextTokenizer]:
-    """From sentence-transformers' layout, ours or anybody's, as far as it holds what xdr computes."""
-    modules = [(str(m["type"]).rsplit(".", 1)[-1], folder / str(m["path"])) for m in _read_list(folder / "modules.json")]
-    names = [name for name, _ in modules]
+    """Reads sentence-transformers' layout: Transformer + Pooling or static embeddings, each with or without Normalize.
+    `weights` is the hub name of the transformer if `folder` does not hold its weights."""
+    modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in _read_list(folder / "modules.json")]
+    names, paths = [name for name, _ in modules], [path for _, path in modules]
     normalize = names[-1:] == ["Normalize"]
     if normalize:
-        modules, names = modules[:-1], names[:-1]
+        names.pop()
     if names == ["Transformer", "Pooling"]:
-        return _load_transformer(folder, modules[0][1], modules[1][1], normalize, batching, dtype)
+        pooling = _read_pooling(folder / paths[1] / "config.json")
+        encoder = load_transformer(weights or str(folder), pooling, normalize, batching, dtype, paths[0])
+        return encoder, _load_tokenizer(folder, weights or str(folder), paths[0], encoder.backbone.config)
     if names in (["StaticEmbedding"], ["StaticEmbedding", "Dense"]):
-        return _load_static(folder, [path for _, path in modules], normalize)
+        return _load_static(folder, [folder / path for path in paths[: len(names)]], normalize)
     raise UserError(
-        f"{folder}: xdr cannot compute a model of {', '.join(names)}; it reads Transformer + Pooling and StaticEmbedding"
+        f"the modules of {folder} must be Transformer and Pooling, or StaticEmbedding, with or without Normalize, "
+        f"got {', '.join(names)}"
     )
 
 
-def _load_transformer(
-    folder: Path, backbone_folder: Path, pooling_folder: Path, normalize: bool, batching: Batching, dtype: torch.dtype
-) -> tuple[nn.Module, TextTokenizer]:
-    pooling = _read(pooling_folder / "config.json")
-    mode = str(pooling.get("pooling_mode", "")) or "+".join(
-        key.removeprefix("pooling_mode_") for key, value in pooling.items() if key.startswith("pooling_mode_") and value
+def _read_pooling(path: Path) -> str:
+    """From the older layout with one flag a mode, or the newer one with the name of the mode."""
+    settings = _read(path)
+    mode = str(settings.get("pooling_mode", "")) or "+".join(
+        key.removeprefix("pooling_mode_") for key, value in settings.items() if key.startswith("pooling_mode_") and value
     )
     known = {entry.sentence_transformers: name for name, entry in POOLINGS.items()}
     known |= {long.removesuffix("_token").removesuffix("_tokens"): name for long, name in known.items()}
     if mode not in known:
-        raise UserError(f"the pooling of {pooling_folder} must be one of {', '.join(sorted(known))}, got '{mode}'")
-    backbone = load_backbone(str(backbone_folder), dtype, batching)
-    encoder = TransformerEncoder(backbone, known[mode], normalize, batching)
-    tokenizer = AutoTokenizer.from_pretrained(backbone_folder)
-    settings = _read(backbone_folder / "sentence_bert_config.json")
-    longest = int(
-        settings.get("max_seq_length") or _longest(tokenizer.model_max_length, backbone.config.max_position_embeddings)
-    )
-    return encoder, TextTokenizer(HuggingFaceTokenizer(tokenizer), _reading(folder, longest))
+        raise UserError(f"the pooling in {path} must be one of {', '.join(sorted(known))}, got {mode or 'none'}")
+    return known[mode]
 
 
-def _longest(of_tokenizer: int, num_positions: int) -> int:
-    """Since version 6 sentence-transformers keeps its length in the tokenizer, which without one says 10^30."""
-    return min(of_tokenizer if of_tokenizer < 10**6 else 512, num_positions)
+def _load_tokenizer(folder: Path, weights: str, subfolder: str, config: Any) -> TextTokenizer:
+    tokenizer = AutoTokenizer.from_pretrained(weights, subfolder=subfolder)
+    settings = _read(folder / subfolder / "sentence_bert_config.json")
+    longest = settings.get("max_seq_length") or _longest(tokenizer.model_max_length, num_positions(config))
+    return TextTokenizer(HuggingFaceTokenizer(tokenizer), _input_format(folder, int(longest)))
+
+
+def _longest(of_tokenizer: int, of_model: int | None) -> int:
+    """sentence-transformers 6 keeps the length in the tokenizer, whose value is 10^30 where there is none."""
+    longest = of_tokenizer if of_tokenizer < 10**6 else 512
+    return min(longest, of_model or longest)
 
 
 def _load_static(folder: Path, parts: list[Path], normalize: bool) -> tuple[nn.Module, TextTokenizer]:
@@ -132,14 +136,14 @@ def _load_static(folder: Path, parts: list[Path], normalize: bool) -> tuple[nn.M
     if len(parts) > 1:
         settings = _read(parts[1] / "config.json")
         if not settings.get("use_residual") or not str(settings.get("activation_function")).endswith(".Tanh"):
-            raise UserError(f"{parts[1]}: xdr computes `x + tanh(W x + b)` there, and this layer is another")
+            raise UserError(f"the layer in {parts[1]} must be `x + tanh(W x + b)`: use_residual with the activation Tanh")
         weights = load_file(parts[1] / "model.safetensors")
         encoder.head.load_state_dict({name.removeprefix("linear."): value for name, value in weights.items()})
     tokenizer = Tokenizer.from_file(str(parts[0] / "tokenizer.json"))
-    return encoder, TextTokenizer(StaticTokenizer(tokenizer), _reading(folder, 512))
+    return encoder, TextTokenizer(StaticTokenizer(tokenizer), _input_format(folder, 512))
 
 
-def _reading(folder: Path, longest: int) -> InputFormat:
+def _input_format(folder: Path, longest: int) -> InputFormat:
     prompts = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
     ours = _read(folder / "xdr.json")
     passage_prefix = prompts.get("passage") or prompts.get("document") or ""

@@ -1,6 +1,6 @@
 """Bi-encoders that can be trained, as settings. Importing this module does not import torch: `build` does."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -10,6 +10,7 @@ from xdr.errors import UserError
 if TYPE_CHECKING:
     from xdr.encoders.bi_encoder import BiEncoder
     from xdr.encoders.tokenization import TextTokenizer
+    from xdr.encoders.transformer_encoder import TransformerEncoder
 
 Dtype = Literal["float32", "bfloat16"]
 Family = Literal["bert", "xlm-roberta"]
@@ -51,9 +52,25 @@ class TransformerBiEncoder:
 
     def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
         """Weights come from `path`; neither argument is used."""
-        from xdr.encoders.build import build_transformer
+        from xdr.encoders.bi_encoder import BiEncoder
 
-        return build_transformer(self)
+        encoder, tokenizer = self._tower()
+        return BiEncoder(encoder, None if self.tied else self._tower()[0]), tokenizer
+
+    def _tower(self) -> "tuple[TransformerEncoder, TextTokenizer]":
+        import torch
+
+        from xdr.encoders.open_encoder import open_model
+        from xdr.encoders.transformer_encoder import TransformerEncoder, adapt
+
+        dtype = getattr(torch, self.dtype)
+        encoder, tokenizer = open_model(self.path, EncoderOptions.of(self), batching=self.batching, dtype=dtype)
+        if not isinstance(encoder, TransformerEncoder):
+            raise UserError(f"path must be a transformer, got static vectors in {self.path}. Use StaticBiEncoder")
+        encoder.backbone = adapt(encoder.backbone, gradient_checkpointing=self.gradient_checkpointing, lora_rank=self.lora_rank)
+        if self.compile_backbone:
+            encoder.backbone.compile(dynamic=True)  # in place, so that the weights keep their names
+        return encoder, tokenizer
 
 
 @dataclass(frozen=True)
@@ -78,9 +95,14 @@ class StaticBiEncoder:
 
     def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
         """Vectors come from `path`; neither argument is used."""
-        from xdr.encoders.build import build_static
+        from xdr.encoders.bi_encoder import BiEncoder
+        from xdr.encoders.encoder_folder import is_encoder_folder
+        from xdr.encoders.open_encoder import open_model, open_static
 
-        return build_static(self)
+        folder, options = Path(self.path).expanduser(), self.options()
+        saved = is_encoder_folder(folder) and (folder / "xdr.json").exists() and not (folder / "vectors.npy").exists()
+        encoder, tokenizer = open_model(self.path, options) if saved else open_static(folder, options)
+        return BiEncoder(encoder), tokenizer
 
 
 @dataclass(frozen=True)
@@ -110,9 +132,26 @@ class SmallBiEncoder:
 
     def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
         """The model is made from `seed` in `initial_folder`, unless it is already there."""
-        from xdr.encoders.build import build_small
+        from xdr.data.problems import Problems
+        from xdr.data.sample import Sample
+        from xdr.encoders.small import BUILDERS
 
-        return build_small(self, initial_folder, seed)
+        if not (initial_folder / "config.json").exists():
+            sample = Sample()
+            texts = [f"{passage.title} {passage.text}" for passage in sample.passages(Problems())]
+            texts += [query.text for query in sample.queries("train", Problems())]
+            build = BUILDERS[self.family]
+            build(texts, initial_folder, seed=seed, hidden=self.hidden, layers=self.layers, dropout=self.dropout)
+        return TransformerBiEncoder(
+            path=str(initial_folder),
+            tied=True,
+            batching="packed",
+            dtype="float32",
+            lora_rank=0,
+            gradient_checkpointing=False,
+            compile_backbone=False,
+            **asdict(EncoderOptions.of(self)),
+        ).build(initial_folder, seed)
 
 
 def _require(name: str, value: object, options: object) -> None:

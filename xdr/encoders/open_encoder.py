@@ -1,4 +1,4 @@
-"""An encoder for evaluation, from whatever a user has of it."""
+"""Open an encoder from a checkpoint, a folder or the hub."""
 
 import hashlib
 import json
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoTokenizer
 
-from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder
+from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder
+from xdr.encoders.hub import sentence_transformers_folder
 from xdr.encoders.input_format import DEFAULT_FORMAT, Batching
 from xdr.encoders.input_format import EncoderOptions as EncoderOptions
-from xdr.encoders.packing import FIRST_POSITION
+from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.static_encoder import StaticEncoder, read_static_vectors
 from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
-from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone, refuse_longer
-from xdr.errors import UserError, first_line
+from xdr.encoders.transformer_encoder import TransformerEncoder, load_config, load_transformer, num_positions
+from xdr.errors import UserError
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 
 
@@ -24,70 +25,108 @@ def open_encoder(
     checkpoint: str, options: EncoderOptions | None = None, *, dtype: torch.dtype = torch.float32
 ) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
     """Returns the encoder of queries, that of passages if it is another, and the tokenizer. `checkpoint` is a Lightning
-    checkpoint of ours, the output folder of a training, a folder in sentence-transformers' layout, a folder of static vectors,
-    or a backbone in Hugging Face's layout, by folder or hub name. All but the last two name their pooling and normalization."""
+    checkpoint of ours, the output folder of a training, an encoder in sentence-transformers' layout or a plain backbone in
+    Hugging Face's (by folder or hub name), or a folder of static vectors. Only plain backbones need a pooling."""
     options = options or EncoderOptions()
-    queries, passages, tokenizer = _open(checkpoint, options, dtype)
-    own = {"pooling": getattr(queries, "pooling", "mean"), "normalize": queries.normalize}
-    for name, value in own.items():
-        if getattr(options, name) not in (None, value):
-            raise UserError(f"checkpoint={checkpoint} says itself that {name} is {value}; leave evaluation.{name} out")
-    tokenizer = TextTokenizer(tokenizer.tokenize, options.input_format(tokenizer.input_format))
-    if isinstance(queries, TransformerEncoder):
-        refuse_longer(tokenizer.input_format, queries.backbone.config, "evaluation")
-    return queries, passages, tokenizer
-
-
-def _open(checkpoint: str, options: EncoderOptions, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
     path = Path(checkpoint).expanduser()
     if path.is_file():
-        return _from_checkpoint(path, dtype)
-    if is_encoder_folder(path / ENCODER):
-        passages = load_encoder(path / PASSAGE_ENCODER, dtype=dtype)[0] if is_encoder_folder(path / PASSAGE_ENCODER) else None
-        return load_encoder(path / ENCODER, dtype=dtype)[0], passages, load_encoder(path / ENCODER, dtype=dtype)[1]
-    if is_encoder_folder(path):
-        encoder, tokenizer = load_encoder(path, dtype=dtype)
-        return encoder, None, tokenizer
-    if (path / "vectors.npy").is_file():
-        vectors_VD, vocabulary = read_static_vectors(path)
-        return (
-            StaticEncoder(vectors_VD, bool(options.normalize)),
-            None,
-            TextTokenizer(StaticTokenizer(vocabulary), DEFAULT_FORMAT),
-        )
-    try:
-        kind = AutoConfig.from_pretrained(checkpoint).model_type
-    except (OSError, ValueError) as error:
-        if not path.exists():
-            raise UserError(
-                f"checkpoint={checkpoint} is no file, no folder, and no hub name that can be reached: {first_line(error)}"
-            ) from None
-        if (path / GENERATOR).is_dir():
-            raise UserError(f"checkpoint={checkpoint} holds a generator, and an encoder is wanted") from None
+        queries, passages, tokenizer = _from_checkpoint(path, dtype)
+    elif is_encoder_folder(path / ENCODER):
+        queries, passages, tokenizer = _from_training(path, dtype)
+    elif (path / "vectors.npy").is_file():
+        queries, tokenizer = open_static(path, options)
+        return queries, None, tokenizer
+    else:
+        if path.is_dir():
+            _require_model(path)
+        queries, tokenizer = open_model(checkpoint, options, dtype=dtype, parameter="checkpoint")
+        return queries, None, tokenizer
+    return queries, passages, _as_asked(checkpoint, queries, tokenizer, options)
+
+
+def open_model(
+    path: str,
+    options: EncoderOptions,
+    *,
+    batching: Batching | None = None,
+    dtype: torch.dtype = torch.float32,
+    parameter: str = "path",
+) -> tuple[nn.Module, TextTokenizer]:
+    """An encoder in sentence-transformers' layout, or a plain backbone, by folder or hub name. `parameter` names `path` in
+    errors."""
+    local = Path(path).expanduser()
+    source = str(local) if local.exists() else path
+    folder = sentence_transformers_folder(source)
+    if folder is not None:
+        encoder, tokenizer = load_encoder_folder(folder, weights=source, batching=batching, dtype=dtype)
+        return encoder, _as_asked(path, encoder, tokenizer, options)
+    load_config(source, parameter=parameter)
+    if options.pooling is None:
         raise UserError(
-            f"checkpoint={checkpoint} is no checkpoint, no folder that train.py left, and no encoder in Hugging Face's or "
-            "sentence-transformers' layout"
-        ) from None
-    batching: Batching = "packed" if kind in FIRST_POSITION else "grouped"
-    backbone = load_backbone(checkpoint, dtype, batching)
-    encoder = TransformerEncoder(backbone, options.pooling or "first", bool(options.normalize), batching)
-    return encoder, None, TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(checkpoint)), DEFAULT_FORMAT)
+            f"pooling must be given for a plain backbone, got none. {path} has no files of sentence-transformers, which would "
+            f"name it. Choose one of {', '.join(POOLINGS)}"
+        )
+    encoder = load_transformer(source, options.pooling, bool(options.normalize), batching, dtype)
+    tokenizer = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(source)), DEFAULT_FORMAT)
+    return encoder, _as_asked(path, encoder, tokenizer, options)
+
+
+def open_static(folder: Path, options: EncoderOptions) -> tuple[StaticEncoder, TextTokenizer]:
+    """Static vectors without a layer of their own: model2vec's layout, or `vectors.npy` beside `pieces.txt`."""
+    vectors_VD, vocabulary = read_static_vectors(folder)
+    encoder = StaticEncoder(vectors_VD, bool(options.normalize))
+    return encoder, _as_asked(str(folder), encoder, TextTokenizer(StaticTokenizer(vocabulary), DEFAULT_FORMAT), options)
+
+
+def _as_asked(path: str, encoder: nn.Module, tokenizer: TextTokenizer, options: EncoderOptions) -> TextTokenizer:
+    """The tokenizer with the lengths and prefixes that the user asked for. Pooling and normalization cannot be changed."""
+    for name, own in (("pooling", getattr(encoder, "pooling", "mean")), ("normalize", encoder.normalize)):
+        asked = getattr(options, name)
+        if asked not in (None, own):
+            raise UserError(f"{name} must be {own}, as {path} says, got {asked}. Leave it out (null)")
+    input_format = options.input_format(tokenizer.input_format)
+    most = num_positions(encoder.backbone.config) if isinstance(encoder, TransformerEncoder) else None
+    for name in ("query_length", "passage_length"):
+        length = getattr(input_format, name)
+        if most is not None and length > most:
+            raise UserError(f"{name} must be at most {most}, the positions of the model, got {length}")
+    return TextTokenizer(tokenizer.tokenize, input_format)
+
+
+def _require_model(folder: Path) -> None:
+    if (folder / GENERATOR).is_dir():
+        raise UserError(f"checkpoint must be an encoder, got {folder}, which holds a generator")
+    if not is_encoder_folder(folder) and not (folder / "config.json").is_file():
+        raise UserError(
+            "checkpoint must be a checkpoint file, the output folder of a training, or an encoder in Hugging Face's or "
+            f"sentence-transformers' layout, got {folder}"
+        )
+
+
+def _from_training(folder: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
+    queries, tokenizer = load_encoder_folder(folder / ENCODER, dtype=dtype)
+    if not is_encoder_folder(folder / PASSAGE_ENCODER):
+        return queries, None, tokenizer
+    return queries, load_encoder_folder(folder / PASSAGE_ENCODER, dtype=dtype)[0], tokenizer
 
 
 def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
+    """Checkpoints hold weights; the folder beside them holds the configuration and the tokenizer."""
     folder = path.parent / MODEL
     if not is_encoder_folder(folder / ENCODER):
-        raise UserError(f"{path} is no checkpoint of an encoder: {folder / ENCODER}, where it began, is not there")
-    queries, passages, tokenizer = open_encoder(str(folder), dtype=dtype)
+        raise UserError(f"checkpoint must be that of an encoder, with {folder / ENCODER} beside it, got {path}")
+    queries, passages, tokenizer = _from_training(folder, dtype)
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     for name, tower in (("encoder", queries), ("passage_encoder", passages)):
         if tower is None:
             continue
-        weights = {
-            key.removeprefix(f"bi_encoder.{name}."): value for key, value in state.items() if f"bi_encoder.{name}." in key
-        }
+        prefix = f"bi_encoder.{name}."
+        weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if weights.keys() != tower.state_dict().keys():
-            raise UserError(f"{path} holds low-rank updates or other parts; give the folder that the training left instead")
+            raise UserError(
+                f"checkpoint must hold the weights of a whole encoder, got {path} with low-rank updates or other parts. "
+                "Give the output folder of the training"
+            )
         tower.load_state_dict(weights)
     return queries, passages, tokenizer
 

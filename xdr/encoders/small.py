@@ -70,6 +70,9 @@ def build_small_xlm_roberta(
     return _save(lambda: XLMRobertaModel(config, add_pooling_layer=False), tokenizer, folder, seed)
 
 
+BUILDERS: dict[str, Callable[..., Path]] = {"bert": build_small_bert, "xlm-roberta": build_small_xlm_roberta}
+
+
 def build_small_mt5(texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 3) -> Path:
     special = [(piece, 0.0) for piece in ("<pad>", "</s>", "<unk>")]
     tokenizer = T5Tokenizer(vocab=[*special, *train_unigram(texts, VOCABULARY)], extra_ids=0)

@@ -1,4 +1,7 @@
-"""Any transformer as a text encoder: backbone, pooling, optional L2 norm."""
+"""A transformer as a text encoder: backbone, pooling, optional L2 normalization.
+
+B texts, L tokens of the longest, T tokens of all, D dimensions.
+"""
 
 import inspect
 from typing import Any
@@ -8,19 +11,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from xdr.encoders.input_format import Batching, InputFormat
+from xdr.encoders.input_format import Batching
 from xdr.encoders.packing import FIRST_POSITION, NAME, packed_inputs, states_of_one_token
 from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.texts import Texts, by_length, pad, select
 from xdr.errors import UserError, first_line
 
 NUM_GROUPS = 4
-"""Into how many groups of like length a batch is cut where the backbone cannot pack."""
+"""The number of groups of similar length that `grouped` splits a batch into."""
 
 
 class TransformerEncoder(nn.Module):
-    """`batching` is how a batch meets the backbone: `packed` without padding, `grouped` padded in groups of like length,
-    `padded` as one. The vectors are the same to rounding."""
+    """Every `batching` gives the same vectors to rounding."""
 
     def __init__(self, backbone: Any, pooling: str, normalize: bool, batching: Batching) -> None:
         super().__init__()
@@ -56,18 +58,26 @@ class TransformerEncoder(nn.Module):
         return pooling.pool(hidden_TD, ordered.starts_B, ordered.lengths_B)[order_B.argsort()]
 
 
-def load_backbone(path: str, dtype: torch.dtype, batching: Batching) -> Any:
-    """A backbone by folder or hub name, without a pooler that nothing would train."""
+def load_config(path: str, subfolder: str = "", parameter: str = "path") -> Any:
+    """The configuration of a backbone, by folder or hub name. `parameter` names `path` in the error."""
     try:
-        config = AutoConfig.from_pretrained(path)
+        return AutoConfig.from_pretrained(path, subfolder=subfolder)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"model.path={path} is no model folder and no hub name that can be reached: {first_line(error)}"
+            f"{parameter} must be a model folder, or the name of a model on the hub that can be reached, got {path}. "
+            f"{first_line(error)}"
         ) from None
+
+
+def load_backbone(path: str, dtype: torch.dtype, batching: Batching, subfolder: str = "") -> Any:
+    """A backbone by folder or hub name, without a pooler, which would have no gradients."""
+    config = load_config(path, subfolder)
     if batching == "packed" and config.model_type not in FIRST_POSITION:
-        known = ", ".join(FIRST_POSITION)
-        raise UserError(f"a {config.model_type} backbone cannot pack ({known} can); set model.batching=grouped")
-    arguments: dict[str, Any] = {"dtype": dtype}
+        raise UserError(
+            f"batching must be grouped or padded for a {config.model_type} backbone, got packed. "
+            f"Only {', '.join(FIRST_POSITION)} can be packed"
+        )
+    arguments: dict[str, Any] = {"dtype": dtype, "subfolder": subfolder}
     if batching == "packed":
         arguments["attn_implementation"] = NAME
     if "add_pooling_layer" in inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters:
@@ -78,17 +88,23 @@ def load_backbone(path: str, dtype: torch.dtype, batching: Batching) -> Any:
         raise UserError(f"the model in {path} cannot be loaded: {first_line(error)}") from None
 
 
-def refuse_longer(reading: InputFormat, config: Any, group: str) -> None:
-    """RoBERTa's table of positions has two more than a text can take."""
-    longest = getattr(config, "max_position_embeddings", None)
-    for name in ("query_length", "passage_length"):
-        length, positions = getattr(reading, name), (longest or 0) - FIRST_POSITION.get(config.model_type, 0)
-        if longest and length > positions:
-            raise UserError(f"{group}.{name}={length} is more than the {positions} positions that the model has")
+def load_transformer(
+    path: str, pooling: str, normalize: bool, batching: Batching | None, dtype: torch.dtype, subfolder: str = ""
+) -> TransformerEncoder:
+    """Without a `batching`, packed where the backbone can be packed, else grouped."""
+    if batching is None:
+        batching = "packed" if load_config(path, subfolder).model_type in FIRST_POSITION else "grouped"
+    return TransformerEncoder(load_backbone(path, dtype, batching, subfolder), pooling, normalize, batching)
+
+
+def num_positions(config: Any) -> int | None:
+    """How many tokens a text can have; None if there is no limit. RoBERTa's table has two more positions for padding."""
+    size = getattr(config, "max_position_embeddings", None)
+    return size - FIRST_POSITION.get(config.model_type, 0) if size else None
 
 
 def adapt(backbone: Any, *, gradient_checkpointing: bool, lora_rank: int) -> Any:
-    """LoRA where `lora_rank` is above zero: the backbone is frozen, and low-rank updates of its attention are trained."""
+    """With `lora_rank` above 0, freezes the backbone and adds low-rank updates of its attention, which are trained."""
     if gradient_checkpointing:
         backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if not lora_rank:
@@ -96,7 +112,7 @@ def adapt(backbone: Any, *, gradient_checkpointing: bool, lora_rank: int) -> Any
     try:
         import peft
     except ImportError as error:
-        raise UserError("model.lora_rank needs the package `peft`: pip install 'xdr[lora]'") from error
+        raise UserError("lora_rank needs the package `peft`. Install it with: pip install 'xdr[lora]'") from error
     settings = peft.LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=["query", "value"])
     adapted = peft.get_peft_model(backbone, settings)
     if gradient_checkpointing:

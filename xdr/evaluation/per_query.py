@@ -25,6 +25,11 @@ class PerQuery:
         assert len(self.query_ids) == len(self.languages) == len(set(self.query_ids)), "each query once, with its language"
         assert all(values.shape == (len(self.query_ids),) for values in self.values.values()), "a value for each query"
 
+    @property
+    def macro(self) -> dict[str, float]:
+        """The mean over languages of each metric."""
+        return {metric: means(self, metric).macro for metric in self.values}
+
     def metric(self, name: str) -> NDArray[np.float64]:
         if name not in self.values:
             remedy = did_you_mean(name, self.values) or f"it has {', '.join(self.values)}"

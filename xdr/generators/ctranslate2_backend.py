@@ -13,7 +13,7 @@ from torch import Tensor
 from xdr.encoders.texts import Texts
 from xdr.errors import UserError
 from xdr.generators.backends import Drawn
-from xdr.generators.language_vocabulary import pieces_of, restricted, with_first_piece
+from xdr.generators.language_vocabulary import restricted, tokens_of, with_first_token
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import Sampling
 from xdr.storage.files import creating_folder, read_json, write_json
@@ -61,7 +61,7 @@ class CTranslate2Backend:
     def __init__(
         self,
         generator: QueryGenerator,
-        reader: GeneratorTokenizer,
+        tokenizer: GeneratorTokenizer,
         sampling: Sampling,
         compute_type: str,
         conversions: Path,
@@ -74,13 +74,13 @@ class CTranslate2Backend:
         except ImportError as error:
             raise UserError("backend=ctranslate2 needs its package: pip install 'xdr[fastgen]'") from error
         self._library = ctranslate2
-        self._generator, self._reader, self._sampling = generator, reader, sampling
+        self._generator, self._tokenizer, self._sampling = generator, tokenizer, sampling
         self._compute_type, self._conversions, self._fingerprint = compute_type, conversions, generator_fingerprint
         self._device = {"device": device, "device_index": device_index}
         self._on_cpu = device == "cpu"
         self._seed = 0
         self._translators: dict[str, list[Any]] = {}
-        self._names = _piece_names(reader.tokenizer, generator.model.config.vocab_size)
+        self._names = _token_names(tokenizer.huggingface, generator.model.config.vocab_size)
 
     def begin(self, seed: int) -> None:
         """CTranslate2 seeds a translator's threads when they first draw, and never again: so they start anew."""
@@ -97,7 +97,7 @@ class CTranslate2Backend:
         return self._sampling.vocabulary == "language"
 
     def decode(self, encoded: list[list[str]], rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
-        first_B = self._reader.first_pieces(languages)
+        first_B = self._tokenizer.first_tokens(languages)
         prefix = None if first_B is None else [[self._names[piece]] for piece in first_B.tolist()]
         prompts = [encoded[row] for row in rows.tolist()]
         streams = self.streams(languages[0])
@@ -136,7 +136,7 @@ class CTranslate2Backend:
         key = language if self.one_language else "full"
         if key not in self._translators:
             folder = self._converted(language, key)
-            if self._reader.task.language_at == "prompt":
+            if self._tokenizer.task.language_at == "prompt":
                 self._translators.clear()  # languages come one after the other, each with a model of its own
             number = STREAMS if self._on_cpu else 1
             self._translators[key] = [self._stream(folder, stream, number) for stream in range(number)]
@@ -152,20 +152,22 @@ class CTranslate2Backend:
             intra_threads=max(1, torch.get_num_threads() // number),
             **self._device,
         )
-        translator.translate_batch([[self._reader.tokenizer.eos_token]], beam_size=1, sampling_topk=2, max_decoding_length=1)
+        translator.translate_batch(
+            [[self._tokenizer.huggingface.eos_token]], beam_size=1, sampling_topk=2, max_decoding_length=1
+        )
         return translator
 
     def _pieces(self, language: str) -> tuple[Tensor, list[int]]:
-        allowed = pieces_of(self._reader.tokenizer, language, latin=self._sampling.latin)
-        return with_first_piece(allowed, self._reader.first_pieces([language]))
+        allowed = tokens_of(self._tokenizer.huggingface, language, latin=self._sampling.latin)
+        return with_first_token(allowed, self._tokenizer.first_tokens([language]))
 
     def _drawn(self, names: list[str], prefix: int) -> Drawn:
-        end = self._reader.tokenizer.eos_token
+        end = self._tokenizer.huggingface.eos_token
         ids = [self._number(name) for name in names[prefix:] if name != end]
         return Drawn(ids, end in names)
 
     def _number(self, name: str) -> int:
-        number: int = self._reader.tokenizer.convert_tokens_to_ids(name)
+        number: int = self._tokenizer.huggingface.convert_tokens_to_ids(name)
         return number
 
     def _converted(self, language: str, key: str) -> Path:
@@ -191,12 +193,12 @@ class CTranslate2Backend:
         model, names = self._generator.model, self._names
         start = names[model.config.decoder_start_token_id]
         if key != "full":
-            pieces_K, _ = self._pieces(language)
-            model, names = restricted(model, pieces_K), [names[piece] for piece in pieces_K.tolist()]
+            tokens_K, _ = self._pieces(language)
+            model, names = restricted(model, tokens_K), [names[piece] for piece in tokens_K.tolist()]
         convert(model, self._names, names, start, folder, self._compute_type)
 
 
-def _piece_names(tokenizer: Any, size: int) -> list[str]:
+def _token_names(tokenizer: Any, size: int) -> list[str]:
     """mT5's matrices have a few rows more than the tokenizer has pieces."""
     names: list[str] = tokenizer.convert_ids_to_tokens(list(range(min(len(tokenizer), size))))
     return [*names, *(f"<unused_{number}>" for number in range(len(names), size))]

@@ -1,8 +1,8 @@
-"""Generated texts on disk, in the order of the collection they were written for: shard i holds the texts of rows
+"""Generated texts on disk, in the order of the collection they were written for. Shard i holds the texts of rows
 `i * shard_size` to `(i + 1) * shard_size`.
 
 FOLDER/shard-00007/texts.arrow    id, and a list of texts for each language; compressed
-FOLDER/shard-00007/counts.json    what was drawn, refused and kept, by language
+FOLDER/shard-00007/counts.json    how many texts were drawn, refused and kept, by language
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +22,13 @@ _TEXTS, _COUNTS = "texts.arrow", "counts.json"
 
 
 def write_texts(texts: Sequence[GeneratedTexts], languages: Sequence[str], folder: Path) -> None:
-    columns = [pa.array([text.source_id for text in texts], pa.string())]
+    columns = {"id": pa.array([text.source_id for text in texts], pa.string())}
     for language in languages:
-        columns.append(pa.array([list(text.texts.get(language, ())) for text in texts], pa.list_(pa.string())))
-    schema = pa.schema([("id", pa.string()), *((language, pa.list_(pa.string())) for language in languages)])
+        columns[language] = pa.array([list(text.texts.get(language, ())) for text in texts], pa.list_(pa.string()))
+    batch = pa.RecordBatch.from_pydict(columns)
     options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
-    with pa.OSFile(str(folder / _TEXTS), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
-        writer.write_batch(pa.record_batch(columns, schema=schema))
+    with pa.OSFile(str(folder / _TEXTS), "wb") as sink, pa.ipc.new_file(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
 
 
 def write_counts(counts: Mapping[str, QualityCounts], folder: Path) -> None:
@@ -36,7 +36,7 @@ def write_counts(counts: Mapping[str, QualityCounts], folder: Path) -> None:
 
 
 class GeneratedStore:
-    """Whole, or refused with the shards that are missing."""
+    """Opens a folder with all its shards; a folder that lacks some is refused with their names."""
 
     def __init__(self, folder: Path) -> None:
         self._ledger = ShardLedger.open(folder, KIND)
@@ -46,18 +46,18 @@ class GeneratedStore:
         self.fingerprint = self._ledger.fingerprint
         languages, shard_size, num_sources = (self.made_by.get(key) for key in ("languages", "shard_size", "num_sources"))
         if not isinstance(languages, list) or not isinstance(shard_size, int) or not isinstance(num_sources, int):
-            raise ArtefactError(f"{folder}/manifest.json does not say for which languages and how many sources its texts are")
+            raise ArtefactError(f"{folder}/manifest.json must name languages, shard_size and num_sources")
         self.languages = tuple(map(str, languages))
         self._shard_size, self._num_sources = shard_size, num_sources
         self._last: tuple[int, list[GeneratedTexts]] = (-1, [])
 
     @property
     def most(self) -> int:
-        """Texts of a language that a source has at most."""
+        """The largest number of texts that a source can have in one language."""
         settings = self.made_by.get("generation", self.made_by.get("order"))  # its name before format 3
         most = settings.get("number") if isinstance(settings, Mapping) else self.made_by.get("most")
         if not isinstance(most, int):
-            raise ArtefactError(f"{self.folder}/manifest.json does not say how many texts of a language there are at most")
+            raise ArtefactError(f"{self.folder}/manifest.json must say how many texts of a language a source has at most")
         return most
 
     def __len__(self) -> int:
@@ -67,15 +67,17 @@ class GeneratedStore:
         return self.slice(0, len(self))
 
     def slice(self, start: int, stop: int) -> Iterator[GeneratedTexts]:
-        """Of rows `start` to `stop` of the collection; each shard that they stand in is read once, and checked."""
+        """The texts of rows `start` to `stop` of the collection. Each shard is read once, and its checksum verified."""
         while start < min(stop, len(self)):
             shard, first = divmod(start, self._shard_size)
             length = min(stop - start, self._shard_size - first)
-            yield from self._read(shard)[first : first + length]
+            if self._last[0] != shard:  # kept, because the next slice often starts in the same shard
+                self._last = shard, self._read(shard)
+            yield from self._last[1][first : first + length]
             start += length
 
     def counts(self) -> dict[str, QualityCounts]:
-        """Of all shards."""
+        """The sums over all shards, by language."""
         total = {language: QualityCounts() for language in self.languages}
         for shard in range(self._ledger.num_shards):
             path = self._ledger.shard(shard, checksum=False) / _COUNTS
@@ -88,17 +90,6 @@ class GeneratedStore:
         return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
 
     def _read(self, shard: int) -> list[GeneratedTexts]:
-        """The last one is kept: neighbours are asked for one after the other."""
-        if self._last[0] != shard:
-            self._last = shard, self._from_disk(shard)
-        return self._last[1]
-
-    def _from_disk(self, shard: int) -> list[GeneratedTexts]:
         with pa.memory_map(str(self._ledger.shard(shard) / _TEXTS)) as source:
-            table = pa.ipc.open_file(source).read_all()
-        ids = table.column("id").to_pylist()
-        columns = {language: table.column(language).to_pylist() for language in self.languages}
-        return [
-            GeneratedTexts(source_id, {language: tuple(column[row]) for language, column in columns.items()})
-            for row, source_id in enumerate(ids)
-        ]
+            rows = pa.ipc.open_file(source).read_all().to_pylist()
+        return [GeneratedTexts(row["id"], {language: tuple(row[language]) for language in self.languages}) for row in rows]

@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from xdr.encoders.texts import Texts, pad
 from xdr.generators.backends import Drawn
 from xdr.generators.drawing import draw
-from xdr.generators.language_vocabulary import pieces_of, restricted, with_first_piece
+from xdr.generators.language_vocabulary import restricted, tokens_of, with_first_token
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import Sampling
 from xdr.generators.shared_prompts import Prompts, prompts_cache, reading_shared_prompts
@@ -28,13 +28,13 @@ class _Writer(NamedTuple):
     """A model, which pieces its output numbers stand for (None: themselves), and the output numbers that it must not write."""
 
     model: Any
-    pieces_K: Tensor | None
+    tokens_K: Tensor | None
     unwritten: list[int]
 
 
 class HuggingFaceBackend:
-    def __init__(self, generator: QueryGenerator, reader: GeneratorTokenizer, sampling: Sampling) -> None:
-        self._model, self._reader, self._sampling = generator.model, reader, sampling
+    def __init__(self, generator: QueryGenerator, tokenizer: GeneratorTokenizer, sampling: Sampling) -> None:
+        self._model, self._tokenizer, self._sampling = generator.model, tokenizer, sampling
         self._restricted: dict[str, _Writer] = {}
 
     def begin(self, seed: int) -> None:
@@ -51,16 +51,16 @@ class HuggingFaceBackend:
     def decode(self, encoded: _Encoded, rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
         writer = self._writer_for(languages)
         starts_B1 = torch.full((len(rows), 1), writer.model.config.decoder_start_token_id)
-        first_B = self._reader.first_pieces(languages)
+        first_B = self._tokenizer.first_tokens(languages)
         if first_B is not None:
-            known_B = first_B if writer.pieces_K is None else torch.searchsorted(writer.pieces_K, first_B)
+            known_B = first_B if writer.tokens_K is None else torch.searchsorted(writer.tokens_K, first_B)
             starts_B1 = torch.cat([starts_B1, known_B[:, None]], 1)
         given_NG = starts_B1.to(encoded.mask_BS.device).repeat_interleave(number, 0)
         output_NL = self._written(writer, encoded, rows.to(given_NG.device).repeat_interleave(number), given_NG)
         special = {writer.model.config.pad_token_id, writer.model.config.eos_token_id}
         ended_N = (output_NL == writer.model.config.eos_token_id).any(1).tolist()
         flat = [
-            Drawn([_whole(piece, writer.pieces_K) for piece in ids if piece not in special], ended)
+            Drawn([_whole(piece, writer.tokens_K) for piece in ids if piece not in special], ended)
             for ids, ended in zip(output_NL.tolist(), ended_N, strict=True)
         ]
         return [flat[first : first + number] for first in range(0, len(flat), number)]
@@ -107,12 +107,12 @@ class HuggingFaceBackend:
             return _Writer(self._model, None, [])
         (language,) = set(languages)
         if language not in self._restricted:
-            allowed = pieces_of(self._reader.tokenizer, language, latin=self._sampling.latin)
-            pieces_K, unwritten = with_first_piece(allowed, self._reader.first_pieces([language]))
-            places = [int((pieces_K == piece).nonzero()) for piece in unwritten]
-            self._restricted[language] = _Writer(restricted(self._model, pieces_K), pieces_K, places)
+            allowed = tokens_of(self._tokenizer.huggingface, language, latin=self._sampling.latin)
+            tokens_K, unwritten = with_first_token(allowed, self._tokenizer.first_tokens([language]))
+            places = [int((tokens_K == piece).nonzero()) for piece in unwritten]
+            self._restricted[language] = _Writer(restricted(self._model, tokens_K), tokens_K, places)
         return self._restricted[language]
 
 
-def _whole(piece: int, pieces_K: Tensor | None) -> int:
-    return piece if pieces_K is None else int(pieces_K[piece])
+def _whole(piece: int, tokens_K: Tensor | None) -> int:
+    return piece if tokens_K is None else int(tokens_K[piece])

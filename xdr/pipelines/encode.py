@@ -11,7 +11,8 @@ from rich.console import Console
 from torch import nn
 
 from xdr.data.passage_store import PassageStore
-from xdr.encoders.fast_inference import prepared_for_inference
+from xdr.encoders.encoder import Encoder
+from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
@@ -21,8 +22,8 @@ from xdr.pipelines.progress import counting
 from xdr.pipelines.shard_module import ShardModule
 from xdr.pipelines.shard_run import ShardProgress, make_trainer, reporting_full_disk
 from xdr.pipelines.shards import Shards
-from xdr.retrieval.collection_encoder import ROWS_AT_ONCE, Encoders
 from xdr.retrieval.embedding_writer import ShardWriter, create_embeddings, writing_shard
+from xdr.retrieval.generated_sums import ROWS_AT_ONCE, sum_generated_queries
 from xdr.retrieval.layout import Keep, Layout
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
@@ -117,16 +118,16 @@ def encode_collection(
         trainer.test(ShardModule(towers, work_on, ledger), verbose=False)
 
 
-def prepared(job: EncodingJob) -> Encoders:
+def prepared(job: EncodingJob) -> Encoder:
     """On a CPU with weights in the order that its library likes."""
     queries = prepared_for_inference(job.queries)
     passages = queries if job.passages is None else prepared_for_inference(job.passages)
-    return Encoders(queries, passages, job.reader, job.settings.tokens_per_batch)
+    return Encoder(queries, passages, job.reader, job.settings.tokens_per_batch)
 
 
 @dataclass(frozen=True)
 class Encoding:
-    encoders: Encoders
+    encoder: Encoder
     job: EncodingJob
     shards: Shards
     progress: ShardProgress
@@ -139,14 +140,14 @@ class Encoding:
         passages = self.shards.passages(shard)
         generated = list(self.job.generated.slice(first, stop)) if self.job.generated else []
         with writing_shard(self.shards.ledger, shard, [passage.passage_id for passage in passages]) as writer:
-            encode_into(writer, passages, generated, self.encoders, self.job, self.progress.report)
+            encode_into(writer, passages, generated, self.encoder, self.job, self.progress.report)
 
 
 def encode_into(
     writer: ShardWriter,
     passages: Sequence[Passage],
     generated: Sequence[GeneratedTexts],
-    encoders: Encoders,
+    encoder: Encoder,
     job: EncodingJob,
     report: Callable[[int], None],
 ) -> None:
@@ -154,9 +155,9 @@ def encode_into(
     most = layout.count if layout.keep == "count" else job.settings.number
     for start in range(0, len(passages), ROWS_AT_ONCE):
         rows = slice(start, min(start + ROWS_AT_ONCE, len(passages)))
-        vectors_ND = encoders.encode_passages(passages[rows])
+        vectors_ND = encoder.encode_passages(passages[rows])
         if job.generated:
-            writer.put(rows, vectors_ND, *encoders.sum_generated_queries(generated[rows], layout, most))
+            writer.put(rows, vectors_ND, *sum_generated_queries(encoder, generated[rows], layout, most))
         else:
             writer.put(rows, vectors_ND)
         report(rows.stop - rows.start)

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from xdr.encoders.encoder import Encoder
 from xdr.pipelines.encode import EncodingJob, encode_into, prepared
 from xdr.pipelines.plan import (
     PlannedStage,
@@ -26,8 +27,8 @@ from xdr.pipelines.plan_search import plan_search, scratch_ledger
 from xdr.pipelines.retrieval_task import RetrievalTask
 from xdr.pipelines.shard_module import run_probe
 from xdr.pipelines.shards import Shards
-from xdr.retrieval.collection_encoder import ROWS_AT_ONCE, Encoders
 from xdr.retrieval.embedding_writer import writing_shard
+from xdr.retrieval.generated_sums import ROWS_AT_ONCE
 from xdr.storage.ledger import ShardLedger
 
 _REMEDY = "Lower search.tokens_per_batch, or set trainer.precision=bf16-true"
@@ -49,11 +50,11 @@ def plan_evaluation(
 
     def probe(device: torch.device, rank: int, processes: int) -> None:
         stages.append(starting(ledger.folder, device, seconds_made_once))
-        encoders = prepared(job)
-        stages.append(_encoding(job, shards, encoders, device, processes))
+        encoder = prepared(job)
+        stages.append(_encoding(job, shards, encoder, device, processes))
         if task is not None:
             if task.index is None:
-                stages.append(plan_search(task, encoders, shards, device, processes))
+                stages.append(plan_search(task, encoder, shards, device, processes))
             if rank == 0:
                 stages.append(plan_scoring(task, job, headline, runs, device))
 
@@ -65,7 +66,7 @@ def plan_evaluation(
     refuse_what_cannot_fit(stages, "artifacts_dir")
 
 
-def _encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device: torch.device, processes: int) -> PlannedStage:
+def _encoding(job: EncodingJob, shards: Shards, encoder: Encoder, device: torch.device, processes: int) -> PlannedStage:
     missing, most = shards.num_missing(), min(len(job.store), job.settings.shard_size, 4 * ROWS_AT_ONCE)
     rows = stretches(len(job.store), most) if missing else []  # read once: texts are read a shard at a time
     passages = [passage for stretch in rows for passage in job.store.slice(*stretch)]
@@ -77,7 +78,7 @@ def _encoding(job: EncodingJob, shards: Shards, encoders: Encoders, device: torc
             start = time.perf_counter()
             with writing_shard(scratch, 0, [passages[place].passage_id for place in some]) as writer:
                 its = [generated[place] for place in some] if job.generated else []
-                encode_into(writer, [passages[place] for place in some], its, encoders, job, lambda number: None)
+                encode_into(writer, [passages[place] for place in some], its, encoder, job, lambda number: None)
             return time.perf_counter() - start
 
     found = timed_probe(encode, 8, most) if missing else Probe(0, 0.0, 0.0)

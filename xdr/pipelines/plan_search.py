@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from xdr.encoders.encoder import Encoder
 from xdr.pipelines.plan import PlannedStage, Term, free_memory, peak_memory, seconds_of, spaced, timed_probe
 from xdr.pipelines.retrieval_task import Fusing, RetrievalTask, own_shards
 from xdr.pipelines.shards import Shards
-from xdr.retrieval.collection_encoder import Encoders
 from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
+from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, merge_rankings
 from xdr.retrieval.search import search
@@ -58,7 +59,7 @@ class Course:
         return self.total + each_row * (num_rows - self.rows_B[-1]) + max(0.0, float(rate)) * math.log(more)
 
 
-def plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
+def plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
     """Every process encodes all queries, checks all vectors, and searches its own shards for all."""
     texts = [query.text for query in task.qrels.queries]
     num_rankings = len(texts) * (len(task.systems) if task.fuses_queries else 1)
@@ -68,13 +69,13 @@ def plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device:
         for rank in range(processes)
     )
     each_query = timed_probe(
-        lambda number: seconds_of(lambda: encoders.encode_queries([texts[row] for row in spaced(len(texts), number)])),
+        lambda number: seconds_of(lambda: encoder.encode_queries([texts[row] for row in spaced(len(texts), number)])),
         8,
         min(len(texts), _MOST_ENCODED),
     ).each
     terms = [Term(len(texts), "queries", each_query)]
     if task.fusing is not None and task.fuses_queries:
-        terms.append(Term(len(texts), "queries' written passages", _each_written(task.fusing, encoders, kept)))
+        terms.append(Term(len(texts), "queries' written passages", _each_written(task.fusing, encoder, kept)))
     course, each_row, each_byte, merging = _probe(task, num_rankings, own, device, processes)
     rest = course.expected(own, each_row) - each_row * own
     terms += [
@@ -85,13 +86,13 @@ def plan_search(task: RetrievalTask, encoders: Encoders, shards: Shards, device:
     return PlannedStage("search", terms, [], task.ledger.folder, *peak_memory(device), processes)
 
 
-def _each_written(fusing: Fusing, encoders: Encoders, layout: Layout) -> float:
+def _each_written(fusing: Fusing, encoder: Encoder, layout: Layout) -> float:
     total = Layout(layout.dimension, "total", fusing.languages)
     number = len(fusing.generated)
 
     def encode(number_now: int) -> float:
         some = [next(fusing.generated.slice(row, row + 1)) for row in spaced(number, number_now)]
-        return seconds_of(lambda: encoders.sum_generated_passages(some, total, fusing.number))
+        return seconds_of(lambda: sum_generated_passages(encoder, some, total, fusing.number))
 
     return timed_probe(encode, 8, min(number, _MOST_ENCODED)).each
 

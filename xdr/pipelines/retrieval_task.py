@@ -10,16 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from xdr.data.passage_store import PassageStore
+from xdr.encoders.encoder import Encoder
 from xdr.errors import UserError
 from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.generators.generated_store import GeneratedStore
-from xdr.retrieval.collection_encoder import Encoders
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.families import Family, baseline_family, fused_families
 from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
+from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
 from xdr.retrieval.layout import Layout, Selection, layout_of
@@ -89,14 +90,14 @@ class RetrievalTask:
     def embeddings(self) -> EmbeddingStore:
         return EmbeddingStore.open(self.ledger.folder)
 
-    def search(self, encoders: Encoders, device: str, rank: int, world: int) -> dict[str, Rankings]:
+    def search(self, encoder: Encoder, device: str, rank: int, world: int) -> dict[str, Rankings]:
         """In this process's shards."""
         shards = own_shards(self.embeddings.num_shards, rank, world)
         if self.index is not None and world > 1:
             raise UserError("trainer.devices must be 1 with an index. Set trainer.devices=1, or search=exact")
-        queries_QD = encoders.encode_queries([query.text for query in self.qrels.queries])
+        queries_QD = encoder.encode_queries([query.text for query in self.qrels.queries])
         if self.fusing is not None and self.fuses_queries:
-            stacked = np.concatenate([queries_QD, *_fused_queries(encoders, self.fusing, queries_QD)])
+            stacked = np.concatenate([queries_QD, *_fused_queries(encoder, self.fusing, queries_QD)])
             return _unstacked(self.ranked(stacked, self.families(), device, shards)[BASELINE], self.systems)
         return self.ranked(queries_QD, self.families(), device, shards)
 
@@ -177,10 +178,10 @@ def own_shards(num_shards: int, rank: int, world: int) -> range:
     return range(rank, num_shards, world)
 
 
-def _fused_queries(encoders: Encoders, fusing: Fusing, queries_QD: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+def _fused_queries(encoder: Encoder, fusing: Fusing, queries_QD: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """For each alpha, the queries' vectors with those of the passages that were written for them."""
     layout = Layout(queries_QD.shape[1], "total", fusing.languages)
-    sums_1QD, counts_1Q = encoders.sum_generated_passages(list(fusing.generated), layout, fusing.number)
+    sums_1QD, counts_1Q = sum_generated_passages(encoder, list(fusing.generated), layout, fusing.number)
     parts = (torch.from_numpy(queries_QD), torch.from_numpy(sums_1QD[0]), torch.from_numpy(counts_1Q[0]))
     return [fuse_vectors(fusing.fusion, *parts, alpha).numpy() for alpha in fusing.alphas]
 

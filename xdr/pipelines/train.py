@@ -21,7 +21,7 @@ from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import Unfinished, UserError
-from xdr.generators.generator_folder import save_generator, save_skeleton
+from xdr.generators.generator_folder import save_generator, save_without_weights
 from xdr.pipelines.collection_summary import as_table, count_examples
 from xdr.pipelines.plan_training import Length, plan_training
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
@@ -110,7 +110,7 @@ def train_generator(inputs: TrainingInputs) -> float | None:
         return None
     initial = run.checkpoints.folder / MODEL
     if not initial.exists():
-        save_skeleton(generator, tokenizer, identifier, initial)
+        save_without_weights(generator, tokenizer, identifier, initial)
     printed = ("loss", "right_language", "distinct", "copied", "tokens", "round_trip@1", "round_trip@10")
     result = _fit(module, data_module, inputs, printed)
     if result.is_first_process:

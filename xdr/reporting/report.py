@@ -182,24 +182,27 @@ def choose_systems(report: Report, metric: str, most: int = 3) -> Choice:
     """At most `most` systems, those with the highest macro means: of each family only the best alpha, and all systems without
     an alpha."""
     fused = {system.name for system in report.fused}
-    best = {
-        best_system([system.name for system in members], report.means, metric): members for members in families(report).values()
-    }
+    best = {best_system([one.name for one in members], report.means, metric): members for members in families(report).values()}
     candidates = [name for name in report.systems[1:] if name not in fused or name in best]
     ranked = sorted(candidates, key=lambda name: -report.value(name, metric))[:most]
     shown = tuple(name for name in candidates if name in ranked)
     chosen = [members for name, members in best.items() if name in shown and len(members) > 1]
-    notes = []
+    return Choice(shown, _choice_note(metric, chosen, len(shown), len(candidates)))
+
+
+def _choice_note(metric: str, chosen: Sequence[Sequence[FusedSystem]], num_shown: int, num_candidates: int) -> str:
+    """`chosen` are the families of which one of several alphas is shown."""
+    sentences = []
     if chosen:
         counts = "; ".join(f"{members[0].family}: best of {len(members)}" for members in chosen)
-        notes.append(f"For each fusion, the alpha with the highest macro {metric} is shown ({counts}).")
-    if len(shown) < len(candidates):
-        verb = "is" if len(shown) == 1 else "are"
-        notes.append(f"Of {len(candidates)} candidates, the {len(shown)} with the highest macro {metric} {verb} shown.")
-    if notes:
-        subject, scores = "Alpha was" if chosen else "They were", "this score is" if len(shown) == 1 else "these scores are"
-        notes.append(f"{subject} chosen on these queries, so {scores} optimistic; p is corrected for all systems.")
-    return Choice(shown, " ".join(notes))
+        sentences.append(f"For each fusion, the alpha with the highest macro {metric} is shown ({counts}).")
+    if num_shown < num_candidates:
+        verb = "is" if num_shown == 1 else "are"
+        sentences.append(f"Of {num_candidates} candidates, the {num_shown} with the highest macro {metric} {verb} shown.")
+    if sentences:
+        subject, scores = "Alpha was" if chosen else "They were", "this score is" if num_shown == 1 else "these scores are"
+        sentences.append(f"{subject} chosen on these queries, so {scores} optimistic; p is corrected for all systems.")
+    return " ".join(sentences)
 
 
 def most_moved(

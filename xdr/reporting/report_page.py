@@ -16,7 +16,7 @@ def render_report(report: Report) -> str:
         choice=choice,
         answer=answer(report),
         findings=findings(report),
-        captions={each: caption(report, each, choice.systems) for each in report.metrics},
+        captions={name: caption(report, name, choice.systems) for name in report.metrics},
         plots=plots,
         limits=differences_limits([comparison for comparisons in plots.values() for comparison in comparisons]),
         families=_curves_by_family(report),

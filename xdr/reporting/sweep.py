@@ -83,9 +83,7 @@ def sweep_report(
     metrics = tuple(dict.fromkeys(metric for values in scored.values() for metric in values.values))
     metrics = tuple(metric for metric in metrics if all(metric in values.values for values in scored.values()))
     if scored and not metrics:
-        raise UserError(
-            "the jobs of a sweep must have a metric in common, and these have none. Give them the same evaluation.metrics"
-        )
+        raise UserError("the jobs of a sweep must have a metric in common, got none. Give all the same evaluation.metrics")
     reference = _references(points, baseline) if scored else {}
     return SweepReport(
         folder=folder,

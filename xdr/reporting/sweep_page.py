@@ -19,7 +19,7 @@ def render_sweep(report: SweepReport) -> str:
         captions={metric: sweep_caption(report, metric) for metric in report.metrics},
         point_axes=_axes(report, report.points),
         training_axes=_axes(report, report.trainings),
-        slices={axis: found for axis, found in slices(report).items() if _are_shares(found)},
+        slices={axis: lines for axis, lines in slices(report).items() if _are_shares(lines)},
         job_counts=job_counts(report.jobs),
         common_overrides=set.intersection(*overrides) if len(overrides) > 1 else set(),
         is_finished=all(job.state == "done" for job in report.jobs),
@@ -33,4 +33,4 @@ def _axes(report: SweepReport, points: Sequence[Point]) -> list[str]:
 
 def _are_shares(lines: Sequence[Slice]) -> bool:
     """Charts show values times 100, so a loss has no chart."""
-    return all(0 <= value <= 1 for line in lines for value in line.curves[0].values)
+    return all(0 <= value <= 1 for line in lines for value in line.macro.values)

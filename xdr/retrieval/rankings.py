@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.errors import DataError
-from xdr.storage.files import replacing_file
+from xdr.data.trec_runs import write_rankings
 
 PassageIds = Callable[[NDArray[np.int64]], list[str]]
 """From rows of a collection to passage ids."""
@@ -67,31 +66,9 @@ def merge_rankings(parts: Sequence[Rankings], k: int, passage_ids: PassageIds) -
 
 
 def write_run(path: Path, query_ids: Sequence[str], rankings: Rankings, passage_ids: PassageIds, tag: str) -> None:
-    """A TREC run, `query_id Q0 passage_id rank score tag`; `xdr.data.run_negatives.read_run` reads it.
-
-    Readers order by score and break ties as they like: trec_eval, in float32, by id descending. So the scores written for a
-    query descend strictly: one that does not stand below its predecessor's is written as the next smaller float32. All others
-    are written in full, and read back as what they were."""
+    """Writes a TREC run. `xdr.data.trec_runs.read_run` reads it."""
     rows, places = np.unique(rankings.rows_QK, return_inverse=True)
     ids = passage_ids(rows)
-    for name, names in (("query", query_ids), ("passage", ids), ("system", [tag])):
-        if "" in names:
-            raise DataError(f"fields of a TREC run are not empty, and an empty name came for a {name}", file=path)
-        if bad := next((each for each in names if each.split() != [each]), None):
-            raise DataError(f"fields of a TREC run are separated by blanks, and the {name} '{bad}' holds one", file=path)
-    scores_QK = _strictly_descending(rankings.scores_QK)
     places_QK: Any = places.reshape(rankings.rows_QK.shape).tolist()
-    with replacing_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
-        for query_id, scores_K, places_K in zip(query_ids, scores_QK.tolist(), places_QK, strict=True):
-            file.writelines(
-                f"{query_id} Q0 {ids[place]} {rank} {score!r} {tag}\n"
-                for rank, (place, score) in enumerate(zip(places_K, scores_K, strict=True), start=1)
-            )
-
-
-def _strictly_descending(scores_QK: NDArray[np.float32]) -> NDArray[np.float32]:
-    scores_QK = scores_QK.copy()
-    for rank in range(1, scores_QK.shape[1]):
-        below_Q = np.nextafter(scores_QK[:, rank - 1], np.float32(-np.inf))
-        scores_QK[:, rank] = np.minimum(scores_QK[:, rank], below_Q)
-    return scores_QK
+    named = ([ids[place] for place in places_K] for places_K in places_QK)
+    write_rankings(path, zip(query_ids, named, rankings.scores_QK, strict=True), tag)

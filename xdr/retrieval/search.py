@@ -136,19 +136,16 @@ def _one_ahead(
 
 def require_searchable(store: Embeddings, queries_QD: NDArray[np.floating], families: Sequence[Family], k: int) -> None:
     if not 1 <= k <= len(store):
-        raise UserError(
-            f"a ranking has at least 1 passage and at most the collection's {len(store):,}, and {k:,} were asked for; "
-            "search.depth=0 takes them all"
-        )
+        raise UserError(f"k must be from 1 to {len(store):,}, the number of passages, got {k:,}")
     if not len(queries_QD):
-        raise UserError("a search needs at least one query, and none came")
+        raise UserError("queries must have at least one vector, got none")
     if queries_QD.shape[1] != store.dimension:
         raise UserError(
-            f"queries and passages have vectors of one dimension; the queries' is {queries_QD.shape[1]}, and "
-            f"{store.name} holds {store.dimension}. Encode both with one checkpoint"
+            f"queries must have the dimension of {store.name} ({store.dimension}), got {queries_QD.shape[1]}. "
+            "Encode both with one encoder"
         )
-    if len(bad := np.flatnonzero(~np.isfinite(queries_QD).all(axis=1))):
-        raise UserError(f"the vectors of {len(bad):,} queries hold NaN or infinity, the first is query number {bad[0]}")
+    if len(invalid := np.flatnonzero(~np.isfinite(queries_QD).all(axis=1))):
+        raise UserError(f"queries must be finite, got NaN or infinity in {len(invalid):,}, the first at {invalid[0]}")
     names = [system for family in families for system in family.systems]
     if not names or len(set(names)) < len(names):
-        raise UserError(f"systems have names of their own, and there is at least one; {', '.join(names) or 'none'} came")
+        raise UserError(f"families must have at least one system, each with its own name, got {', '.join(names) or 'none'}")

@@ -14,13 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
-from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder
+from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder
 from xdr.encoders.texts import select
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
 from xdr.evaluation.pool_ranks import relevant_ranks_in_pool
 from xdr.evaluation.ranking_metrics import success
-from xdr.generators.generation import prompt_of
 from xdr.generators.quality import copied_share, normalised
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.sampling import HuggingFaceBackend
@@ -60,7 +59,7 @@ class RoundTrip:
                 f"callbacks.validation.round_trip must be an encoder folder, got {folder}, which is no encoder's folder. "
                 "train.py leaves one as encoder/"
             )
-        encoder, tokenizer = load_encoder(Path(folder))
+        encoder, tokenizer = load_encoder_folder(Path(folder))
         pool = {target.source.passage_id: target.source for target in targets}
         return cls(encoder.eval(), tokenizer, list(pool.values()))
 
@@ -102,8 +101,7 @@ class SampleCheck:
 
     def _drawn(self, backend: HuggingFaceBackend, language: str, targets: Sequence[Target]) -> list[GeneratedSample]:
         tokenizer = self.tokenizer
-        in_prompt = language if tokenizer.task.language_at == "prompt" else None
-        prompts, _ = tokenizer.sources([prompt_of(tokenizer, target.source, in_prompt) for target in targets])
+        prompts, _ = tokenizer.sources([tokenizer.prompt(target.source, language) for target in targets])
         samples = []
         for places in torch.split(torch.arange(len(targets)), 64):
             encoded = backend.encode(select(prompts, places))

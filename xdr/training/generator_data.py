@@ -17,7 +17,6 @@ from xdr.data.batches import BatchSettings
 from xdr.data.training_set import TrainingSet, choose_positive
 from xdr.encoders.texts import Texts
 from xdr.errors import UserError
-from xdr.generators.generation import prompt_of
 from xdr.generators.query_generator import GeneratorTokenizer
 from xdr.generators.settings import Task
 from xdr.text.identification import LanguageIdentifier
@@ -60,12 +59,11 @@ def written_languages(task: Task, examples: Iterable[TrainingExample]) -> Task:
 
 
 def collate(tokenizer: GeneratorTokenizer, languages: Sequence[str], items: Sequence[Target]) -> GeneratorBatch:
-    in_prompt = tokenizer.task.language_at == "prompt"
-    sources, _ = tokenizer.sources([prompt_of(tokenizer, item.source, item.language if in_prompt else None) for item in items])
+    sources, _ = tokenizer.sources([tokenizer.prompt(item.source, item.language) for item in items])
     return GeneratorBatch(
         sources,
         tokenizer.targets([item.text for item in items]),
-        tokenizer.first_pieces([item.language for item in items]),
+        tokenizer.first_tokens([item.language for item in items]),
         torch.tensor([languages.index(item.query_language) for item in items]),
     )
 

@@ -1,0 +1,66 @@
+"""The cache of the Hugging Face hub stands in for the hub."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from xdr.encoders.encoder import load_encoder
+from xdr.encoders.encoder_folder import save_encoder
+from xdr.encoders.input_format import InputFormat
+from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
+from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
+
+REVISION = "0" * 40
+CODE = """
+import sys
+from xdr.encoders.encoder import load_encoder
+from xdr.errors import UserError
+try:
+    encoder = load_encoder("org/name", pooling=sys.argv[2] if len(sys.argv) > 2 else None)
+except UserError as error:
+    sys.exit(str(error))
+print(encoder.queries.pooling, encoder.queries.normalize, encoder.tokenizer.input_format)
+import numpy
+numpy.save(sys.argv[1], encoder.encode_queries(["Saimaa"]))
+"""
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    repository = tmp_path / "hub" / "models--org--name"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(REVISION)
+    return repository / "snapshots" / REVISION
+
+
+def load_by_name(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", CODE, str(tmp_path / "vectors.npy"), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_pooling_and_prefixes_are_those_of_the_files_on_the_hub(
+    small_models: dict[str, Path], snapshot: Path, tmp_path: Path
+) -> None:
+    import numpy as np
+
+    backbone = small_models["bert"]
+    encoder = TransformerEncoder(load_backbone(str(backbone), torch.float32, "packed"), "mean", True, "packed")
+    own = InputFormat(24, 48, "query: ", "passage: ")
+    save_encoder(encoder, TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(backbone)), own), snapshot)
+    process = load_by_name(tmp_path)
+    assert process.stdout == f"mean True {own}\n", process.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), load_encoder(str(snapshot)).encode_queries(["Saimaa"]))
+    assert "pooling must be mean, as org/name says, got first" in load_by_name(tmp_path, "first").stderr
+
+
+def test_a_plain_backbone_on_the_hub_needs_a_pooling(small_models: dict[str, Path], snapshot: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_models["bert"], snapshot)
+    assert "pooling must be given for a plain backbone, got none. org/name has no files" in load_by_name(tmp_path).stderr
+    assert load_by_name(tmp_path, "first").stdout.startswith("first False")
