@@ -59,7 +59,8 @@ class GeneratorValidation(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data = getattr(trainer, "datamodule", None)
-        assert isinstance(data, GeneratorData)
+        if not isinstance(data, GeneratorData):
+            raise UserError("callbacks must be those of a retriever, got the validation of a generator; set callbacks=default")
         dev = data.choose_dev(self._largest_dev)
         if not dev or not self._num_sampled or self._check is not None:
             return

@@ -4,6 +4,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from xdr.errors import UserError
 from xdr.training.bi_encoder_data import BiEncoderData, EncodeBatch
 from xdr.training.pool_metrics import PoolMetrics
 
@@ -18,7 +19,9 @@ class RetrieverValidation(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data: Any = getattr(trainer, "datamodule", None)
-        if self._largest_pool and isinstance(data, BiEncoderData):
+        if not isinstance(data, BiEncoderData):
+            raise UserError("callbacks must be those of a generator, got the validation of a retriever; set callbacks=generator")
+        if self._largest_pool:
             self._metrics = PoolMetrics(data.make_pool(self._largest_pool))
 
     def on_validation_batch_end(

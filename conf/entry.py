@@ -93,7 +93,7 @@ def plain(settings: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def build(settings: DictConfig, name: str, *without: str, **arguments: Any) -> Any:
+def build(settings: DictConfig, name: str, /, *without: str, **arguments: Any) -> Any:
     """What `settings.NAME._target_` names, built from the other settings of that node and further arguments.
 
     `without` are settings of the node that the code reads itself. Returns None for a node that is null."""

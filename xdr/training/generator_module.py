@@ -36,8 +36,8 @@ class TokenLoss(Metric):
             self.add_state(name, torch.zeros(len(languages), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, losses_B: Tensor, counts_B: Tensor, languages_B: Tensor) -> None:
-        self.losses_N.index_add_(0, languages_B, losses_B.double())
-        self.counts_N.index_add_(0, languages_B, counts_B.double())
+        self.losses_N = self.losses_N.index_add(0, languages_B, losses_B.double())  # not in place: inference mode
+        self.counts_N = self.counts_N.index_add(0, languages_B, counts_B.double())
 
     def compute(self) -> dict[str, float]:
         metrics = {"dev/loss": float(self.losses_N.sum() / self.counts_N.sum())}
