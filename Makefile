@@ -1,4 +1,4 @@
-# Two commands need nothing but Python 3.11-3.13: `make demo` and `make test`. Both make .venv first, once.
+# `make demo` and `make test` need only Python 3.11 to 3.13. Both create .venv first, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/installed
 .DEFAULT_GOAL := help
 .PHONY: help demo sweep-demo test test-slow check format benchmark clean
 
-help: ## what there is
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# A second call finds the stamp newer than both files and installs nothing. An interrupted install leaves no stamp.
+# The stamp is newer than both files after an installation, so a second call installs nothing. An interrupted one leaves no stamp.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
@@ -18,18 +18,18 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,dev]'
 	@touch $@
 
-demo: $(INSTALLED) ## the sample collection through everything there is
+demo: $(INSTALLED) ## run every step on the sample collection
 	$(BIN)/python train.py experiment=sample_bi_encoder output_dir=outputs/demo/train
 	$(BIN)/python train.py experiment=sample_generator output_dir=outputs/demo/generator
 	$(BIN)/python evaluate.py experiment=sample_generation checkpoint=outputs/demo/generator output_dir=outputs/demo/questions
 	$(BIN)/python evaluate.py experiment=sample_evaluation checkpoint=outputs/demo/train \
 	  augmentation.source=outputs/demo/questions output_dir=outputs/demo/evaluation
 
-# What `make demo` left is used; else a quick encoder and quick questions are made.
+# Uses the output of `make demo`, or makes a quick encoder and quick queries.
 ENCODER := $(if $(wildcard outputs/demo/train/encoder),outputs/demo/train,outputs/sweep-demo/train)
 QUESTIONS := $(if $(wildcard outputs/demo/questions/generated.json),outputs/demo/questions,outputs/sweep-demo/questions)
 
-sweep-demo: $(INSTALLED) $(ENCODER)/encoder $(QUESTIONS)/generated.json ## alpha, number of questions and languages swept on the sample
+sweep-demo: $(INSTALLED) $(ENCODER)/encoder $(QUESTIONS)/generated.json ## vary alpha, number of queries and languages on the sample
 	$(BIN)/python evaluate.py experiment=sample_sweep checkpoint=$(ENCODER) augmentation.source=$(QUESTIONS) output_dir=outputs/sweep-demo/sweep
 	$(BIN)/python evaluate.py stage=sweep output_dir=outputs/sweep-demo/sweep
 
@@ -42,23 +42,23 @@ outputs/sweep-demo/questions/generated.json: | $(INSTALLED)
 	  'augmentation.generation.languages=[fi,ja,ru]' augmentation.generation.number=3 augmentation.generation.refuse=[] \
 	  output_dir=outputs/sweep-demo/questions
 
-check: $(INSTALLED) ## ruff, mypy, import-linter
+check: $(INSTALLED) ## run ruff, mypy and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## the checks and the tests
+test: check ## run the checks and the tests
 	$(BIN)/pytest --numprocesses 2
 
-test-slow: $(INSTALLED) ## what is long by nature: kills, large collections
+test-slow: $(INSTALLED) ## run the slow tests: kills, large collections, documented commands
 	$(BIN)/pytest -m slow --timeout=3000
 
-format: $(INSTALLED)
+format: $(INSTALLED) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(INSTALLED) ## speed and memory; the figures are in docs/benchmarks.md
+benchmark: $(INSTALLED) ## measure speed and memory, as in docs/benchmarks.md
 	$(BIN)/python benchmarks/collection.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/generation.py

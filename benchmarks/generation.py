@@ -46,13 +46,13 @@ def passages(afriqa: Path | None, number: int) -> list[Any]:
 
 def trained(folder: Path, steps: int) -> Path:
     """A generator with the language in the prompt, and the same weights under the other task."""
-    from xdr.data.batches import BatchSettings
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
     from xdr.data.training_set import texts_by_language, training_set
     from xdr.generators.generator_folder import save_generator
     from xdr.generators.models import SmallGenerator
     from xdr.generators.query_generator import choose_language_tokens
+    from xdr.training.batches import BatchSettings
     from xdr.training.generator_data import GeneratorData
     from xdr.training.generator_module import QueryGeneratorModule
     from xdr.training.objectives import token_likelihood

@@ -54,10 +54,10 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     """Seconds of each step of a Lightning fit."""
     import lightning.pytorch as pl
 
-    from xdr.data.batches import BatchSettings
     from xdr.data.training_set import training_set
     from xdr.encoders.models import TransformerBiEncoder
     from xdr.text.records import Passage, Query, TrainingExample
+    from xdr.training.batches import BatchSettings
     from xdr.training.bi_encoder_data import BiEncoderData
     from xdr.training.bi_encoder_module import BiEncoderModule
     from xdr.training.objectives import contrastive

@@ -10,7 +10,7 @@ from callbacks.wandb_logger import log_files
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.pipelines.encode import EncodingJob
 from xdr.pipelines.report_evaluation import write_answer
-from xdr.pipelines.retrieval_task import Answer, RetrievalTask
+from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
 from xdr.reporting.findings import answer
 from xdr.reporting.report import best_system
 from xdr.reporting.terminal_table import evaluation_terminal_table
@@ -29,7 +29,7 @@ class ReportEvaluation:
         self.best: float | None = None
         """The headline metric of the best system."""
 
-    def __call__(self, result: Answer, logger: Logger | None) -> None:
+    def __call__(self, result: EvaluationResult, logger: Logger | None) -> None:
         report = write_answer(self._task, result, self._job, self._headline, self._runs, self._output_dir)
         self.best = report.value(best_system(report.systems, report.means, report.headline_metric), report.headline_metric)
         for warning in report.warnings:

@@ -7,14 +7,14 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from xdr.pipelines.retrieval_task import Answer, RetrievalTask, gather_rankings
+from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask, gather_rankings
 
 
 class RetrievalEvaluation(pl.Callback):
     """At the end of a test over the collection's shards: all processes search their own, then the first one scores, tests, and
     hands the answer to `report`."""
 
-    def __init__(self, task: RetrievalTask, report: Callable[[Answer, Any], None]) -> None:
+    def __init__(self, task: RetrievalTask, report: Callable[[EvaluationResult, Any], None]) -> None:
         self._task, self._report = task, report
         self.seconds: dict[str, float] = {}
         """Of each stage, in this process."""

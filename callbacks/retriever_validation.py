@@ -20,7 +20,9 @@ class RetrieverValidation(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         data: Any = getattr(trainer, "datamodule", None)
         if not isinstance(data, BiEncoderData):
-            raise UserError("callbacks must be those of a generator, got the validation of a retriever; set callbacks=generator")
+            raise UserError(
+                "callbacks must be those of a generator, got the validation of a retriever; set callbacks=generator"
+            )
         if self._largest_pool:
             self._metrics = PoolMetrics(data.make_pool(self._largest_pool))
 

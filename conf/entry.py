@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -35,7 +36,7 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     planned = None
     try:
         if not _INFORMATION.intersection(sys.argv):
-            planned = check(name, [word for word in sys.argv[1:] if _is_override(word)])
+            planned = check(name, [*_own_files(sys.argv[1:]), *(word for word in sys.argv[1:] if _is_override(word))])
     except UserError as error:
         _exit(error)
     try:
@@ -62,6 +63,14 @@ def check(name: str, overrides: list[str]) -> sweep.Sweep | None:
     planned = sweep.plan(overrides, settings, partial(compose, name))
     sys.argv[1:] = [*(word for word in sys.argv[1:] if not _is_override(word)), *overrides]  # in a row, or argparse refuses
     return planned
+
+
+def _own_files(words: list[str]) -> list[str]:
+    """`--config-dir FOLDER`, a user's own YAML files, as the override that Hydra composes with."""
+    for flag in ("--config-dir", "-cd"):
+        if flag in words[:-1]:
+            return [f"hydra.searchpath=['file://{Path(words[words.index(flag) + 1]).absolute()}']"]
+    return []
 
 
 def _is_override(word: str) -> bool:
@@ -135,7 +144,7 @@ def _part(name: str, described: dict[str, Any], settings: DictConfig) -> Any:
     """A benchmark of a mixture: the file that `data` names, changed by the other settings."""
     part = compose("evaluate", [f"data={described.pop('data')}"])
     part.plugins = settings.plugins
-    if unknown := [key for key in described if key not in part.data]:
+    if unknown := [key for key in described if key not in list(part.data)]:  # `in` denies a key without a value
         remedy = did_you_mean(unknown[0], map(str, part.data)) or f"there are {', '.join(map(str, part.data))}"
         raise UserError(f"there is no setting '{name}.{unknown[0]}'; {remedy}")
     part.data.merge_with(described)

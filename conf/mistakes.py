@@ -36,8 +36,12 @@ def explain(name: str, overrides: list[str], error: Exception) -> str:
 
 
 def choices_among(overrides: list[str]) -> list[str]:
-    """The overrides that choose a file of a group, such as `data=sample`."""
-    return [override for override in overrides if (FOLDER / key_of(override).split("@")[0]).is_dir()]
+    """The overrides that choose files, such as `data=sample`, or say where files are."""
+    return [
+        override
+        for override in overrides
+        if (FOLDER / key_of(override).split("@")[0]).is_dir() or key_of(override) == "hydra.searchpath"
+    ]
 
 
 def _unknown_choice(error: MissingConfigException) -> str:

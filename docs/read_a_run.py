@@ -1,6 +1,6 @@
-"""An evaluation's output folder, read cell by cell in an editor, or whole: `python docs/read_a_run.py FOLDER`."""
+"""Reads the output folder of an evaluation, cell by cell in an editor, or whole: `python docs/read_a_run.py FOLDER`."""
 
-# %% The folder, and what stands in it
+# %% The files of the folder
 import json
 import re
 import sys
@@ -20,10 +20,10 @@ rows = pq.read_table(folder / "per_query.parquet").to_pylist()  # system, query_
 metric = next(iter(metrics["baseline"]))
 languages = list(metrics["baseline"][metric])
 print(f"{metric:<20}", *(f"{language:>6}" for language in languages))
-for system, of_system in metrics.items():
-    print(f"{system:<20}", *(f"{100 * of_system[metric][language]:6.1f}" for language in languages))
+for system, values_of in metrics.items():
+    print(f"{system:<20}", *(f"{100 * values_of[metric][language]:6.1f}" for language in languages))
 
-# %% A mean, again from the values of single queries: null is a query without a value
+# %% A mean, computed again from the values of the queries; a query without a value has null
 values: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
 for row in rows:
     if row["metric"] == metric and row["value"] is not None:
@@ -33,31 +33,31 @@ mean = fmean(values["baseline", language].values())
 print(f"\nbaseline, {language}: mean of {len(values['baseline', language])} queries {mean!r}")
 print(f"in metrics.json: {metrics['baseline'][metric][language]!r}")
 
-# %% The largest difference in a language, and its paired t-test, again with scipy
-found = [each for each in comparisons if each["metric"] == metric and (each["system"], each["language"]) in values]
-if found:
-    largest = max(found, key=lambda each: abs(each["mean_difference"]))
+# %% The largest difference in a language, and its paired t-test, computed again with scipy
+by_language = [row for row in comparisons if row["metric"] == metric and (row["system"], row["language"]) in values]
+if by_language:
+    largest = max(by_language, key=lambda row: abs(row["mean_difference"]))
     before, after = (values[largest[which], largest["language"]] for which in ("baseline", "system"))
     p = ttest_rel([after[query] for query in before], [before[query] for query in before]).pvalue
     print(f"\n{largest['system']} against {largest['baseline']}, {largest['language']}: p {float(p)!r}")
     print(f"in significance.json: {largest['p']}, corrected {largest['corrected_p']}")
 
-# %% The metric against alpha, as a picture: the baseline is alpha 0
-of_alpha = {0.0: metrics["baseline"][metric]["macro"]}
-for system, of_system in metrics.items():
+# %% The metric against alpha as a picture; the baseline is alpha 0
+by_alpha = {0.0: metrics["baseline"][metric]["macro"]}
+for system, values_of in metrics.items():
     if name := re.fullmatch(r"[a-z_]+-a(\d[\d.e-]*)", system):
-        of_alpha[float(name[1])] = of_system[metric]["macro"]
-low, high = min(of_alpha.values()), max(of_alpha.values())
+        by_alpha[float(name[1])] = values_of[metric]["macro"]
+low, high = min(by_alpha.values()), max(by_alpha.values())
 points = [
-    (60 + 400 * alpha / (max(of_alpha) or 1), 200 - 160 * (value - low) / (high - low or 1))
-    for alpha, value in sorted(of_alpha.items())
+    (60 + 400 * alpha / (max(by_alpha) or 1), 200 - 160 * (value - low) / (high - low or 1))
+    for alpha, value in sorted(by_alpha.items())
 ]
 line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points)
 words = "".join(
-    f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{100 * of_alpha[alpha]:.1f}</text>'
+    f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{100 * by_alpha[alpha]:.1f}</text>'
     f'<text x="{x:.1f}" y="225" text-anchor="middle">{alpha:g}</text>'
-    for (x, y), alpha in zip(points, sorted(of_alpha), strict=True)
+    for (x, y), alpha in zip(points, sorted(by_alpha), strict=True)
 )
 picture = folder / "alpha_curve.svg"
 picture.write_text(

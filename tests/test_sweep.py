@@ -166,7 +166,7 @@ def test_a_job_that_fails_stops_no_other_and_is_tried_again_if_asked(evaluation:
     output = sweep(tmp_path / "sweep", *arguments, quick=evaluation, status=1)
     assert states(tmp_path / "sweep") == ["failed", "done"]
     failed, done = read_jobs(tmp_path / "sweep")
-    assert "from 0 to 1, and 7 came" in failed.error and failed.error in output
+    assert "must be from 0 to 1, got 7" in failed.error and failed.error in output
     output = sweep(tmp_path / "sweep", *arguments, quick=evaluation, status=1)
     assert "failed before" in output and "1 done before, 1 failed" in output
     time.sleep(1)

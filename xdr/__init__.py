@@ -13,10 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xdr.data.trec_runs import read_run, write_run
     from xdr.encoders.encoder import Encoder, load_encoder
     from xdr.evaluation.runs import compare, evaluate, read_qrels
     from xdr.retrieval.in_memory import fuse, search
+    from xdr.retrieval.trec_runs import read_run, write_run
 
 __version__ = "0.1.0"
 __all__ = ["Encoder", "compare", "evaluate", "fuse", "load_encoder", "read_qrels", "read_run", "search", "write_run"]
@@ -29,8 +29,8 @@ _MODULES = {
     "evaluate": "xdr.evaluation.runs",
     "compare": "xdr.evaluation.runs",
     "read_qrels": "xdr.evaluation.runs",
-    "read_run": "xdr.data.trec_runs",
-    "write_run": "xdr.data.trec_runs",
+    "read_run": "xdr.retrieval.trec_runs",
+    "write_run": "xdr.retrieval.trec_runs",
 }
 
 

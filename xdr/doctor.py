@@ -27,7 +27,7 @@ NEEDED = (
 EXTRAS = {
     "datasets": ("hub", "data.path=hub:..."),
     "peft": ("lora", "model.lora_rank"),
-    "ctranslate2": ("fastgen", "augmentation.generation.backend=ctranslate2"),
+    "ctranslate2": ("fastgen", "augmentation/generation/backend=ctranslate2"),
     "tensorboard": ("tensorboard", "logger=tensorboard"),
 }
 PUBLISHED_NLTK = (3, 9, 2)

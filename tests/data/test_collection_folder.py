@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from xdr.data.collection_folder import CollectionFolder
+from xdr.data.generated_queries import read_generated_queries
 from xdr.data.problems import Problems
 from xdr.errors import DataError
 from xdr.text.records import GeneratedTexts, Judgement, Passage, Query, TrainingExample
@@ -37,7 +38,10 @@ def test_a_folder_is_read_as_documented(folder: Path) -> None:
     assert list(collection.queries("test", Problems())) == [Query("q2", "??", "ko", ("a",))]
     assert list(collection.judgements("test", Problems())) == [Judgement("q2", "2", 2)]
     assert list(collection.examples("train", Problems())) == []
-    assert list(collection.generated_queries(Problems())) == [GeneratedTexts("p1", {"ar": ("س؟",), "te": ()})]
+    assert collection.generated_file() == folder / "generated.jsonl"
+    assert list(read_generated_queries(folder / "generated.jsonl", Problems())) == [
+        GeneratedTexts("p1", {"ar": ("س؟",), "te": ()})
+    ]
 
 
 def test_judged_queries_are_examples_and_train_jsonl_goes_before_them(folder: Path) -> None:
@@ -72,7 +76,7 @@ def test_an_example_s_passage_that_the_corpus_lacks_is_named_or_skipped(folder: 
 def test_gzipped_files_are_found(folder: Path) -> None:
     plain = folder / "corpus.jsonl"
     (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
-    with pytest.raises(DataError, match="which one is meant"):
+    with pytest.raises(DataError, match="there must be one file of the two"):
         CollectionFolder(str(folder))
     plain.unlink()
     assert len(list(CollectionFolder(str(folder)).passages(Problems()))) == 2
@@ -81,18 +85,26 @@ def test_gzipped_files_are_found(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        ("queries.jsonl", lines({"query_id": "q1", "query": "?", "lang": "ru", "split": "valid"}), "a split is one of"),
+        (
+            "queries.jsonl",
+            lines({"query_id": "q1", "query": "?", "lang": "ru", "split": "valid"}),
+            "field 'split': must be one of train, dev, test, got 'valid'",
+        ),
         (
             "queries.jsonl",
             lines({"query_id": "q1", "query": "?", "lang": "ru"}) * 2,
-            "line 2, field 'query_id': the id 'q1'",
+            "line 2, field 'query_id': ids must be unique, got 'q1' again",
         ),
         ("qrels.tsv", "q9 0 p1 1\n", "the query 'q9' is not in queries.jsonl"),
-        ("qrels.tsv", "q1 0 p1\n", "line 1: four fields are wanted, and 3 came"),
-        ("qrels.tsv", "q1 0 p1 yes\n", "field 'relevance': a whole number is wanted, and 'yes' came"),
+        ("qrels.tsv", "q1 0 p1\n", "line 1: a line must have 4 fields, got 3"),
+        ("qrels.tsv", "q1 0 p1 yes\n", "line 1: relevance must be a whole number, got 'yes'"),
         ("generated.jsonl", lines({"docid": "p1", "generated_queries": {"xx": []}}), r"field 'generated_queries\.xx'"),
-        ("generated.jsonl", lines({"docid": "p1", "generated_queries": {"sw": [], "swa": []}}), "comes twice"),
-        ("generated.jsonl", lines({"docid": "p1", "generated_queries": ["?"]}), "an object is wanted"),
+        (
+            "generated.jsonl",
+            lines({"docid": "p1", "generated_queries": {"sw": [], "swa": []}}),
+            "languages must be named once each, got 'sw' twice",
+        ),
+        ("generated.jsonl", lines({"docid": "p1", "generated_queries": ["?"]}), "must be a JSON object"),
     ],
 )
 def test_what_is_wrong_is_said(folder: Path, file: str, content: str, says: str) -> None:
@@ -102,7 +114,7 @@ def test_what_is_wrong_is_said(folder: Path, file: str, content: str, says: str)
         [
             *collection.queries("dev", Problems()),
             *collection.judgements("dev", Problems()),
-            *collection.generated_queries(Problems()),
+            *read_generated_queries(folder / "generated.jsonl", Problems()),
         ]
     assert file in str(error.value)
 

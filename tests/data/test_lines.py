@@ -48,7 +48,7 @@ def test_a_missing_file_names_its_neighbour(write: Write) -> None:
     path = write("corpus.jsonl", "")
     with pytest.raises(DataError, match=r"did you mean 'corpus\.jsonl'"):
         require_file(path.with_name("corpsu.jsonl"))
-    with pytest.raises(DataError, match="this is a folder"):
+    with pytest.raises(DataError, match="must be a file, got a folder"):
         require_file(path.parent)
 
 

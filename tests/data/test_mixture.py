@@ -7,7 +7,6 @@ import pytest
 
 from conf import entry
 from tests.test_entry import collection
-from xdr.data.batches import epoch_batches
 from xdr.data.collection import open_collection
 from xdr.data.mixture import Mixture
 from xdr.data.problems import Problems
@@ -16,6 +15,7 @@ from xdr.data.tevatron import TevatronFiles
 from xdr.data.training_set import training_set
 from xdr.errors import UserError
 from xdr.text.records import Passage, TrainingExample
+from xdr.training.batches import epoch_batches
 
 
 def test_parts_keep_apart_and_weights_repeat_them(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_parts_keep_apart_and_weights_repeat_them(tmp_path: Path) -> None:
 def test_a_mixture_is_built_from_the_command_line(tmp_path: Path) -> None:
     folder = collection(tmp_path)
     parts = f"data.parts={{s: {{data: sample, weight: 2}}, c: {{data: collection, path: {folder}}}}}"
-    mixture = entry.build_benchmark(entry.compose("train", ["data=mixture", parts]).data)
+    mixture = entry.build_benchmark(entry.compose("train", ["data=mixture", parts]))
     assert asdict(mixture)["weights"] == {"s": 2, "c": 1.0}
     assert mixture.parts["c"].path == str(folder)
 
@@ -44,16 +44,16 @@ def test_a_mixture_is_built_from_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ("{}", "data.parts names no benchmark"),
-        ("{s: sample}", "data.parts is {NAME: {data: BENCHMARK"),
+        ("{}", "data.parts must name a benchmark"),
+        ("{s: sample}", "data.parts must be {NAME: {data: BENCHMARK"),
         ("{s: {data: sampel}}", "there is no data 'sampel'; did you mean 'sample'"),
-        ("{s: {data: sample, weight: -1}}", "data.parts.s.weight is a number and not below zero, and -1 came"),
-        ("{s: {data: sample, colour: red}}", "data.parts.s: "),
+        ("{s: {data: sample, weight: -1}}", "data.parts.s.weight must be a number of at least 0, got -1"),
+        ("{s: {data: sample, colour: red}}", "there is no setting 'data.parts.s.colour'"),
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(parts: str, says: str) -> None:
     with pytest.raises(UserError, match=says.replace("{", r"\{")):
-        entry.build_benchmark(entry.compose("train", ["data=mixture", f"data.parts={parts}"]).data)
+        entry.build_benchmark(entry.compose("train", ["data=mixture", f"data.parts={parts}"]))
 
 
 def test_a_mixture_changes_nothing_but_the_ids_of_an_example(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from xdr.data.collection import open_collection
 from xdr.data.collection_folder import CollectionFolder
+from xdr.data.generated_queries import read_generated_queries
 from xdr.data.problems import Problems
 from xdr.data.training_set import texts_by_language, training_set
 from xdr.pipelines.collection_summary import as_table, count_benchmark
@@ -56,7 +57,8 @@ def test_its_examples_and_generated_queries_keep_their_languages(folder: Path) -
     assert example.query == Query("q1", QUESTIONS["q1"], "pt")
     assert (example.positives[0].language, example.positive_scores) == ("pt-BR", (1.5,))
     assert training_set([example], {"portuguese": 2}).repeats.tolist() == [2.0]
-    assert list(benchmark.generated_queries(Problems())) == [GeneratedTexts("p1", {"pt": ("Onde?",), "zh-Hant": ()})]
+    generated = read_generated_queries(folder / "generated.jsonl", Problems())
+    assert list(generated) == [GeneratedTexts("p1", {"pt": ("Onde?",), "zh-Hant": ()})]
 
 
 def test_its_prompts_name_the_language() -> None:

@@ -28,11 +28,11 @@ def test_the_quotes_of_psgs_w100_are_taken_off_and_others_stay(write: Write) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("1\tno header\tx\n", "line 1: the header is"),
-        ("", "the header is"),
-        ("id\ttext\ttitle\n", "no record"),
-        ("id\ttext\ttitle\n1\tonly two\n", "line 2: three fields parted by tabs are wanted, and 2 came"),
-        ("id\ttext\ttitle\n1\t \tempty\n", "line 2, field 'text': the text is empty"),
+        ("1\tno header\tx\n", "line 1: the first line must be id <tab> text <tab> title"),
+        ("", "the first line must be id"),
+        ("id\ttext\ttitle\n", "must have at least one record"),
+        ("id\ttext\ttitle\n1\tonly two\n", "line 2: a line must have three fields separated by tabs, got 2"),
+        ("id\ttext\ttitle\n1\t \tempty\n", "line 2, field 'text': must not be empty"),
         ("id\ttext\ttitle\n1 1\ttext\ttitle\n", "line 2, field 'id'"),
     ],
 )

@@ -8,9 +8,9 @@ import pytest
 
 from xdr.data.problems import Problems
 from xdr.data.sample import FOLDER, Sample
+from xdr.text.identification import LanguageCheck
 from xdr.text.languages import XOR_TYDI
 from xdr.text.records import Passage, Query
-from xdr.text.scripts import share_in_script
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def queries() -> dict[str, list[Query]]:
 
 
 @pytest.fixture(scope="module")
-def gold() -> dict[str, tuple[str, str]]:
+def relevant() -> dict[str, tuple[str, str]]:
     """query id -> (passage id, split)"""
     return {j.query_id: (j.passage_id, split) for split in ("train", "dev") for j in Sample().judgements(split, Problems())}
 
@@ -37,24 +37,24 @@ def test_there_are_144_passages_of_60_to_120_words(passages: dict[str, Passage])
 
 
 def test_each_passage_has_two_training_and_one_dev_question_in_each_language(
-    queries: dict[str, list[Query]], gold: dict[str, tuple[str, str]]
+    queries: dict[str, list[Query]], relevant: dict[str, tuple[str, str]]
 ) -> None:
     for split, number in (("train", 2), ("dev", 1)):
-        counts = Counter((gold[query.query_id][0], query.language) for query in queries[split])
+        counts = Counter((relevant[query.query_id][0], query.language) for query in queries[split])
         assert set(counts.values()) == {number}
         assert len(counts) == 144 * len(XOR_TYDI)
 
 
 def test_every_answer_stands_in_its_passage(
-    queries: dict[str, list[Query]], gold: dict[str, tuple[str, str]], passages: dict[str, Passage]
+    queries: dict[str, list[Query]], relevant: dict[str, tuple[str, str]], passages: dict[str, Passage]
 ) -> None:
     for query in [*queries["train"], *queries["dev"]]:
         (answer,) = query.answers
-        assert passages[gold[query.query_id][0]].text.count(answer) == 1
+        assert passages[relevant[query.query_id][0]].text.count(answer) == 1
         assert answer.casefold() not in query.text.casefold(), "a question does not give its answer away"
 
 
-def test_the_gold_files_agree_with_the_question_files(queries: dict[str, list[Query]]) -> None:
+def test_the_paragraph_files_agree_with_the_question_files(queries: dict[str, list[Query]]) -> None:
     for split in ("train", "dev"):
         examples = list(Sample().examples(split, Problems()))
         assert [example.query for example in examples] == queries[split]
@@ -67,7 +67,7 @@ def test_the_gold_files_agree_with_the_question_files(queries: dict[str, list[Qu
 
 def test_questions_are_in_the_script_of_their_language(queries: dict[str, list[Query]]) -> None:
     for query in [*queries["train"], *queries["dev"]]:
-        assert share_in_script(query.text, query.language) > 0.7, query
+        assert LanguageCheck(None).is_language(query.text, query.language, minimum_share=0.7), query
         assert unicodedata.is_normalized("NFC", query.text)
         assert query.text == " ".join(query.text.split())
         assert query.text.endswith(("?", "？", "؟", "。")), query
@@ -80,11 +80,11 @@ def test_no_question_comes_twice(queries: dict[str, list[Query]]) -> None:
 
 
 def test_what_is_asked_in_dev_is_asked_in_no_training_question_of_any_language(
-    queries: dict[str, list[Query]], gold: dict[str, tuple[str, str]]
+    queries: dict[str, list[Query]], relevant: dict[str, tuple[str, str]]
 ) -> None:
     asked: dict[str, dict[str, set[str]]] = {"train": defaultdict(set), "dev": defaultdict(set)}
     for split in asked:
         for query in queries[split]:
-            asked[split][gold[query.query_id][0]].update(query.answers)
+            asked[split][relevant[query.query_id][0]].update(query.answers)
     for passage_id, answers in asked["dev"].items():
         assert not answers & asked["train"][passage_id]

@@ -3,10 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from xdr.data.batches import check_batch_size, epoch_batches, shares
 from xdr.data.training_set import TrainingSet, choose_negatives, choose_passages, choose_positive, key_of, training_set
 from xdr.errors import UserError
 from xdr.text.records import Passage, Query, TrainingExample
+from xdr.training.batches import check_batch_size, epoch_batches, shares
 from xdr.training.validation_pool import validation_pool
 
 
@@ -66,26 +66,26 @@ def test_language_weights_repeat_examples_and_leave_them_out() -> None:
     assert counts["fi"] == 100
     assert 220 < counts["ko"] < 280
     assert "ru" not in counts
-    with pytest.raises(UserError, match="no training example asks in 'te'; there are fi ko ru"):
+    with pytest.raises(UserError, match="no training query is in 'te'. The languages are fi ko ru"):
         training_set(made, {"te": 2})
-    with pytest.raises(UserError, match=r"language_weights is balanced or \{code: number, ...\}, and 'ko' came"):
+    with pytest.raises(UserError, match=r"language_weights must be balanced or \{code: number, ...\}, got 'ko'"):
         training_set(made, "ko")
-    with pytest.raises(UserError, match="a weight is not below zero"):
+    with pytest.raises(UserError, match="language_weights must be at least 0, got -1 for 'ko'"):
         training_set(made, {"ko": -1})
 
 
 def test_batches_that_cannot_be_are_refused() -> None:
-    with pytest.raises(UserError, match="of 3 examples at most 3 can stand in one mixed batch, which takes 8"):
+    with pytest.raises(UserError, match="a mixed batch must have 8 examples, got 3 of 3 that"):
         epoch_batches(examples(("fi", "en", 3)), "mixed", 8, 0.5, 0, 0)
-    with pytest.raises(UserError, match="of 13 examples at most 7 can stand in one monolingual batch, which takes 8"):
+    with pytest.raises(UserError, match="a monolingual batch must have 8 examples, got 7 of 13 that"):
         epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), "monolingual", 8, 0.5, 0, 0)
-    with pytest.raises(UserError, match="of 13 examples at most 6 can stand in one cross_lingual batch, which takes 8"):
+    with pytest.raises(UserError, match="a cross_lingual batch must have 8 examples, got 6 of 13 that"):
         epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), "cross_lingual", 8, 0.5, 0, 0)
-    with pytest.raises(UserError, match="hybrid batches need .* there are 0 in all languages and 10"):
+    with pytest.raises(UserError, match="hybrid batches must have .* got 0 in all languages, and 10"):
         epoch_batches(examples(("fi", "en", 10)), "hybrid", 2, 0.5, 0, 0)
     with pytest.raises(UserError, match="there are no examples to train on"):
         training_set([])
-    with pytest.raises(UserError, match="batch_size=9 cannot be shared equally by 2 processes"):
+    with pytest.raises(UserError, match="batch_size must be a multiple of the 2 processes, got 9"):
         check_batch_size(9, 2)
 
 
@@ -106,7 +106,7 @@ def test_too_few_negatives_are_drawn_again_and_none_at_all_is_refused() -> None:
     assert len(drawn) == 7
     assert len({passage.passage_id for passage in drawn}) <= 2
     assert choose_negatives(example(1), 0, 0, 0) == []
-    with pytest.raises(UserError, match="query 'q1' has no negative passage, .* set passages_per_query=1"):
+    with pytest.raises(UserError, match="a negative passage .* got none for query 'q1'. Set passages_per_query=1"):
         choose_negatives(example(1), 1, 0, 0)
 
 

@@ -10,7 +10,7 @@ import pytrec_eval
 
 from xdr.evaluation.metric_names import parse_metric
 from xdr.evaluation.ranking_metrics import metric_values, relevant_ranks
-from xdr.retrieval.rankings import best, write_run
+from xdr.retrieval.rankings import top_k, write_run
 
 NAMES = ("recall@10", "success@10", "MRR@30", "nDCG@10", "MAP")
 Qrels = dict[str, dict[str, int]]
@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Qrels, Mapping[
     ids = [f"p{number}" for number in rng.permutation(300)]
     scores_QC = np.repeat(rng.standard_normal((100, 20)).astype(np.float32), 2, axis=1)
     rows_QC = np.stack([rng.choice(300, 40, replace=False) for _ in range(100)])
-    found = best(scores_QC, rows_QC, 30, lambda rows: [ids[row] for row in rows])
+    found = top_k(scores_QC, rows_QC, 30, lambda rows: [ids[row] for row in rows])
     query_ids = [f"q{number}" for number in range(100)]
     path = tmp_path_factory.mktemp("run") / "baseline.trec"
     write_run(path, query_ids, found, lambda rows: [ids[row] for row in rows], "baseline")

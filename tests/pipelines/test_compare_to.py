@@ -48,7 +48,7 @@ def test_another_encoder_s_evaluation_is_compared_query_by_query(
     ("more", "problem"),
     [
         (["evaluation.split=train"], "systems are compared on the same queries, and 2304 only in baseline"),
-        (["evaluation.metrics=[MAP]"], "untrained:baseline has no MAP; it has MRR@10"),
+        (["evaluation.metrics=[MAP]"], "evaluation.metrics must be metrics of untrained:baseline (MRR@10), got MAP"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_is_encoded(

@@ -255,7 +255,7 @@ def test_earlier_evaluations_are_compared_with(whole: Path, trained: Path, tmp_p
 
 def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_path: Path) -> None:
     output = evaluate(tmp_path / "run", f"checkpoint={trained}", "search.depth=145")
-    assert "search.depth is 145, and there are 144 passages: all are ranked" in output
+    assert "search.depth is 145, but there are 144 passages: all of them are ranked" in output
     assert len(runs(tmp_path / "run")["baseline.trec"].splitlines()) == 1152 * 144
 
 
@@ -266,13 +266,13 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["evaluation.metrics=[recal@10]"], "recall@10"),
         (["evaluation.split=tset"], "tset"),
         (["evaluation.headline=rank_spread"], "take one that is a share"),
-        (["augmentation=generated_queries"], "needs augmentation.source"),
+        (["augmentation=generated_queries"], "augmentation.source must be given"),
         (["augmentation=generated_queries", "augmentation.source=nowhere"], "There is no such thing"),
         (
             ["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.alpha=1.5"],
             "alpha must be from 0 to 1, got 1.5",
         ),
-        (["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.languages=[te]"], "names 'te'"),
+        (["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.languages=[te]"], "got 'te'"),
         (["checkpoint=nowhere"], "checkpoint must be a model folder, or the name of a model on the hub"),
         (["checkpoint={generated}/../generator"], "which holds a generator"),
         (["checkpoint={generated}"], "checkpoint must be a checkpoint file"),

@@ -98,7 +98,7 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     page = (tmp_path / "sum" / "report.html").read_text(encoding="utf-8")
     assert warned in output and warned in page
     assert "Passages written for a query are fused into its vector by sum." in page
-    assert "Written for the query in English" in page
+    assert "Generated passages in English" in page
     assert json.loads((tmp_path / "sum" / "environment.json").read_text())["fused into"] == "queries"
 
 
@@ -129,7 +129,7 @@ def test_a_plan_on_two_processes_counts_what_the_busiest_does(
     [
         (["augmentation.fusion=hyde_mean"], "augmentation.alpha must be null with fusion=hyde_mean, got [0.01]"),
         (["augmentation.keep=count"], "these texts were written for queries; leave it out"),
-        (["evaluation.split=train"], "were written for other queries (1,152) than those of evaluation.split=train (2,304)"),
+        (["evaluation.split=train"], "were generated for other queries (1,152) than those of evaluation.split=train (2,304)"),
     ],
 )
 def test_what_cannot_be_fused_into_queries_is_refused(

@@ -95,7 +95,7 @@ def page(sweep: Report) -> str:
     return render_report(sweep)
 
 
-def test_ranks_are_shown_as_they_are_and_more_of_them_is_no_gain() -> None:
+def test_a_metric_in_ranks_is_not_multiplied_and_its_rise_is_not_a_gain() -> None:
     """Of 40 queries each the spread rises from 100.5 to 140.5 and MAP from 0 to 1; with another alpha to 240.5 and 1/2."""
     ids, languages = tuple(f"q{i}" for i in range(40)), ("fi",) * 40
     systems = {
@@ -163,7 +163,7 @@ def test_where_the_tests_disagree_the_answer_says_so() -> None:
     )
 
 
-def test_a_fall_no_change_and_one_query_are_said_as_they_are() -> None:
+def test_the_answer_reports_a_fall_no_change_and_a_single_query() -> None:
     fell = report_of({"baseline": {"fi": hits(3, 4)}, "other": {"fi": hits(1, 4)}})
     assert "fell by 50.0 points, from 75.0 to 25.0, with other (n = 4): not significant" in answer(fell)
     same = report_of({"baseline": {"fi": hits(3, 4)}, "other": {"fi": hits(3, 4)}})
@@ -201,7 +201,7 @@ def test_the_best_alpha_of_each_fusion_is_shown_and_its_score_is_called_optimist
     assert "so this score is optimistic" in one.note
 
 
-def test_systems_that_fuse_nothing_are_all_candidates_and_no_choice_is_claimed() -> None:
+def test_systems_without_an_alpha_are_all_shown_without_a_note() -> None:
     report = report_of({name: {"fi": hits(i + 1, 4)} for i, name in enumerate(("baseline", "xlmr", "labse"))})
     assert choose_systems(report, "R@2kt").systems == ("xlmr", "labse")
     assert choose_systems(report, "R@2kt").note == ""
@@ -216,7 +216,7 @@ def test_a_curve_has_alphas_in_order_and_the_baseline_plus_the_differences_inter
     assert (arabic.lower[0], arabic.upper[0]) == (0.4 + low, 0.4 + high)
 
 
-def test_the_queries_that_moved_most_went_farthest_by_the_ratio_of_their_ranks() -> None:
+def test_queries_that_moved_most_are_ordered_by_the_ratio_of_their_ranks() -> None:
     """Beyond 99 counts as 100: a to 1 is 100 times, b 10 times, c 10 times by fewer places, d 2 times; e fell 50 times."""
     before = {"a": None, "b": 60, "c": 10, "d": 100, "e": 2, "f": 5, "g": None}
     after = {"a": 1, "b": 6, "c": 1, "d": 50, "f": 5}
@@ -224,7 +224,7 @@ def test_the_queries_that_moved_most_went_farthest_by_the_ratio_of_their_ranks()
     assert most_moved(after, before, depth=99, most=9) == (["e"], ["a", "b", "c", "d"])
 
 
-def test_equal_moves_are_told_in_the_order_of_ids() -> None:
+def test_equal_moves_are_ordered_by_query_id() -> None:
     assert most_moved({"b": 4, "a": 4}, {"b": 2, "a": 2}, depth=10, most=1) == (["a"], [])
 
 
@@ -278,7 +278,7 @@ def test_the_page_has_the_values_their_differences_and_p(sweep: Report, page: st
     assert "Korean: one query: no test is possible." in page
 
 
-def test_what_a_query_holds_is_text_and_never_markup(page: str) -> None:
+def test_the_text_of_a_query_is_escaped(page: str) -> None:
     assert "<script" not in page
     assert "Mikä &lt;script&gt;alert(1)&lt;/script&gt; on?" in page
     assert "<title>Sweep &lt;of alpha&gt;</title>" in page and "mBERT &amp; friends" in page
@@ -320,14 +320,14 @@ def test_every_table_names_its_columns_and_rows_and_has_a_caption(page: str) -> 
         assert len(widths) == 1
 
 
-def test_questions_in_the_querys_language_come_first_and_the_others_a_click_away(page: str) -> None:
+def test_generated_queries_in_the_querys_language_are_visible_and_others_are_folded(page: str) -> None:
     card = page[page.index("ما هي أولى") : page.index("</article>")]
     assert '<li dir="auto" lang="ar">متى تأسست جامعة هلسنكي؟</li>' in card.split("<details")[1].partition("</details>")[2]
     assert "1 generated query in Finnish" in card
     assert "beyond 100 → 2" in page and "3 → 41" in page and "No texts were generated." in page
 
 
-def test_a_single_query_stretches_no_chart(sweep: Report) -> None:
+def test_the_interval_of_a_single_query_does_not_widen_a_chart(sweep: Report) -> None:
     """ko rises by 100 points on one query; the others' intervals end below 65."""
     comparisons = [sweep.comparison("sum-a0.01", "R@2kt", language) for language in ("ar", "fi", "ko")]
     assert comparisons[2].mean_difference == 1

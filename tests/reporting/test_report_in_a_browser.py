@@ -118,7 +118,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_fails_and_nothing_but_the_file_is_asked_for(browser: Browser, page: Path, width: int, scheme: str) -> None:
+def test_the_page_loads_without_errors_and_requests_only_itself(browser: Browser, page: Path, width: int, scheme: str) -> None:
     browser.open(page, width, scheme=scheme)
     assert browser.named("Runtime.exceptionThrown") == []
     assert browser.named("Runtime.consoleAPICalled") == []
@@ -142,7 +142,7 @@ def test_on_a_phone_the_table_scrolls_in_its_own_box_and_letters_stay_legible(br
     assert browser.value(f"Math.min(...{letters})") >= 10
 
 
-def test_on_a_phone_the_first_systems_p_is_in_sight(browser: Browser, page: Path) -> None:
+def test_a_phone_shows_the_p_of_the_first_system(browser: Browser, page: Path) -> None:
     browser.open(page, 390)
     for column in range(3):  # value, difference, p
         edge = f"document.querySelectorAll('thead tr:last-child th')[{column}].getBoundingClientRect().right"
@@ -156,13 +156,13 @@ def test_a_script_in_a_query_is_shown_and_not_run(browser: Browser, page: Path) 
     assert "<script>alert(1)</script>" in browser.value("document.body.innerText")
 
 
-def test_arabic_is_set_from_right_to_left(browser: Browser, page: Path) -> None:
+def test_arabic_is_written_from_right_to_left(browser: Browser, page: Path) -> None:
     browser.open(page, 1280)
     assert browser.value("getComputedStyle(document.querySelector('.text[lang=ar]')).direction") == "rtl"
     assert browser.value("getComputedStyle(document.querySelector('.text[lang=fi]')).direction") == "ltr"
 
 
-def test_ink_and_paper_change_places_in_the_dark(browser: Browser, page: Path) -> None:
+def test_the_page_is_light_or_dark_as_the_reader_prefers(browser: Browser, page: Path) -> None:
     lightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((sum, c) => sum + +c, 0) / 3"
     browser.open(page, 1280, scheme="light")
     assert browser.value(lightness) > 240

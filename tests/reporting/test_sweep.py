@@ -88,7 +88,7 @@ def test_p_is_corrected_over_the_whole_sweep(grid: list[Job]) -> None:
     assert "24 x" in smallest.family
 
 
-def test_samples_too_few_for_the_sweep_are_said_to_be(grid: list[Job]) -> None:
+def test_a_warning_says_when_a_sweep_has_too_few_samples(grid: list[Job]) -> None:
     assert report_of(grid).warnings() == [], "24 / 501 is below 0.05"
     few = sweep_report("sweep", grid, None, "baseline", (), significance.Testing(400, 0.95, 0))
     assert (
@@ -113,7 +113,7 @@ def test_encoders_have_baselines_of_their_own_and_one_family(tmp_path: Path) -> 
     assert len(family) == 1 and "2 x" in family.pop(), "one language: macro counts once"
 
 
-def test_a_point_may_be_what_all_are_compared_with(tmp_path: Path) -> None:
+def test_the_baseline_can_be_a_single_point(tmp_path: Path) -> None:
     jobs = [job(tmp_path / name, {"checkpoint": name}, {"baseline": scored(fi=n)}) for name, n in (("a", 8), ("b", 12))]
     assert report_of(jobs).reference == {}, "nothing is compared with itself"
     report = report_of(jobs, baseline="baseline checkpoint=a")
@@ -122,7 +122,7 @@ def test_a_point_may_be_what_all_are_compared_with(tmp_path: Path) -> None:
         report_of(jobs, baseline="baseline checkpoint=aa")
 
 
-def test_an_encoder_that_changed_under_its_name_is_found_out(tmp_path: Path) -> None:
+def test_jobs_with_a_changed_encoder_under_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("one", "two"):
         job(tmp_path / name, {"checkpoint": "encoder"}, {"baseline": scored(fi=8)})
         write_environment({"encoder": name, "collection": "c"}, tmp_path / name)
@@ -144,7 +144,7 @@ def test_seeds_are_repetitions_and_their_spread_is_not_that_of_queries(tmp_path:
     assert seed_interval(shares[:1], 0.95) is None
 
 
-def test_what_is_named_as_repeated_is_no_axis(tmp_path: Path) -> None:
+def test_a_repeated_setting_is_not_an_axis(tmp_path: Path) -> None:
     jobs = [job(tmp_path / name, {"checkpoint": name}, {"baseline": scored(fi=n)}) for name, n in (("a", 8), ("b", 12))]
     report = report_of(jobs, repeated=["checkpoint"])
     assert report.axes == () and report.value("baseline") == 0.5
@@ -184,7 +184,7 @@ def test_the_table_has_a_row_for_each_point_metric_and_language(grid: list[Job])
     assert sweep_terminal_table(report).row_count == 9
 
 
-def test_of_a_sweep_of_train_the_values_are_told(tmp_path: Path) -> None:
+def test_a_sweep_of_train_reports_the_value_of_each_setting(tmp_path: Path) -> None:
     settings = [(rate, seed) for rate in (0.001, 0.01) for seed in (1, 2)]
     jobs = [
         job(tmp_path / f"{rate}-{seed}", {"model.optimizer.learning_rate": rate, "seed": seed}, value=rate * 10 + seed / 10)

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdr.data.trec_runs import read_run
 from xdr.errors import DataError
-from xdr.retrieval.rankings import Rankings, best, merge_rankings, write_run
+from xdr.retrieval.rankings import Rankings, merge_rankings, top_k, write_run
+from xdr.retrieval.trec_runs import read_run
 
 IDS = ["d", "a", "c", "b", "e"]
 
@@ -20,13 +20,13 @@ def rankings(scores: list[list[float]], rows: list[list[int]]) -> Rankings:
 
 def test_ties_are_broken_by_id_also_where_k_cuts_through_them() -> None:
     scores = np.array([[1, 1, 2, 1, 1], [5, 4, 3, 2, 1]], np.float32)
-    found = best(scores, np.array([[0, 1, 2, 3, 4]] * 2), 3, passage_ids)
+    found = top_k(scores, np.array([[0, 1, 2, 3, 4]] * 2), 3, passage_ids)
     assert [passage_ids(rows) for rows in found.rows_QK] == [["c", "a", "b"], ["d", "a", "c"]]
     assert found.scores_QK.tolist() == [[2, 1, 1], [5, 4, 3]]
 
 
 def test_padding_is_never_ranked() -> None:
-    found = best(np.array([[-np.inf, 1, -np.inf, 0]], np.float32), np.array([[0, 3, 0, 2]]), 2, passage_ids)
+    found = top_k(np.array([[-np.inf, 1, -np.inf, 0]], np.float32), np.array([[0, 3, 0, 2]]), 2, passage_ids)
     assert found.rows_QK.tolist() == [[3, 2]]
 
 

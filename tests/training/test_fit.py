@@ -55,8 +55,8 @@ def test_who_is_asked_to_end_saves_first_and_the_same_command_goes_on(
     time.sleep(0.3)
     process.send_signal(asking)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM and "stopped at step" in output, output
-    step = int(output.split("stopped at step ")[1].split(";")[0])
+    assert process.returncode == 128 + signal.SIGTERM and "Interrupted at step" in output, output
+    step = int(output.split("Interrupted at step ")[1].split(".")[0])
     assert (folder / "checkpoints" / f"step-{step:08d}.ckpt").exists()
     run(folder, "callbacks.checkpoints.every_num_steps=7")
     assert_equal(uninterrupted, folder)
@@ -79,10 +79,10 @@ def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["data.batches.size=100000"], "of 2,304 examples at most 2,304 can stand in one mixed batch, which takes 100,000"),
-        (["data.batches.passages_per_query=3"], "has no negative passage, and each example is to bring 2"),
-        (["data.batches.language_weights={sw: 2}"], "no training example asks in 'sw'"),
-        (["data.batches.order=hybrid", "data.batches.language_weights={en: 0}"], "hybrid batches need"),
+        (["data.batches.size=100000"], "a mixed batch must have 100,000 examples, got 2,304 of 2,304 that"),
+        (["data.batches.passages_per_query=3"], "a query must have a negative passage with passages_per_query=3"),
+        (["data.batches.language_weights={sw: 2}"], "no training query is in 'sw'"),
+        (["data.batches.order=hybrid", "data.batches.language_weights={en: 0}"], "hybrid batches must have"),
         (
             ["model=transformer", "model.path=nowhere"],
             "path must be a model folder, or the name of a model on the hub",

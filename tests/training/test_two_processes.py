@@ -8,12 +8,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from xdr.data.batches import BatchSettings
 from xdr.data.training_set import training_set
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.static_encoder import StaticEncoder
 from xdr.encoders.tokenization import InputFormat, TextTokenizer
 from xdr.text.records import Passage, Query, TrainingExample
+from xdr.training.batches import BatchSettings
 from xdr.training.bi_encoder_data import BiEncoderData
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.objectives import contrastive

@@ -1,18 +1,18 @@
 """AfriQA: questions in ten African languages, answers in English or French passages.
 
-queries/{lang}/queries.afriqa.{lang}.{en|fr}.{split}.json and gold_passages/{lang}/gold_span_passages.afriqa.{...}.json are JSON
-lines under the name .json. Ids count from 0 in every file, so a query's id here is `lang-split-number`. Answers of the
-queries are lists written as Python literals; some passages have no title, and some no text at all.
+gold_passages/{lang}/gold_span_passages.afriqa.{lang}.{en|fr}.{split}.json are JSON lines under the name .json. Ids count from 0
+in every file, so a query's id here is `lang-split-number`. Some passages have no title, and some no text.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from xdr.data.benchmark import SPLITS, Benchmark, require_choice
+from xdr.data.benchmark import SPLITS, Benchmark, distinct_positives
 from xdr.data.lines import require_file
-from xdr.data.problems import Problems, parse_each
-from xdr.data.rows import Row, json_rows
+from xdr.data.problems import Problems
+from xdr.data.rows import Row, read_rows
 from xdr.errors import DataError
 from xdr.text.languages import AFRIQA, language_codes, three_letter_code
 from xdr.text.records import Passage, Query, TrainingExample, content_id
@@ -28,11 +28,10 @@ class AfriQa(Benchmark):
 
     path: str
     languages: tuple[str, ...]
-    questions: str
+    questions: Literal["original", "translated"]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        require_choice(self, "questions", ("original", "translated"))
         if foreign := [code for code in self.languages if code not in AFRIQA]:
             raise DataError(f"AfriQA has no '{foreign[0]}'", remedy=f"Its languages are {' '.join(AFRIQA)}")
         if not (Path(self.path).expanduser() / "gold_passages").is_dir():
@@ -42,17 +41,7 @@ class AfriQa(Benchmark):
         return tuple(file for language in self.languages for split in SPLITS for file in self._files(language, split))
 
     def passages(self, problems: Problems) -> Iterator[Passage]:
-        seen: set[str] = set()
-        for split in SPLITS:
-            for example in self.examples(split, problems):
-                (passage,) = example.positives
-                if passage.passage_id not in seen:
-                    seen.add(passage.passage_id)
-                    yield passage
-
-    def queries(self, split: str, problems: Problems) -> Iterator[Query]:
-        for example in self.examples(split, problems):
-            yield example.query
+        return distinct_positives(example for split in SPLITS for example in self.examples(split, problems))
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         for language in self.languages:
@@ -65,21 +54,7 @@ class AfriQa(Benchmark):
                         return None
                     return self._example(row, language, split, pivot)
 
-                for example in parse_each(json_rows(path, problems), parse, problems, str(path)):
-                    if example is not None:
-                        yield example
-
-    def all_questions(self, split: str, problems: Problems) -> Iterator[Query]:
-        """The questions of `queries/`, also those without a passage. Answers are in the question's language."""
-        for language in self.languages:
-            for path in self._files(language, split, "queries"):
-                prefix = f"{language}-{split}"
-
-                def parse(row: Row, prefix: str = prefix) -> Query:
-                    query_id = f"{prefix}-{row.identifier('id')}"
-                    return Query(query_id, row.text("question"), row.language("lang"), row.texts("answers"))
-
-                yield from parse_each(json_rows(path, problems), parse, problems, str(path))
+                yield from read_rows(path, problems, parse)
 
     def _example(self, row: Row, language: str, split: str, pivot: str) -> TrainingExample:
         original = self.questions == "original"
@@ -89,9 +64,9 @@ class AfriQa(Benchmark):
         title, context = row.optional_text("title"), row.text("context")
         return TrainingExample(query, (Passage(content_id(title, context), title, context, pivot),))
 
-    def _files(self, language: str, split: str, kind: str = "gold_passages") -> list[Path]:
+    def _files(self, language: str, split: str) -> list[Path]:
         """The files of a split; none where the release has none."""
-        parent = Path(self.path).expanduser() / kind
+        parent = Path(self.path).expanduser() / "gold_passages"
         names = (language, three_letter_code(language))
         folders = [folder for name in dict.fromkeys(names) if (folder := parent / name).is_dir()]
         if not folders:

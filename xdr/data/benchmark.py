@@ -1,28 +1,22 @@
 """What the rest of xdr asks of a benchmark."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xdr.data.problems import Problems
-from xdr.errors import UserError, shown
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 SPLITS = ("train", "dev", "test")
 
 
-def require_choice(benchmark: "Benchmark", field: str, allowed: Sequence[str]) -> None:
-    value = getattr(benchmark, field)
-    if value not in allowed:
-        raise UserError(f"data.{field} must be one of {', '.join(allowed)}, got {shown(value)}")
-
-
 class Benchmark(ABC):
     """The base class of benchmarks. A new one is a frozen dataclass whose fields are the settings of its YAML file.
 
-    A benchmark must say where its passages come from, and yield them and its queries. The other methods have defaults. Splits
-    are `train`, `dev` and `test`; a split that the benchmark does not have yields nothing. A file that should be there but is
-    missing is an error. All methods stream, and pass lines that they cannot read to `problems`.
+    A benchmark must say where its passages come from, and yield them. The other methods have defaults; one of `queries` and
+    `examples` is needed to evaluate. Splits are `train`, `dev` and `test`; a split that the benchmark does not have yields
+    nothing. A file that should be there but is missing is an error. All methods stream, and pass lines that they cannot read to
+    `problems`.
     """
 
     @abstractmethod
@@ -32,8 +26,10 @@ class Benchmark(ABC):
     @abstractmethod
     def passages(self, problems: Problems) -> Iterator[Passage]: ...
 
-    @abstractmethod
-    def queries(self, split: str, problems: Problems) -> Iterator[Query]: ...
+    def queries(self, split: str, problems: Problems) -> Iterator[Query]:
+        """Default: the queries of the examples."""
+        for example in self.examples(split, problems):
+            yield example.query
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         """Queries with their passages, to train on or to validate with. Default: none."""
@@ -52,3 +48,13 @@ class Benchmark(ABC):
     def weight_of(self, example: TrainingExample) -> float:
         """How often an epoch shows an example. Default: once."""
         return 1.0
+
+
+def distinct_positives(examples: Iterable[TrainingExample]) -> Iterator[Passage]:
+    """The positive passages of examples, each once."""
+    seen: set[str] = set()
+    for example in examples:
+        for passage in example.positives:
+            if passage.passage_id not in seen:
+                seen.add(passage.passage_id)
+                yield passage

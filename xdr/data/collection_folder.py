@@ -2,7 +2,7 @@
 
 corpus.jsonl      docid, title, text, [lang]
 queries.jsonl     query_id, query, lang, [answers], [split]        no split: dev
-qrels.tsv         TREC's four columns                              optional; judged dev queries are validated on
+qrels.tsv         TREC's four columns                              optional; judged dev queries are used for validation
 train.jsonl       Tevatron's format                                optional
 generated.jsonl   docid, generated_queries: {lang: [text, ...]}    optional
 """
@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xdr.data.benchmark import SPLITS, Benchmark
-from xdr.data.generated_queries import read_generated_queries
 from xdr.data.lines import require_file
-from xdr.data.problems import Problems, parse_each
+from xdr.data.problems import Problems
 from xdr.data.qrels import read_qrels
-from xdr.data.rows import Row, json_rows
-from xdr.data.tevatron import language_in_row, read_corpus, read_training_examples
+from xdr.data.rows import Row, read_rows
+from xdr.data.tevatron import read_corpus, read_training_examples
 from xdr.errors import DataError, did_you_mean
-from xdr.text.records import GeneratedTexts, Judgement, Passage, Query, TrainingExample
+from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class CollectionFolder(Benchmark):
         folder = Path(self.path).expanduser()
         if not folder.is_dir():
             near = did_you_mean(folder.name, [f.name for f in folder.parent.iterdir()]) if folder.parent.is_dir() else ""
-            raise DataError("data.path must be a folder, and there is none of that name", file=folder, remedy=near)
+            raise DataError("data.path must be a folder, but there is none of that name", file=folder, remedy=near)
         require_file(self._file("corpus.jsonl"))
 
     def passage_sources(self) -> tuple[Path, ...]:
@@ -40,42 +39,41 @@ class CollectionFolder(Benchmark):
         return read_corpus(self._file("corpus.jsonl"), problems)
 
     def queries(self, split: str, problems: Problems) -> Iterator[Query]:
-        """Of one split. An id is that of one query in the whole file."""
+        """The queries of a split. Ids are unique in the whole file."""
         seen: set[str] = set()
 
         def parse(row: Row) -> Query | None:
             query = Query(row.identifier("query_id"), row.text("query"), row.language("lang"), row.texts("answers"))
-            its_split = row.optional_text("split") or "dev"
-            if its_split not in SPLITS:
-                raise row.error(f"a split is one of {', '.join(SPLITS)}, and '{its_split}' came", "split")
+            split_of_row = row.optional_text("split") or "dev"
+            if split_of_row not in SPLITS:
+                raise row.error(f"must be one of {', '.join(SPLITS)}, got '{split_of_row}'", "split")
             if query.query_id in seen:
-                raise row.error(f"the id '{query.query_id}' was there before", "query_id", "Ids are unique")
+                raise row.error(f"ids must be unique, got '{query.query_id}' again", "query_id")
             seen.add(query.query_id)
-            return query if its_split == split else None
+            return query if split_of_row == split else None
 
-        source = self._file("queries.jsonl")
-        for query in parse_each(json_rows(source, problems), parse, problems, str(source)):
-            if query is not None:
-                yield query
+        return read_rows(self._file("queries.jsonl"), problems, parse)
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        """Those to train on are train.jsonl's; else a query is one with the passages that qrels.tsv finds relevant."""
+        """Training examples are those of train.jsonl. Without it, and in other splits, they are the queries that have
+        relevant passages in qrels.tsv."""
         source = self._file("train.jsonl")
         if split == "train" and source.exists():
-            yield from read_training_examples(source, problems, language_in_row)
+            yield from read_training_examples(source, problems)
             return
         relevant: dict[str, list[str]] = {}
         for judgement in self.judgements(split, problems):
             if judgement.relevance > 0:
                 relevant.setdefault(judgement.query_id, []).append(judgement.passage_id)
-        wanted = {passage_id for passage_ids in relevant.values() for passage_id in passage_ids}
-        passages = self._passages_of(wanted, problems) if wanted else {}
-        for query in self.queries(split, problems) if relevant else ():
-            if positives := tuple(passages[each] for each in relevant.get(query.query_id, ()) if each in passages):
+        if not relevant:
+            return
+        passages = self._passages_of({passage_id for ids in relevant.values() for passage_id in ids}, problems)
+        for query in self.queries(split, problems):
+            if positives := tuple(passages[key] for key in relevant.get(query.query_id, ()) if key in passages):
                 yield TrainingExample(query, positives)
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        """Those of the split's queries; one about a query that the folder lacks is an error."""
+        """The judgements of the split's queries. A judgement of a query that queries.jsonl lacks is an error."""
         source = self._file("qrels.tsv")
         if not source.exists():
             return
@@ -93,29 +91,23 @@ class CollectionFolder(Benchmark):
         source = self._file("generated.jsonl")
         return source if source.exists() else None
 
-    def generated_queries(self, problems: Problems) -> Iterator[GeneratedTexts]:
-        if source := self.generated_file():
-            yield from read_generated_queries(source, problems)
-
-    def _passages_of(self, wanted: set[str], problems: Problems) -> dict[str, Passage]:
-        """The corpus is read no further than to the last of them."""
-        found: dict[str, Passage] = {}
+    def _passages_of(self, passage_ids: set[str], problems: Problems) -> dict[str, Passage]:
+        """By id. Stops reading after the last of them."""
+        passages: dict[str, Passage] = {}
         for passage in self.passages(problems):
-            if passage.passage_id in wanted:
-                found[passage.passage_id] = passage
-                if len(found) == len(wanted):
-                    return found
-        for passage_id in sorted(wanted - found.keys()):
+            if passage.passage_id in passage_ids:
+                passages[passage.passage_id] = passage
+                if len(passages) == len(passage_ids):
+                    return passages
+        for passage_id in sorted(passage_ids - passages.keys()):
             problem = f"the passage '{passage_id}' is not in {self._file('corpus.jsonl').name}"
-            problems.skip(
-                DataError(problem, file=self._file("qrels.tsv"), remedy="Are judgements and passages of one release?")
-            )
-        return found
+            problems.skip(DataError(problem, file=self._file("qrels.tsv"), remedy="Are qrels and corpus of one release?"))
+        return passages
 
     def _file(self, name: str) -> Path:
         """`name`, or `name.gz` where only that is there."""
         plain = Path(self.path).expanduser() / name
         gzipped = plain.with_name(name + ".gz")
         if plain.exists() and gzipped.exists():
-            raise DataError(f"there is a {gzipped.name} beside it; which one is meant?", file=plain, remedy="Remove one")
+            raise DataError(f"there must be one file of the two, {name} or {gzipped.name}", file=plain, remedy="Remove one")
         return gzipped if gzipped.exists() else plain

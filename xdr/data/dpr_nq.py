@@ -17,20 +17,20 @@ from xdr.text.records import Judgement, Passage, Query, TrainingExample, content
 
 
 def read_dpr_examples(path: str | Path, problems: Problems) -> Iterator[TrainingExample]:
-    """Negatives are the hard ones, BM25's; DPR's random `negative_ctxs` are what a batch gives anyway."""
+    """Negatives are BM25's `hard_negative_ctxs`. DPR's random `negative_ctxs` are left out: a batch has random ones."""
 
     def parse(row: Row) -> TrainingExample:
         query = _query(row)
         positives = tuple(_passage(context) for context in row.objects("positive_ctxs"))
         if not positives:
-            raise row.error("a query to train on has at least one passage here", "positive_ctxs", "Remove the query")
+            raise row.error("must have at least one passage, got none", "positive_ctxs", "Remove the query")
         return TrainingExample(query, positives, tuple(_passage(context) for context in row.objects("hard_negative_ctxs")))
 
     yield from parse_each(json_array_rows(path), parse, problems, str(path))
 
 
 def _query(row: Row) -> Query:
-    """The files have no query ids: equal questions get equal ones."""
+    """The files have no query ids. Equal questions get the same id."""
     text = row.text("question")
     return Query(f"nq-{content_id('', text)}", text, "en", row.texts("answers"))
 

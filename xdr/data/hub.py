@@ -1,23 +1,23 @@
-"""Rows of a data set on the Hugging Face hub, streamed through `datasets`. Nothing is downloaded unless a source says
-`hub:`, and no code of the data set is ever run."""
+"""Rows of a data set on the Hugging Face hub, streamed by `datasets`. Nothing is downloaded unless a source begins with
+`hub:`, and no code of the data set is run."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from xdr.data.rows import Row
-from xdr.errors import DataError, UserError
+from xdr.errors import DataError, UserError, first_line
 
 
 def hub_rows(source: str) -> Iterator[Row]:
     """`hub:ORG/NAME:SPLIT`, `hub:ORG/NAME/CONFIG:SPLIT`, or one JSON-lines file of a repository:
-    `hub:ORG/NAME/FOLDER/FILE.jsonl.gz`. SPLIT is `train` unless said. A folder of the local disk stands for ORG/NAME."""
+    `hub:ORG/NAME/FOLDER/FILE.jsonl.gz`. The default SPLIT is `train`. ORG/NAME may be a folder of this machine."""
     try:
         import datasets
     except ImportError as error:
-        raise UserError("a hub id needs the package `datasets`: pip install 'xdr[hub]'") from error
+        raise UserError("a hub id needs the package `datasets`. Run pip install 'xdr[hub]'") from error
     name, _, split = source.removeprefix("hub:").partition(":")
     if not name.strip("/"):
-        raise DataError("a hub id is ORG/NAME, and nothing came", file=source)
+        raise DataError("a hub id must be ORG/NAME, got nothing", file=source)
     try:
         stream: Any = datasets.load_dataset(**_arguments(name), split=split or "train", streaming=True)
         for number, values in enumerate(stream, 1):
@@ -25,12 +25,8 @@ def hub_rows(source: str) -> Iterator[Row]:
     except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         if isinstance(error, DataError):
             raise
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"the data set cannot be read: {first_line}",
-            file=source,
-            remedy="Is the id right, and the network there? A local copy works as well: name its file",
-        ) from error
+        remedy = "Is the id right, and is there a network? A local copy works too: give its file"
+        raise DataError(f"the data set cannot be read: {first_line(error)}", file=source, remedy=remedy) from error
 
 
 def _arguments(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a passage id to its row: hashes in ascending order on disk, searched by halving."""
+"""An index from passage ids to rows: hashes in ascending order on disk, for binary search."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SORTED_AT_ONCE = 1 << 22
-"""Hashes in memory while sorting: 4 million, about 100 MB with what sorting them needs."""
+"""Hashes in memory: 4 million take about 100 MB while they are sorted."""
 
 
 class Twin(NamedTuple):
-    """Two rows of one id."""
+    """Two rows with the same id."""
 
     passage_id: str
     first_row: int
@@ -34,15 +34,15 @@ class IdIndex:
         self._rows = np.load(folder / "id_rows.npy", mmap_mode="r")
 
     def find(self, passage_ids: Sequence[str], id_of_row: Callable[[int], str]) -> list[int | None]:
-        """The row of each id; `id_of_row` tells ids of equal hash apart, and an id that is not there from one that is."""
+        """The row of each id, None if it is not there. `id_of_row` decides between ids of the same hash."""
         hashes = hash_ids(passage_ids)
         return [
-            self._match(int(place), wanted, passage_id, id_of_row)
-            for place, wanted, passage_id in zip(np.searchsorted(self._hashes, hashes), hashes, passage_ids, strict=True)
+            self._match(int(place), target, passage_id, id_of_row)
+            for place, target, passage_id in zip(np.searchsorted(self._hashes, hashes), hashes, passage_ids, strict=True)
         ]
 
-    def _match(self, place: int, wanted: np.uint64, passage_id: str, id_of_row: Callable[[int], str]) -> int | None:
-        while place < len(self._hashes) and self._hashes[place] == wanted:
+    def _match(self, place: int, target: np.uint64, passage_id: str, id_of_row: Callable[[int], str]) -> int | None:
+        while place < len(self._hashes) and self._hashes[place] == target:
             row = int(self._rows[place])
             if id_of_row(row) == passage_id:
                 return row
@@ -51,8 +51,8 @@ class IdIndex:
 
 
 def write_id_index(folder: Path, hashes_file: Path, id_of_row: Callable[[int], str]) -> Twin | None:
-    """Sorts the hashes, which stand in `hashes_file` in the order of the rows, part by part of their range, so that
-    memory does not grow with their number. Returns the first id that two rows share, if one is."""
+    """Sorts the hashes in `hashes_file`, which are in the order of the rows. Each part of their range is sorted by itself, so
+    memory does not grow with their number. Returns an id that two rows share, or None."""
     num_rows = hashes_file.stat().st_size // 8
     num_parts = -(-num_rows // (_SORTED_AT_ONCE // 2))  # hashes are spread evenly: a part is about half full
     twin = None
@@ -76,19 +76,19 @@ def _write_header(file: BinaryIO, dtype: np.dtype, length: int) -> None:
 
 
 def _between(hashes_file: Path, low: int, high: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-    """The hashes from `low` to `high` and their rows, reading the file in pieces."""
+    """The hashes from `low` to `high` and their rows."""
     all_hashes, all_rows, first_row = [], [], 0
     with hashes_file.open("rb") as file:
-        while len(piece := np.fromfile(file, np.uint64, _SORTED_AT_ONCE)):
-            inside = np.flatnonzero((piece >= np.uint64(low)) & (piece <= np.uint64(high)))
-            all_hashes.append(piece[inside])
+        while len(chunk := np.fromfile(file, np.uint64, _SORTED_AT_ONCE)):
+            inside = np.flatnonzero((chunk >= np.uint64(low)) & (chunk <= np.uint64(high)))
+            all_hashes.append(chunk[inside])
             all_rows.append((inside + first_row).astype(np.uint32))
-            first_row += len(piece)
+            first_row += len(chunk)
     return np.concatenate(all_hashes), np.concatenate(all_rows)
 
 
 def _twin(hashes: NDArray[np.uint64], rows: NDArray[np.uint32], id_of_row: Callable[[int], str]) -> Twin | None:
-    """Equal hashes stand side by side; nearly always they mean equal ids."""
+    """Equal hashes are neighbours; nearly always their ids are equal."""
     for place in np.flatnonzero(hashes[1:] == hashes[:-1]):
         first, second = int(rows[place]), int(rows[place + 1])
         if (passage_id := id_of_row(first)) == id_of_row(second):

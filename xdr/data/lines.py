@@ -10,16 +10,16 @@ from xdr.data.problems import Problems
 from xdr.errors import DataError, did_you_mean
 
 LONGEST_LINE = 1 << 26
-"""64 MiB: a longer line is not a record but a file of another format."""
+"""64 MiB. A file with a longer line is of another format."""
 
 _UTF8_BOM, _UTF16_BOMS, _GZIP = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff"), b"\x1f\x8b"
 
 
 def require_file(path: str | Path) -> Path:
-    """The path of an existing file; else an error that names a file of a similar name."""
+    """The path of a file that exists. The error names a file of a similar name."""
     path = Path(path).expanduser()
     if path.is_dir():
-        raise DataError("a file is wanted and this is a folder", file=path)
+        raise DataError("must be a file, got a folder", file=path)
     if not path.exists():
         folder = path.parent
         near = did_you_mean(path.name, [entry.name for entry in folder.iterdir()]) if folder.is_dir() else ""
@@ -28,7 +28,7 @@ def require_file(path: str | Path) -> Path:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Decompressing where the content says gzip, whatever the name says."""
+    """Decompresses a file that begins like gzip, whatever its name."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -60,23 +60,13 @@ def read_lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
                 try:
                     text = line.decode("utf-8").rstrip("\r\n")
                 except UnicodeDecodeError as error:
-                    problems.skip(
-                        DataError(
-                            f"byte {error.start + 1} of the line is not UTF-8",
-                            file=path,
-                            line=number,
-                            remedy="Convert the file to UTF-8",
-                        )
-                    )
+                    problem = f"byte {error.start + 1} of the line is not UTF-8"
+                    problems.skip(DataError(problem, file=path, line=number, remedy="Convert the file to UTF-8"))
                     continue
                 if text and not text.isspace():
                     yield number, text
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DataError(
-                f"the gzip file is truncated or damaged ({error})",
-                file=path,
-                line=number + 1,
-                remedy="Fetch it again, and compare its checksum with the publisher's",
-            ) from error
+            problem = f"the gzip file is truncated or damaged ({error})"
+            raise DataError(problem, file=path, line=number + 1, remedy="Download it again") from error
         except OSError as error:
             raise DataError(f"reading failed: {error}", file=path, line=number + 1) from error

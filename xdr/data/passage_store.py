@@ -1,13 +1,14 @@
-"""A collection on disk: converted once, memory-mapped ever after, read by row or by id, shared between processes.
+"""A collection on disk: converted once, then memory-mapped, read by row or by id, shared between processes.
 
 FOLDER/passages.arrow    id, title, text, language, in batches of BATCH_ROWS
-FOLDER/id_hashes.npy     the ids' hashes in ascending order
-FOLDER/id_rows.npy       the row of each of them
-FOLDER/store.json        the number of passages, a fingerprint of their content, what they were made from, file sizes
+FOLDER/id_hashes.npy     the hashes of the ids, in ascending order
+FOLDER/id_rows.npy       the row of each hash
+FOLDER/store.json        number of passages, fingerprint of their content, sources, sizes of the files
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +30,18 @@ _FILES = ("passages.arrow", "id_hashes.npy", "id_rows.npy")
 
 
 class PassageStore:
-    """Open one with `open_store` or make one with `convert_passages`. Safe to hand to worker processes."""
+    """The store that `convert_passages` left in a folder. It can be sent to worker processes."""
 
     def __init__(self, folder: Path) -> None:
         manifest = read_json(folder / "store.json")
         sizes = {name: (folder / name).stat().st_size if (folder / name).exists() else None for name in _FILES}
         if manifest.get("format") != STORE_FORMAT or manifest.get("files") != sizes:
-            raise ArtefactError(
-                f"{folder} is not whole, or not of format {STORE_FORMAT}: its files have {sizes} bytes and should have "
-                f"{manifest.get('files')}. Remove it, and it is made again"
-            )
+            problem = f"must be a whole store of format {STORE_FORMAT} with files of {manifest.get('files')} bytes, got {sizes}"
+            raise ArtefactError(f"{folder} {problem}. Remove it, and it is made again")
         self.folder = folder
         self.manifest = manifest
         self.fingerprint = str(manifest["fingerprint"])
-        """Of the content alone: ids, titles, texts, languages, in order."""
+        """Of the content: ids, titles, texts, languages, in order."""
         self._num_passages = int(str(manifest["num_passages"]))
         self._file = pa.ipc.open_file(pa.memory_map(str(folder / "passages.arrow")))
         self._ids = IdIndex(folder)
@@ -53,9 +52,8 @@ class PassageStore:
 
     @property
     def notes(self) -> list[str]:
-        """What was skipped or left out when the collection was read."""
-        notes = self.manifest["notes"]
-        assert isinstance(notes, list)
+        """What was skipped or omitted when the collection was read."""
+        notes: Any = self.manifest["notes"]
         return [str(note) for note in notes]
 
     def __len__(self) -> int:
@@ -71,7 +69,7 @@ class PassageStore:
         return self.slice(0, len(self))
 
     def slice(self, start: int, stop: int) -> Iterator[Passage]:
-        """Rows `start` to `stop`, much faster than one by one."""
+        """Rows `start` to `stop` - 1, much faster than one by one."""
         while start < stop:
             batch, first = divmod(start, BATCH_ROWS)
             length = min(stop - start, BATCH_ROWS - first)
@@ -80,32 +78,26 @@ class PassageStore:
             start += length
 
     def rows(self, passage_ids: Sequence[str]) -> list[int | None]:
-        """The row of each id, None where the collection lacks it."""
+        """The row of each id, None for one that is not in the collection."""
         return self._ids.find(passage_ids, lambda row: str(self._columns(row // BATCH_ROWS)[0][row % BATCH_ROWS]))
 
     def require_rows(self, passage_ids: Sequence[str], wanted_by: str) -> list[int]:
-        """As `rows`, where every id must be there."""
+        """Like `rows`; all ids must be in the collection. `wanted_by` is the file that names them."""
         rows = self.rows(passage_ids)
         if missing := [passage_id for passage_id, row in zip(passage_ids, rows, strict=True) if row is None]:
-            raise DataError(
-                f"{len(missing):,} passage ids are not in the collection: {', '.join(missing[:3])}"
-                + (", ..." if len(missing) > 3 else ""),
-                file=wanted_by,
-                remedy=f"The collection is {self.folder}; are the two of one release?",
-            )
+            names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            problem = f"{len(missing):,} passage ids are not in the collection: {names}"
+            raise DataError(problem, file=wanted_by, remedy=f"Is {self.folder} the collection of the same release?")
         return [row for row in rows if row is not None]
 
     def languages(self) -> tuple[tuple[str, ...], NDArray[np.integer]]:
-        """The languages that there are, and which of them each passage is in, by row."""
+        """The languages of the passages, and the index of its language for each row."""
         batches = [self._columns(batch)[_SCHEMA.get_field_index("language")] for batch in range(self._file.num_record_batches)]
         column = pa.chunked_array(batches).combine_chunks().dictionary_encode()
         return tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
 
-    def passage(self, passage_id: str) -> Passage:
-        return self[self.require_rows([passage_id], "the look-up")[0]]
-
     def _columns(self, batch: int) -> tuple[Any, ...]:
-        """Views into the mapped file; kept, they weigh next to nothing."""
+        """Views into the mapped file. They are kept, since they take nearly no memory."""
         columns = self._batches.get(batch)
         if columns is None:
             columns = self._batches[batch] = tuple(self._file.get_batch(batch).columns)
@@ -119,20 +111,51 @@ def convert_passages(
     progress: Callable[[int], None] = lambda num_passages: None,
     notes: Callable[[], list[str]] = list,
 ) -> PassageStore:
-    """Writes the store whole, or nothing. A folder that is there is opened, if it was made from the same; processes that
-    want the same store wait for the first. `progress` is called with the number of passages so far; `notes`, at the end,
-    for what is to be remembered of the reading: lines that were skipped."""
+    """Writes the whole store, or nothing. An existing folder is opened if it was made from the same; processes that want the
+    same store wait for the first of them. `progress` is called with the number of passages so far, `notes` at the end: it
+    returns what the store shall remember of the reading, such as skipped lines."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
         remove_leftovers(folder.parent)
         if not folder.exists():
             with creating_folder(folder) as partial:
-                _write(passages, partial, made_from, progress, notes)
+                written = _write_passages(passages, partial, made_from, progress)
+                files: dict[str, Json] = {name: (partial / name).stat().st_size for name in _FILES}
+                made: dict[str, Json] = {"made_from": dict(made_from), "notes": list(notes()), "files": files}
+                write_json(partial / "store.json", {"format": STORE_FORMAT, **written, **made})
     store = PassageStore(folder)
     if store.manifest.get("made_from") != dict(made_from):
-        came, wanted = shown(store.manifest.get("made_from"), 300), shown(dict(made_from), 300)
-        raise ArtefactError(f"{folder} was made from {came}, not from {wanted}. Remove it, or choose another folder")
+        stored, asked = shown(store.manifest.get("made_from"), 300), shown(dict(made_from), 300)
+        raise ArtefactError(f"{folder} was made from {stored}, not from {asked}. Remove it, or choose another folder")
     return store
+
+
+def _write_passages(
+    passages: Iterable[Passage], folder: Path, made_from: Mapping[str, Json], progress: Callable[[int], None]
+) -> dict[str, Json]:
+    """Writes passages and index; returns their number and a fingerprint of the content."""
+    content, num_passages, hashes_file = hashlib.sha256(), 0, folder / "hashes.partial"
+    with (
+        pa.OSFile(str(folder / "passages.arrow"), "wb") as sink,
+        pa.ipc.new_file(sink, _SCHEMA) as writer,
+        hashes_file.open("wb") as hashes,
+    ):
+        remaining = iter(passages)
+        while chunk := list(islice(remaining, BATCH_ROWS)):
+            values = zip(*((p.passage_id, p.title, p.text, p.language) for p in chunk), strict=True)
+            columns = [pa.array(column, pa.string()) for column in values]
+            writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
+            _update(content, columns)
+            hash_ids([passage.passage_id for passage in chunk]).tofile(hashes)
+            num_passages += len(chunk)
+            progress(num_passages)
+    if not num_passages:
+        raise DataError("a collection must have at least one passage, got none", file=_sources(made_from))
+    if twin := write_id_index(folder, hashes_file, _id_reader(folder / "passages.arrow")):
+        problem = f"ids must be unique, got '{twin.passage_id}' for passages {twin.first_row + 1:,} and {twin.second_row + 1:,}"
+        raise DataError(problem, file=_sources(made_from), field="docid")
+    hashes_file.unlink()
+    return {"num_passages": num_passages, "fingerprint": content.hexdigest()[:32]}
 
 
 def _sources(made_from: Mapping[str, Json]) -> str:
@@ -140,86 +163,13 @@ def _sources(made_from: Mapping[str, Json]) -> str:
     return ", ".join(sources) if isinstance(sources, dict) else shown(sources, 200)
 
 
-def _write(
-    passages: Iterable[Passage],
-    folder: Path,
-    made_from: Mapping[str, Json],
-    progress: Callable[[int], None],
-    notes: Callable[[], list[str]],
-) -> None:
-    content = _ContentHash()
-    num_passages = 0
-    hashes_file = folder / "hashes.partial"
-    with (
-        pa.OSFile(str(folder / "passages.arrow"), "wb") as sink,
-        pa.ipc.new_file(sink, _SCHEMA) as writer,
-        hashes_file.open("wb") as hashes,
-    ):
-        for rows in _chunks(passages, BATCH_ROWS):
-            ids = [passage.passage_id for passage in rows]
-            columns = [
-                pa.array(values, pa.string())
-                for values in (
-                    ids,
-                    [passage.title for passage in rows],
-                    [passage.text for passage in rows],
-                    [passage.language for passage in rows],
-                )
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
-            content.update(columns)
-            hash_ids(ids).tofile(hashes)
-            num_passages += len(rows)
-            progress(num_passages)
-    if not num_passages:
-        raise DataError("a collection has at least one passage", file=str(folder))
-    twin = write_id_index(folder, hashes_file, _id_reader(folder / "passages.arrow"))
-    hashes_file.unlink()
-    if twin is not None:
-        raise DataError(
-            f"the id '{twin.passage_id}' is that of passages {twin.first_row + 1:,} and {twin.second_row + 1:,}",
-            file=_sources(made_from),
-            field="docid",
-            remedy="Ids are unique in a collection",
-        )
-    sizes: dict[str, Json] = {name: (folder / name).stat().st_size for name in _FILES}
-    manifest: dict[str, Json] = {
-        "format": STORE_FORMAT,
-        "num_passages": num_passages,
-        "fingerprint": content.hexdigest(),
-        "made_from": dict(made_from),
-        "notes": list(notes()),
-        "files": sizes,
-    }
-    write_json(folder / "store.json", manifest)
-
-
-class _ContentHash:
-    """Of the columns' values, whatever the version of Arrow's file format."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-
-    def update(self, columns: Sequence[Any]) -> None:
-        for column in columns:
-            _, offsets, values = column.buffers()
-            ends = memoryview(offsets)[: 4 * (len(column) + 1)]
-            self._sha256.update(ends)
-            self._sha256.update(memoryview(values)[: int.from_bytes(ends[-4:], "little")] if values else b"")
-
-    def hexdigest(self) -> str:
-        return self._sha256.hexdigest()[:32]
-
-
-def _chunks(passages: Iterable[Passage], size: int) -> Iterator[list[Passage]]:
-    chunk: list[Passage] = []
-    for passage in passages:
-        chunk.append(passage)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _update(content: "hashlib._Hash", columns: Sequence[Any]) -> None:
+    """With the columns' values, which do not depend on the version of Arrow's file format."""
+    for column in columns:
+        _, offsets, values = column.buffers()
+        ends = memoryview(offsets)[: 4 * (len(column) + 1)]
+        content.update(ends)
+        content.update(memoryview(values)[: int.from_bytes(ends[-4:], "little")] if values else b"")
 
 
 def _id_reader(path: Path) -> Callable[[int], str]:

@@ -16,34 +16,29 @@ def read_passage_tsv(path: str | Path, problems: Problems, language: str = "en")
     lines = read_lines(path, problems)
     number, header = next(lines, (1, ""))
     if header.lower().split("\t") != _HEADER:
-        raise DataError(
-            f"the header is {shown(header)}",
-            file=path,
-            line=number,
-            remedy="The first line must be: id <tab> text <tab> title",
-        )
+        problem = f"the first line must be id <tab> text <tab> title, got {shown(header)}"
+        raise DataError(problem, file=path, line=number)
 
     def parse(numbered: tuple[int, str]) -> Passage:
         number, line = numbered
         fields = line.split("\t")
         if len(fields) != 3:
-            problem = f"three fields parted by tabs are wanted, and {len(fields)} came"
-            raise DataError(problem, file=path, line=number)
-        passage_id, text, title = fields
-        text = _unquoted(text)
+            raise DataError(f"a line must have three fields separated by tabs, got {len(fields)}", file=path, line=number)
+        passage_id, text, title = fields[0].strip(), _unquoted(fields[1]), _unquoted(fields[2])
         if not text or text.isspace():
-            raise DataError("the text is empty", file=path, line=number, field="text")
-        if len(passage_id.split()) != 1 or "\0" in line:
-            problem = "an id without blanks is wanted, and no NUL in the line"
-            raise DataError(problem, file=path, line=number, field="id")
-        return Passage(passage_id.strip(), _unquoted(title), text, language)
+            raise DataError("must not be empty", file=path, line=number, field="text")
+        if len(passage_id.split()) != 1:
+            raise DataError(f"must have no blanks, got {shown(passage_id)}", file=path, line=number, field="id")
+        if "\0" in line:
+            raise DataError("a line must have no NUL", file=path, line=number)
+        return Passage(passage_id, title, text, language)
 
     yield from parse_each(lines, parse, problems, str(path))
 
 
 def _unquoted(field: str) -> str:
-    """psgs_w100 quotes as CSV does, with inner quotes doubled. A field that only happens to begin with a quote is left:
-    a CSV reader would swallow the lines after it."""
+    """psgs_w100 quotes like CSV, with inner quotes doubled. A field that merely begins with a quote stays as it is: a CSV
+    reader would take the following lines as part of it."""
     if len(field) < 2 or field[0] != '"' or field[-1] != '"':
         return field
     inner = field[1:-1]

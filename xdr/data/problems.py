@@ -1,4 +1,4 @@
-"""What becomes of a bad line: an error at once (strict), or skipped and counted."""
+"""What happens to a line that cannot be read: an error (strict), or it is skipped and counted."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +10,13 @@ from xdr.errors import DataError
 Raw = TypeVar("Raw")
 Record = TypeVar("Record")
 
-_FIRST = 3
+_NUM_SHOWN = 3
 
 
 @dataclass(slots=True)
 class Problems:
-    """Filled while records are read. `omitted` counts what a published file is known to hold and no reader can use, a
-    passage without text for one: that is no error in either mode, but it is never unsaid."""
+    """Is filled while records are read. `omitted` counts what no reader can use although the published file holds it, such as
+    a passage without text. That is no error in either mode, but `report` names it."""
 
     strict: bool = True
     num_skipped: int = 0
@@ -27,11 +27,11 @@ class Problems:
         if self.strict:
             raise error
         self.num_skipped += 1
-        if len(self.first) < _FIRST:
+        if len(self.first) < _NUM_SHOWN:
             self.first.append(str(error))
 
     def report(self) -> list[str]:
-        """Lines for a person; empty where all was well."""
+        """Lines to print; empty if nothing was skipped or omitted."""
         lines = [f"{count:,} {reason}" for reason, count in sorted(self.omitted.items())]
         if self.num_skipped:
             lines.append(f"{self.num_skipped:,} bad lines were skipped (data.strict=false); the first:")
@@ -40,18 +40,19 @@ class Problems:
 
 
 def parse_each(
-    rows: Iterable[Raw], parse: Callable[[Raw], Record], problems: Problems, source: str, *, may_be_empty: bool = False
+    rows: Iterable[Raw], parse: Callable[[Raw], Record | None], problems: Problems, source: str, *, may_be_empty: bool = False
 ) -> Iterator[Record]:
-    """`parse` over `rows`, with `problems` deciding about the rows it refuses. A source without a single good record is
-    an error in either mode."""
-    empty = True
+    """Yields `parse(row)` for each row, except None. `problems` decides about rows that `parse` refuses. A source without any
+    row that can be read is an error in either mode."""
+    is_empty = True
     for row in rows:
         try:
             record = parse(row)
         except DataError as error:
             problems.skip(error)
             continue
-        empty = False
-        yield record
-    if empty and not may_be_empty:
-        raise DataError("there is no record in it", file=source, remedy="Is this the right file, and is it whole?")
+        is_empty = False
+        if record is not None:
+            yield record
+    if is_empty and not may_be_empty:
+        raise DataError("the file must have at least one record, got none", file=source, remedy="Is it the right file?")

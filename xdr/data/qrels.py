@@ -1,29 +1,40 @@
-"""TREC judgements: `query_id 0 passage_id relevance`, parted by blanks or tabs."""
+"""TREC judgements: `query_id 0 passage_id relevance`, separated by blanks or tabs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from xdr.data.lines import read_lines, require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.errors import DataError, shown
 from xdr.text.records import Judgement
 
+Record = TypeVar("Record")
+
 
 def read_qrels(path: str | Path, problems: Problems) -> Iterator[Judgement]:
-    path = require_file(path)
-
-    def parse(numbered: tuple[int, str]) -> Judgement:
-        number, line = numbered
-        fields = line.split()
-        if len(fields) != 4:
-            raise DataError(f"four fields are wanted, and {len(fields)} came: {shown(line)}", file=path, line=number)
+    def parse(fields: list[str]) -> Judgement:
         if not fields[3].removeprefix("-").isdecimal() or len(fields[3]) > 9:
-            problem = f"a whole number is wanted, and {shown(fields[3])} came"
-            raise DataError(problem, file=path, line=number, field="relevance")
+            raise ValueError(f"relevance must be a whole number, got {shown(fields[3])}")
         return Judgement(fields[0], fields[2], int(fields[3]))
 
-    yield from parse_each(read_lines(path, problems), parse, problems, str(path))
+    return read_fields(path, problems, 4, parse)
 
 
-def write_qrels(judgements: Iterable[Judgement]) -> str:
-    return "".join(f"{j.query_id}\t0\t{j.passage_id}\t{j.relevance}\n" for j in judgements)
+def read_fields(
+    path: str | Path, problems: Problems, num_fields: int, parse: Callable[[list[str]], Record]
+) -> Iterator[Record]:
+    """What `parse` makes of the fields of each line. Its ValueErrors get the file and the line."""
+    path = require_file(path)
+
+    def parse_line(numbered: tuple[int, str]) -> Record:
+        number, line = numbered
+        fields = line.split()
+        try:
+            if len(fields) != num_fields:
+                raise ValueError(f"a line must have {num_fields} fields, got {len(fields)}: {shown(line)}")
+            return parse(fields)
+        except ValueError as error:
+            raise DataError(str(error), file=path, line=number) from None
+
+    return parse_each(read_lines(path, problems), parse_line, problems, str(path))

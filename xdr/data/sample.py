@@ -1,7 +1,7 @@
 """The sample collection: 144 passages and their questions in eight languages, written for this project.
 
-It stands beside this file in XOR-TyDi's own formats. A question is about a fact of its passage; the facts of the dev
-questions are asked in no training question of any language.
+It stands beside this file in XOR-TyDi's formats. A question is about a fact of its passage. No training question, in any
+language, asks about a fact of a dev question.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from xdr.text.records import Passage, Query, TrainingExample
 FOLDER = Path(__file__).parent / "sample_collection"
 
 _QUESTIONS = {"train": "xor_train_retrieve_eng_span.jsonl", "dev": "xor_dev_retrieve_eng_span_v1_1.jsonl"}
-_GOLD = {"train": "gp_squad_train_data.json", "dev": "gp_squad_dev_data.json"}
+_EXAMPLES = {"train": "gp_squad_train_data.json", "dev": "gp_squad_dev_data.json"}
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Sample(Benchmark):
             yield from read_questions(FOLDER / _QUESTIONS[split], problems)
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        """The gold paragraphs, under the ids that the passages have in the collection."""
-        if split in _GOLD:
-            yield from read_gold_paragraphs(FOLDER / _GOLD[split], problems, self._passage_id)
+        """The passages have the ids of the collection."""
+        if split in _EXAMPLES:
+            yield from read_gold_paragraphs(FOLDER / _EXAMPLES[split], problems, self._passage_id)
 
     @cached_property
     def _ids(self) -> dict[tuple[str, str], str]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xdr.data.benchmark import Benchmark
-from xdr.data.problems import Problems, parse_each
-from xdr.data.rows import Row, json_rows
+from xdr.data.benchmark import Benchmark, distinct_positives
+from xdr.data.problems import Problems
+from xdr.data.rows import Row, read_rows
 from xdr.errors import DataError
 from xdr.text.languages import language_codes
 from xdr.text.records import Passage, Query, TrainingExample, content_id
@@ -19,8 +19,9 @@ from xdr.text.records import Passage, Query, TrainingExample, content_id
 
 @dataclass(frozen=True)
 class SwimIr(Benchmark):
-    """`path` is a file or a folder, searched to its depth, or `hub:ORG/NAME/CONFIG:SPLIT`. There is no dev set: `dev_share` of
-    the passages, chosen by their content, are kept for it. Of each language the first `per_language` pairs are read; 0: all."""
+    """`path` is a file, a folder that is searched to its depth, or `hub:ORG/NAME/CONFIG:SPLIT`. The release has no dev set:
+    `dev_share` of the passages are kept for one, chosen by their content. The first `per_language` pairs of each language are
+    read; 0 reads all."""
 
     path: str
     languages: tuple[str, ...]
@@ -29,29 +30,18 @@ class SwimIr(Benchmark):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        if not 0 <= self.dev_share < 1 or self.per_language < 0:
-            raise DataError(
-                "data.dev_share is at least 0 and below 1, data.per_language at least 0; "
-                f"{self.dev_share} and {self.per_language} came"
-            )
+        if not 0 <= self.dev_share < 1:
+            raise DataError(f"data.dev_share must be at least 0 and below 1, got {self.dev_share}")
+        if self.per_language < 0:
+            raise DataError(f"data.per_language must be at least 0, got {self.per_language}")
         if not self._files():
-            raise DataError("data.path is a file of JSON lines or a folder with such files", file=self.path)
+            raise DataError("data.path must be a file of JSON lines, or a folder that has some", file=self.path)
 
     def passage_sources(self) -> tuple[Path, ...]:
         return tuple(Path(file) for file in self._files() if not str(file).startswith("hub:"))
 
     def passages(self, problems: Problems) -> Iterator[Passage]:
-        """Those that a question was written about, each once."""
-        seen: set[str] = set()
-        for example in self._pairs(problems):
-            (passage,) = example.positives
-            if passage.passage_id not in seen:
-                seen.add(passage.passage_id)
-                yield passage
-
-    def queries(self, split: str, problems: Problems) -> Iterator[Query]:
-        for example in self.examples(split, problems):
-            yield example.query
+        return distinct_positives(self._pairs(problems))
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         for example in self._pairs(problems):
@@ -59,23 +49,19 @@ class SwimIr(Benchmark):
                 yield example
 
     def _pairs(self, problems: Problems) -> Iterator[TrainingExample]:
-        taken: Counter[str] = Counter()
+        num_read: Counter[str] = Counter()
 
         def parse(row: Row) -> TrainingExample | None:
-            language = row.language("code") if row.has("code") else row.language("lang")
-            if language not in self.languages or 0 < self.per_language <= taken[language]:
+            language = row.language("code" if row.has("code") else "lang")
+            if language not in self.languages or 0 < self.per_language <= num_read[language]:
                 return None
             title, text = row.optional_text("title"), row.text("text")
-            example = TrainingExample(
-                Query(row.identifier("_id"), row.text("query"), language), (Passage(content_id(title, text), title, text),)
-            )
-            taken[language] += 1
-            return example
+            query = Query(row.identifier("_id"), row.text("query"), language)
+            num_read[language] += 1
+            return TrainingExample(query, (Passage(content_id(title, text), title, text),))
 
         for file in self._files():
-            for example in parse_each(json_rows(file, problems), parse, problems, str(file)):
-                if example is not None:
-                    yield example
+            yield from read_rows(file, problems, parse)
 
     def _is_dev(self, passage: Passage) -> bool:
         number = int.from_bytes(hashlib.blake2b(passage.passage_id.encode(), digest_size=8).digest(), "little")

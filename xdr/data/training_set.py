@@ -1,4 +1,4 @@
-"""Examples to train on, with what a batch needs to know of each without looking at its texts."""
+"""Training examples, their repeats in an epoch, and the choice of their passages."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ BALANCED = "balanced"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """`repeats` is how often an epoch shows each example; a part of a number is a chance."""
+    """`repeats` is how often an epoch shows each example. Its fraction is the probability of one more time."""
 
     examples: Sequence[TrainingExample]
     repeats: NDArray[np.float64]
@@ -27,7 +27,7 @@ class TrainingSet:
         return len(self.examples)
 
     def languages(self) -> list[tuple[str, str]]:
-        """(of the query, of its first passage) by example."""
+        """(language of the query, language of its first passage) of each example."""
         return [(example.query.language, example.positives[0].language) for example in self.examples]
 
 
@@ -36,27 +36,33 @@ def training_set(
     language_weights: Mapping[str, float] | str | None = None,
     weight_of: Callable[[TrainingExample], float] | None = None,
 ) -> TrainingSet:
-    """`language_weights` by question language: 2 shows its examples twice an epoch, 0.5 every other time, 0 never;
-    `balanced` shows each language as often as the others, in an epoch of unchanged size. `weight_of`, a mixture's, is
-    multiplied with them."""
+    """`language_weights` are by query language: 2 shows an example twice in an epoch, 0.5 in every other epoch, 0 never.
+    `balanced` shows all languages equally often, in an epoch of the same size. `weight_of`, a benchmark's, is a factor."""
     kept = list(examples)
     if not kept:
         raise UserError("there are no examples to train on: the data has none of split train")
-    language_weights = _balanced(kept) if language_weights == BALANCED else language_weights or {}
-    if not isinstance(language_weights, Mapping) or not all(isinstance(w, int | float) for w in language_weights.values()):
-        raise UserError(f"language_weights is {BALANCED} or {{code: number, ...}}, and {shown(language_weights)} came")
-    weights = dict(zip(language_codes(language_weights), language_weights.values(), strict=True))
-    present = {example.query.language for example in kept}
-    if absent := sorted(set(weights) - present):
-        raise UserError(f"no training example asks in '{absent[0]}'; there are {' '.join(sorted(present))}")
-    if negative := [code for code, weight in weights.items() if weight < 0]:
-        raise UserError(f"a weight is not below zero, that of '{negative[0]}' is {weights[negative[0]]}")
-    own = weight_of or (lambda example: 1.0)
-    return TrainingSet(kept, np.array([weights.get(example.query.language, 1.0) * own(example) for example in kept]))
+    languages = Counter(example.query.language for example in kept)
+    if language_weights == BALANCED:
+        language_weights = {language: len(kept) / len(languages) / number for language, number in languages.items()}
+    weights = _checked_weights(language_weights or {}, languages)
+    factor = weight_of or (lambda example: 1.0)
+    return TrainingSet(kept, np.array([weights.get(example.query.language, 1.0) * factor(example) for example in kept]))
+
+
+def _checked_weights(weights: Mapping[str, float] | str, languages: Iterable[str]) -> dict[str, float]:
+    if not isinstance(weights, Mapping) or not all(isinstance(weight, int | float) for weight in weights.values()):
+        raise UserError(f"language_weights must be {BALANCED} or {{code: number, ...}}, got {shown(weights)}")
+    by_code = dict(zip(language_codes(weights), weights.values(), strict=True))
+    for code, weight in by_code.items():
+        if code not in languages:
+            raise UserError(f"no training query is in '{code}'. The languages are {' '.join(sorted(languages))}")
+        if weight < 0:
+            raise UserError(f"language_weights must be at least 0, got {weight} for '{code}'")
+    return by_code
 
 
 def texts_by_language(examples: Iterable[TrainingExample]) -> dict[str, list[str]]:
-    """The questions of each language, and what the passages of theirs say, for who must tell languages apart."""
+    """The queries of each language, and the sentences of the passages in it, to train a language identifier on."""
     texts: dict[str, list[str]] = defaultdict(list)
     seen: set[str] = set()
     for example in examples:
@@ -66,11 +72,6 @@ def texts_by_language(examples: Iterable[TrainingExample]) -> dict[str, list[str
             seen.add(passage.passage_id)
             texts[passage.language] += [sentence for sentence in passage.text.split(". ") if sentence]
     return dict(texts)
-
-
-def _balanced(examples: Sequence[TrainingExample]) -> dict[str, float]:
-    counts = Counter(example.query.language for example in examples)
-    return {language: len(examples) / len(counts) / number for language, number in counts.items()}
 
 
 class ChosenPassages(NamedTuple):
@@ -111,21 +112,21 @@ def _negative_indices(example: TrainingExample, number: int, seed: int, epoch: i
     available = len(example.negatives)
     if not available:
         raise UserError(
-            f"query '{example.query.query_id}' has no negative passage, and each example is to bring {number}; "
-            "set passages_per_query=1, or data.negatives to a TREC run"
+            f"a query must have a negative passage with passages_per_query={number + 1}, got none for query "
+            f"'{example.query.query_id}'. Set passages_per_query=1, or data.negatives to a TREC run"
         )
-    own = _number(seed, example.query.query_id)
+    query_seed = _number(seed, example.query.query_id)
     if available < number:
-        return [int(i) for i in np.random.default_rng([own, epoch]).integers(available, size=number)]
-    order = np.random.default_rng(own).permutation(available)
+        return [int(i) for i in np.random.default_rng([query_seed, epoch]).integers(available, size=number)]
+    order = np.random.default_rng(query_seed).permutation(available)
     start = epoch * number % available
     return [int(order[(start + i) % available]) for i in range(number)]
 
 
 def key_of(passage_id: str) -> int:
-    """A number that stands for a passage id in a tensor: 63 bits, never negative."""
+    """A number for a passage id in a tensor: 63 bits, never negative."""
     return int.from_bytes(hashlib.blake2b(passage_id.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def _number(seed: int, query_id: str) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed} {query_id}".encode(), digest_size=8).digest(), "little") >> 1
+    return key_of(f"{seed} {query_id}")

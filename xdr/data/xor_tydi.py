@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from xdr.data.benchmark import Benchmark, require_choice
+from xdr.data.benchmark import Benchmark
 from xdr.data.lines import require_file
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems, parse_each
-from xdr.data.rows import Row, json_document, json_rows
+from xdr.data.rows import Row, json_document, read_rows
 from xdr.data.tevatron import read_training_examples
 from xdr.text.records import Judgement, Passage, Query, TrainingExample, content_id
 
@@ -25,18 +26,18 @@ def read_questions(source: str | Path, problems: Problems) -> Iterator[Query]:
     def parse(row: Row) -> Query:
         query = Query(row.identifier("id"), row.text("question"), row.language("lang"), row.texts("answers"))
         if query.query_id in seen:
-            raise row.error(f"the id '{query.query_id}' was there before", "id", "Ids are unique")
+            raise row.error(f"ids must be unique, got '{query.query_id}' again", "id")
         seen.add(query.query_id)
         return query
 
-    yield from parse_each(json_rows(source, problems), parse, problems, str(source))
+    return read_rows(source, problems, parse)
 
 
 def read_gold_paragraphs(
     path: str | Path, problems: Problems, passage_id: Callable[[str, str], str] = content_id
 ) -> Iterator[TrainingExample]:
-    """One example a question. The file repeats questions: the first of an id counts. `passage_id(title, text)` names the
-    passage, as the file does not."""
+    """One example for each question. Of questions with one id the first counts. `passage_id(title, text)` returns the passage's
+    id, which the file does not have."""
     path = require_file(path)
     seen: set[str] = set()
 
@@ -48,16 +49,14 @@ def read_gold_paragraphs(
         seen.add(example.query.query_id)
         return example
 
-    for example in parse_each(json_document(path).objects("data"), parse, problems, str(path)):
-        if example is not None:
-            yield example
+    return parse_each(json_document(path).objects("data"), parse, problems, str(path))
 
 
 def _gold_paragraph(row: Row, passage_id: Callable[[str, str], str]) -> TrainingExample:
     paragraphs = row.objects("paragraphs")
     questions = paragraphs[0].objects("qas") if paragraphs else []
     if not questions:
-        raise row.error("an item has a paragraph with a question", "paragraphs")
+        raise row.error("must have a paragraph with a question, got none", "paragraphs")
     question = questions[0]
     text = paragraphs[0].text("context").strip().replace("\n", " ")
     title = article_title(row.optional_text("title"))
@@ -69,16 +68,13 @@ def _gold_paragraph(row: Row, passage_id: Callable[[str, str], str]) -> Training
 def article_title(title: str) -> str:
     """`Title:Volga_parentSection:Introduction_...` of the official file is the section `Introduction` of `Volga`."""
     title = title.strip()
-    if title[:6].lower() == "title:":
-        title = title[6:].split("_parentSection", 1)[0]
-    return title
+    return title[6:].split("_parentSection", 1)[0] if title[:6].lower() == "title:" else title
 
 
 @dataclass(frozen=True)
 class XorTydi(Benchmark):
-    """`path` is the folder of the files, under their official names unless said otherwise. `examples_from` is `tevatron`
-    (passages with hard negatives) or `gold_paragraphs` (one passage a question). Dev examples are gold
-    paragraphs with either."""
+    """`path` is the folder of the files. Training examples come from `tevatron` (passages with hard negatives) or
+    `gold_paragraphs` (one passage for each question); dev examples are gold paragraphs."""
 
     path: str
     train_file: str
@@ -88,10 +84,7 @@ class XorTydi(Benchmark):
     tevatron_file: str
     gold_train_file: str
     gold_dev_file: str
-    examples_from: str
-
-    def __post_init__(self) -> None:
-        require_choice(self, "examples_from", ("tevatron", "gold_paragraphs"))
+    examples_from: Literal["tevatron", "gold_paragraphs"]
 
     def passage_sources(self) -> tuple[Path, ...]:
         return (self._file(self.passages_file),)
@@ -111,7 +104,7 @@ class XorTydi(Benchmark):
             yield from read_gold_paragraphs(self._file(name), problems)
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        """None: XOR-TyDi judges by the answer's text."""
+        """None: XOR-TyDi scores by the answer's text."""
         yield from ()
 
     def _file(self, name: str) -> Path:
@@ -123,13 +116,13 @@ class XorTydi(Benchmark):
         return {key: query.language for query in questions for key in (query.query_id, query.text.strip())}
 
     def _language_of(self, row: Row) -> str:
-        """Tevatron's lines have no language: it is that of the official question of the same id or, the ids having
-        changed between releases, of the same words."""
+        """Tevatron's lines have no language. It is taken from the official question of the same id or the same words, since ids
+        changed between releases."""
         if row.has("lang"):
             return row.language("lang")
         known = self._language_by_question
         code = known.get(row.identifier("query_id")) or known.get(row.text("query").strip())
         if code is None:
             remedy = f"Add `lang` to the line, or the question to {self.train_file}"
-            raise row.error(f"the line has no language, and {self.train_file} does not know the question", "lang", remedy)
+            raise row.error(f"the line has no language, and the question is not in {self.train_file}", "lang", remedy)
         return code

@@ -1,16 +1,17 @@
 """XQuAD-R (LAReQA): the same questions and paragraphs in eleven languages; what is retrieved is a sentence.
 
-{lang}.json is SQuAD's layout with `sentences` and `sentence_breaks` [[start, end], ...] beside each paragraph. The gold
-sentence is the one in which the answer starts. Question ids are shared between languages; a query's id here is
-`lang:id`, and a passage's `lang_paragraph_sentence` as in the reference implementation.
+{lang}.json is SQuAD's layout with `sentences` and `sentence_breaks` [[start, end], ...] beside each paragraph. The relevant
+sentence is the one in which the answer starts. Languages share question ids: a query's id here is `lang:id`, and a passage's
+`lang_paragraph_sentence` as in the reference implementation.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from xdr.data.benchmark import Benchmark, require_choice
+from xdr.data.benchmark import Benchmark
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_document
@@ -21,34 +22,29 @@ from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 @dataclass(frozen=True, slots=True)
 class _Paragraph:
-    """A paragraph of one language: its candidates, and for each question the candidate that answers it."""
+    """A paragraph of one language: its passages, and for each question the index of the one that answers it."""
 
     passages: tuple[Passage, ...]
-    questions: tuple[tuple[str, Query, int], ...]  # (id shared by the languages, query, index of the gold passage)
+    questions: tuple[tuple[str, Query, int], ...]  # (id shared by the languages, query, index)
 
 
 @dataclass(frozen=True)
 class XquadR(Benchmark):
-    """`unit` is `sentence` (LAReQA's task: the sentence followed by its whole paragraph is encoded) or `paragraph`.
-    A question's relevant passages are those of its own language (`judge` = `monolingual`) or of all `languages`
-    (`multilingual`).
+    """A passage is a `unit`: a `sentence` followed by its whole paragraph (LAReQA's task) or a `paragraph`. The relevant
+    passages of a question are those in its own language (`judge` = `monolingual`) or in all `languages` (`multilingual`).
 
-    The benchmark has one split, `dev`. With `holdout` = `articles` two thirds of its articles are `train` instead, paired as
-    `regime` says: English with English, each language with itself, or every language with every other and itself."""
+    The benchmark has one split, `dev`. With `holdout` = `articles`, two thirds of its articles are `train`, paired by `regime`:
+    English with English (`en_en`), each language with itself (`x_x`), or with every language (`x_y`)."""
 
     path: str
     languages: tuple[str, ...]
-    unit: str
-    judge: str
-    holdout: str
-    regime: str
+    unit: Literal["sentence", "paragraph"]
+    judge: Literal["monolingual", "multilingual"]
+    holdout: Literal["none", "articles"]
+    regime: Literal["en_en", "x_x", "x_y"]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        require_choice(self, "unit", ("sentence", "paragraph"))
-        require_choice(self, "judge", ("monolingual", "multilingual"))
-        require_choice(self, "holdout", ("none", "articles"))
-        require_choice(self, "regime", ("en_en", "x_x", "x_y"))
         if foreign := [code for code in self.languages if code not in XQUAD_R]:
             raise DataError(f"XQuAD-R has no '{foreign[0]}'", remedy=f"It has {' '.join(XQUAD_R)}")
 
@@ -65,13 +61,9 @@ class XquadR(Benchmark):
                 yield query
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        """In training, pairs as the regime says; in dev, each question with its gold passage in its own language."""
-        gold: dict[str, list[tuple[Query, Passage]]] = {}  # shared id -> by language
-        for _, paragraph in self._paragraphs(split, problems):
-            for shared_id, query, index in paragraph.questions:
-                gold.setdefault(shared_id, []).append((query, paragraph.passages[index]))
+        """In training, pairs by `regime`; in dev, each question with the relevant passage in its own language."""
         regime = self.regime if split == "train" else "x_x"
-        for parallel in gold.values():
+        for parallel in self._parallel(split, problems):
             for query, own in parallel:
                 if regime == "en_en" and query.language != "en":
                     continue
@@ -79,24 +71,27 @@ class XquadR(Benchmark):
                     yield TrainingExample(query, (passage,))
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        gold: dict[str, dict[str, str]] = {}  # shared id -> language -> passage id
-        for language, paragraph in self._paragraphs(split, problems):
-            for shared_id, _, index in paragraph.questions:
-                gold.setdefault(shared_id, {})[language] = paragraph.passages[index].passage_id
-        for shared_id, passage_of in gold.items():
-            for language in passage_of:
-                for other, passage_id in passage_of.items():
-                    if self.judge == "multilingual" or other == language:
-                        yield Judgement(_query_id(language, shared_id), passage_id, 1)
+        for parallel in self._parallel(split, problems):
+            for query, own in parallel:
+                for passage in [passage for _, passage in parallel] if self.judge == "multilingual" else [own]:
+                    yield Judgement(query.query_id, passage.passage_id, 1)
+
+    def _parallel(self, split: str, problems: Problems) -> list[list[tuple[Query, Passage]]]:
+        """Each question in its languages, with the relevant passage in the same language."""
+        by_id: dict[str, list[tuple[Query, Passage]]] = {}
+        for _, paragraph in self._paragraphs(split, problems):
+            for shared_id, query, index in paragraph.questions:
+                by_id.setdefault(shared_id, []).append((query, paragraph.passages[index]))
+        return list(by_id.values())
 
     def _paragraphs(self, split: str | None, problems: Problems) -> Iterator[tuple[str, _Paragraph]]:
-        """Of a split, or all. Articles stand in the same order in every language, so they part alike."""
+        """Of a split, or all. Articles have the same order in every language, so a split has the same ones."""
         for language in self.languages:
             path = self._file(language)
             articles = json_document(path).objects("data")
             rows = [(number, row) for number, article in enumerate(articles) for row in article.objects("paragraphs")]
-            wanted = [(i, row) for i, (number, row) in enumerate(rows) if split in (None, self._split_of(number))]
-            for paragraph in parse_each(wanted, partial(self._parse, language), problems, str(path), may_be_empty=True):
+            of_split = [(i, row) for i, (number, row) in enumerate(rows) if split in (None, self._split_of(number))]
+            for paragraph in parse_each(of_split, partial(self._parse, language), problems, str(path), may_be_empty=True):
                 yield language, paragraph
 
     def _split_of(self, article: int) -> str:
@@ -110,11 +105,11 @@ class XquadR(Benchmark):
         for question in row.objects("qas"):
             answers = question.objects("answers")
             if not answers:
-                raise question.error("a question has an answer", "answers")
+                raise question.error("must have an answer, got none", "answers")
             start = answers[0].integer("answer_start")
             inside = [i for i, (first, end) in enumerate(breaks) if first <= start < end]
             if not inside:
-                raise question.error(f"no sentence holds the answer's start, {start}", "answers")
+                raise question.error(f"answer_start must be in a sentence, got {start}", "answers")
             shared_id = question.identifier("id")
             spans = tuple(answer.text("text") for answer in answers)
             query = Query(_query_id(language, shared_id), question.text("question"), language, spans)
@@ -140,7 +135,7 @@ class XquadR(Benchmark):
 def _sentence_breaks(row: Row, length: int) -> list[tuple[int, int]]:
     breaks = row.pairs("sentence_breaks")
     if not breaks or any(not 0 <= first < end <= length for first, end in breaks):
-        raise row.error(f"pairs of places within the {length} characters of the context are wanted", "sentence_breaks")
+        raise row.error(f"must be [start, end] within the {length} characters of the context, got {breaks}", "sentence_breaks")
     return breaks
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark holds, counted by split and language, and whether its parts fit together."""
+"""Counts of a benchmark by split and language, and a check that its qrels fit its collection."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -15,7 +15,7 @@ from xdr.text.records import Judgement, Query, TrainingExample
 
 @dataclass(slots=True)
 class Counts:
-    """Of one split and language."""
+    """Counts of one split and language."""
 
     split: str
     language: str
@@ -51,20 +51,19 @@ def count_queries(split: str, queries: Iterable[Query], judgements: Iterable[Jud
 
 
 def check_judgements(benchmark: Benchmark, split: str, store: PassageStore, problems: Problems) -> Iterator[Judgement]:
-    """The judgements of a split. One of a passage that the collection lacks is an error: its query could never be
-    answered, and every figure would be too low."""
+    """The judgements of a split. A judged passage that the collection lacks is an error: every metric would be too low."""
     judgements = list(benchmark.judgements(split, problems))
     rows = store.rows([judgement.passage_id for judgement in judgements])
     for judgement, row in zip(judgements, rows, strict=True):
         if row is None:
             problem = f"the passage '{judgement.passage_id}', judged for query '{judgement.query_id}', is not in the collection"
-            problems.skip(DataError(problem, remedy="Are judgements and collection of one release?"))
+            problems.skip(DataError(problem, remedy="Check that qrels and collection are of the same release"))
         else:
             yield judgement
 
 
 def count_benchmark(benchmark: Benchmark, store: PassageStore, problems: Problems) -> list[Counts]:
-    """Queries of the splits that are there."""
+    """Counts of the dev and test queries."""
     counts: list[Counts] = []
     for split in SPLITS[1:]:
         judgements = list(check_judgements(benchmark, split, store, problems))
@@ -73,7 +72,7 @@ def count_benchmark(benchmark: Benchmark, store: PassageStore, problems: Problem
 
 
 def as_table(title: str, counts: list[Counts]) -> Table:
-    """Columns that are zero throughout are left out."""
+    """A table without the columns that hold only zeros."""
     columns = [field.name for field in fields(Counts)[2:] if any(getattr(row, field.name) for row in counts)]
     table = Table(title=title, title_justify="left")
     table.add_column("split")

@@ -1,4 +1,4 @@
-"""The vectors of a whole collection, in shards, through `Trainer.test`; what follows is a callback's business."""
+"""Encodes a whole collection in shards, through `Trainer.test`. Callbacks search once all shards exist."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from xdr.encoders.encoder import Encoder
 from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
-from xdr.errors import UserError
 from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.disk_space import require_room
 from xdr.pipelines.progress import counting
@@ -34,8 +33,8 @@ EMBEDDINGS_FORMAT = 1
 
 @dataclass(frozen=True)
 class EncodingSettings:
-    """`keep` says how fine the sums of the questions' vectors are kept: one `total`, of these languages; one a `language`, of
-    all; one a language and `count`. The first two are of the first `number` questions of a language (0: of all)."""
+    """`keep` says which sums of the generated queries' vectors are stored: one `total` over `languages`; one per `language`, of
+    all languages; one per language and `count`. The first two sum the first `number` queries of a language (0: all)."""
 
     keep: Keep
     languages: tuple[str, ...]
@@ -43,19 +42,10 @@ class EncodingSettings:
     shard_size: int
     tokens_per_batch: int
 
-    def __post_init__(self) -> None:
-        if self.shard_size < 1 or self.tokens_per_batch < 1:
-            raise UserError(
-                "search.shard_size and search.tokens_per_batch are at least 1; "
-                f"{self.shard_size} and {self.tokens_per_batch} came"
-            )
-        if self.number < 0:
-            raise UserError(f"augmentation.number is 0, for all questions, or more; {self.number} came")
-
 
 @dataclass(frozen=True)
 class EncodingJob:
-    """Which vectors there are to be, and where."""
+    """Which vectors to make, with what, and where they are stored."""
 
     queries: nn.Module
     passages: nn.Module | None
@@ -75,7 +65,8 @@ class EncodingJob:
         return Layout(dimension, self.settings.keep, self.generated.languages, most)
 
     def made_by(self, precision: str) -> dict[str, Json]:
-        """What only selects among the sums that are kept is not in it: a sweep over that encodes once."""
+        """What the vectors depend on. Settings that only select among the stored sums are left out, so that a sweep over them
+        encodes once."""
         settings = self.settings
         return {
             "encoder": fingerprint_encoder(self.queries, self.passages, self.reader),
@@ -102,7 +93,7 @@ def encode_collection(
     callbacks: Sequence[pl.Callback] = (),
     logger: Any = False,
 ) -> None:
-    """Makes the shards that are missing; the callbacks' `on_test_end` comes when this process has no more to do."""
+    """Makes the missing shards, then runs the callbacks' `on_test_end`."""
     trainer = make_trainer(trainer_settings, callbacks, logger)
     shards = Shards(job.store, ledger, job.settings.shard_size)
     missing = shards.num_missing()

@@ -48,7 +48,8 @@ GENERATED_FORMAT = 3
 
 @dataclass(frozen=True)
 class Request:
-    """What an experiment says of a generation. `refuse` are the gate's reasons; `probe` sources are written for first."""
+    """What is asked of a generation. The gate drops texts for the reasons in `refuse`. Texts for `probe` sources are generated
+    first, for an estimate of time and disk."""
 
     generation: GenerationSettings
     sampling: Sampling
@@ -59,12 +60,12 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.shard_size < 1 or self.probe < 0:
-            raise UserError(f"shard_size is at least 1 and probe at least 0; {self.shard_size} and {self.probe} came")
+            raise UserError(f"shard_size must be at least 1 and probe at least 0, got {self.shard_size} and {self.probe}")
 
 
 @dataclass(frozen=True)
 class GenerationJob:
-    """Which texts there are to be, and where."""
+    """Which texts to generate, with what, and where they are stored."""
 
     generator: QueryGenerator
     reader: GeneratorTokenizer
@@ -79,7 +80,7 @@ class GenerationJob:
         return fingerprint_generator(self.generator, self.reader)
 
     def shards(self, precision: str) -> Shards:
-        """What made them names their folder: another generator, another collection or another setting has another one."""
+        """The shards in a folder that is named by the fingerprint of generator, sources and settings."""
         request = self.request
         if precision.startswith("16"):
             raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
@@ -111,21 +112,21 @@ class GenerationJob:
 
 
 def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> GeneratedStore:
-    """Writes the shards that are missing and returns the whole."""
+    """Generates the missing shards and returns the whole store."""
     request, shards = job.request, job.shards(str(trainer_settings["precision"]))
     if shards.ledger.missing():
         trainer = make_trainer(trainer_settings)
-        each = len(request.generation.languages) * request.generation.number
+        texts_per_source = len(request.generation.languages) * request.generation.number
         bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-        with counting("texts", bar, shards.num_missing() * each) as show, reporting_full_disk():
-            progress = ShardProgress(shards, each, show)
+        with counting("texts", bar, shards.num_missing() * texts_per_source) as show, reporting_full_disk():
+            progress = ShardProgress(shards, texts_per_source, show)
 
             def work_on(device: torch.device) -> _Writing:
                 return _Writing(job.generation_on(device), shards, request.probe, trainer.world_size, progress, console)
 
             trainer.predict(ShardModule(job.generator, work_on, shards.ledger), return_predictions=False)
     else:
-        console.print(f"all {shards.ledger.num_shards:,} shards are there already", markup=False)
+        console.print(f"All {shards.ledger.num_shards:,} shards exist already", markup=False)
     return GeneratedStore(shards.ledger.folder)
 
 

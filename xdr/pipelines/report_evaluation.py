@@ -1,4 +1,4 @@
-"""An evaluation's answer as files, and as a report."""
+"""The result of an evaluation as files and as a report."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import means
 from xdr.evaluation.scoring import first_relevant_ranks
 from xdr.pipelines.encode import EncodingJob
-from xdr.pipelines.retrieval_task import BASELINE, Answer, RetrievalTask
+from xdr.pipelines.retrieval_task import BASELINE, EvaluationResult, RetrievalTask
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
 from xdr.reporting.report_page import render_report
@@ -17,11 +17,13 @@ from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
 
 MOST_MOVED = 8
-"""Queries shown that rose, and as many that fell."""
+"""How many queries that rose are shown, and how many that fell."""
 
 
-def write_answer(task: RetrievalTask, answer: Answer, job: EncodingJob, headline: str, runs: bool, output_dir: Path) -> Report:
-    """All files of an evaluation, metrics.json last but one: where it stands, the rest does."""
+def write_answer(
+    task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, headline: str, runs: bool, output_dir: Path
+) -> Report:
+    """Writes all files of an evaluation. Where metrics.json exists, so do the files that are written before it."""
     report = report_of(task, answer, job, headline)
     if runs:
         task.write_runs(answer.rankings, output_dir / "runs")
@@ -33,7 +35,7 @@ def write_answer(task: RetrievalTask, answer: Answer, job: EncodingJob, headline
     return report
 
 
-def report_of(task: RetrievalTask, answer: Answer, job: EncodingJob, headline: str) -> Report:
+def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, headline: str) -> Report:
     metrics = tuple(metric.name for metric in task.metrics)
     headline = headline if headline in metrics else next(name for name in metrics if not counts_ranks(name))
     averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
@@ -62,8 +64,8 @@ def _subtitle(task: RetrievalTask) -> str:
     if task.fusing is None:
         return over
     fused = {
-        "passages": "Questions generated about a passage are fused into its vector",
-        "queries": "Passages written for a query are fused into its vector",
+        "passages": "Queries generated for a passage are fused into its vector",
+        "queries": "Passages generated for a query are fused into its vector",
     }[task.fusing.side]
     return f"{over}. {fused} by {task.fusing.fusion.name}."
 
@@ -105,7 +107,7 @@ def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> 
 
 
 def _generated(task: RetrievalTask, side: Side, row: int) -> dict[str, tuple[str, ...]]:
-    """The texts that were fused into a vector of that side."""
+    """The texts by language that were fused into the vector of this row, if that side is fused."""
     if task.fusing is None or task.fusing.side != side:
         return {}
     texts = next(task.fusing.generated.slice(row, row + 1)).texts

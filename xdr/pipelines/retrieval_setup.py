@@ -1,4 +1,4 @@
-"""An evaluation's parts from its settings."""
+"""What an evaluation needs before it encodes: fusion, queries with qrels, metrics and systems to compare."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,8 +51,8 @@ def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, ar
     own = benchmark.generated_file()
     if own is None:
         raise UserError(
-            "augmentation=generated_queries needs augmentation.source: a folder that stage=generate left, or files as xQG "
-            "published them; this collection has no generated.jsonl of its own"
+            "augmentation.source must be given: a folder that stage=generate left, or files in the format of the published xQG "
+            "data. This collection has no generated.jsonl"
         )
     return import_generated([own], store, artifacts_dir, lambda number: None)
 
@@ -66,13 +66,13 @@ def retrieval_task(
     split = wanted.split
     queries = list(benchmark.queries(split, problems))
     if not queries:
-        raise UserError(f"evaluation.split={split} has no queries")
+        raise UserError(f"evaluation.split must be a split with queries, got {split}")
     if fusing is not None and fusing.side == "queries":
         written = fusing.generated
         if written.made_by.get("sources") != queries_as_sources(queries).fingerprint:
             raise UserError(
-                f"the passages in {written.folder} were written for other queries ({len(written):,}) than those of "
-                f"evaluation.split={split} ({len(queries):,}); generate with augmentation.generation.split={split}"
+                f"the passages in {written.folder} were generated for other queries ({len(written):,}) than those of "
+                f"evaluation.split={split} ({len(queries):,}). Generate with augmentation.generation.split={split}"
             )
     judgements = check_judgements(benchmark, split, store, problems)
     qrels = qrels_of(queries, judgements, store.rows, PassageLanguages(*store.languages()))
@@ -100,19 +100,19 @@ def retrieval_task(
 
 
 def _comparable(systems: dict[str, PerQuery], queries: Sequence[Query], metrics: Sequence[Metric]) -> dict[str, PerQuery]:
-    """Refused before anything is encoded, if not."""
+    """The systems, if they were scored on the same queries with the same metrics."""
     for name, values in systems.items():
         require_same_queries({query.query_id for query in queries}, set(values.query_ids), BASELINE, name)
         if missing := [metric.name for metric in metrics if metric.name not in values.values]:
             raise UserError(
-                f"systems are compared by the same metrics, and {name} has no {missing[0]}; it has {', '.join(values.values)}. "
-                "Set evaluation.metrics to what both have, or score it again"
+                f"evaluation.metrics must be metrics of {name} ({', '.join(values.values)}), got {missing[0]}. Choose "
+                "among those, or score that system again"
             )
     return systems
 
 
 def earlier_systems(folders: Sequence[str]) -> dict[str, PerQuery]:
-    """`FOLDER:system` of each."""
+    """The systems of earlier evaluations, named `FOLDER:SYSTEM`."""
     found: dict[str, PerQuery] = {}
     for name in folders:
         folder = Path(name).expanduser()

@@ -1,4 +1,7 @@
-"""Search, score_rankings and test over embeddings that are there: what the evaluation's callback calls, step by step."""
+"""Search, scores and tests over stored embeddings, step by step, as the evaluation callback calls them.
+
+Q queries, K ranks, D dimensions.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -53,13 +56,13 @@ class Fusing:
     def counts_of_queries(self) -> tuple[int, int]:
         """The least and the greatest number of passages that a query is fused with."""
         most = self.number or None
-        numbers = [sum(len(its.texts.get(code, ())[:most]) for code in self.languages) for its in self.generated]
+        numbers = [sum(len(texts.texts.get(code, ())[:most]) for code in self.languages) for texts in self.generated]
         return min(numbers), max(numbers)
 
 
 @dataclass
-class Answer:
-    """What an evaluation found."""
+class EvaluationResult:
+    """Values by system, query and metric, rankings by system, tests, and sentences that qualify them."""
 
     systems: Mapping[str, PerQuery]
     rankings: Mapping[str, Rankings]
@@ -75,7 +78,7 @@ class RetrievalTask:
     metrics: Sequence[Metric]
     depth: int
     index: Index | None
-    """None: exact, streaming."""
+    """None: exact search, streamed from disk."""
     fusing: Fusing | None
     testing: Testing
     others: Mapping[str, PerQuery]
@@ -91,7 +94,7 @@ class RetrievalTask:
         return EmbeddingStore.open(self.ledger.folder)
 
     def search(self, encoder: Encoder, device: str, rank: int, world: int) -> dict[str, Rankings]:
-        """In this process's shards."""
+        """The rankings of each system among the shards that this process searches."""
         shards = own_shards(self.embeddings.num_shards, rank, world)
         if self.index is not None and world > 1:
             raise UserError("trainer.devices must be 1 with an index. Set trainer.devices=1, or search=exact")
@@ -110,7 +113,7 @@ class RetrievalTask:
         return (BASELINE, *(self.fusing.systems if self.fusing is not None else ()))
 
     def families(self) -> list[Family]:
-        """Fused queries are searched for as others are."""
+        """What to search. Fused queries need no family of their own: their search is the baseline's."""
         if self.fusing is None or self.fuses_queries:
             return [baseline_family()]
         return [baseline_family(), *fused_families(self.fusing.fusion, self.fusing.alphas, self._selection())]
@@ -123,19 +126,19 @@ class RetrievalTask:
         return search(self.embeddings, queries_QD, families, self.depth, device=device, shards=shards)
 
     def merge(self, parts: Sequence[dict[str, Rankings]]) -> dict[str, Rankings]:
-        """Of all processes."""
+        """The rankings over all shards, from those of each process."""
         if len(parts) == 1:
             return parts[0]
         ids = self.embeddings.ids
         return {system: merge_rankings([part[system] for part in parts], self.depth, ids) for system in parts[0]}
 
-    def answer(self, rankings: dict[str, Rankings]) -> Answer:
-        found = self.scored(rankings)
-        return replace(found, warnings=[*self.remarks, *self.warnings(), *found.warnings])
+    def answer(self, rankings: dict[str, Rankings]) -> EvaluationResult:
+        result = self.scored(rankings)
+        return replace(result, warnings=[*self.remarks, *self.warnings(), *result.warnings])
 
-    def scored(self, rankings: dict[str, Rankings]) -> Answer:
-        """Without what there is to say about the vectors."""
-        rows = {system: found.rows_QK for system, found in rankings.items()}
+    def scored(self, rankings: dict[str, Rankings]) -> EvaluationResult:
+        """The result without warnings about the vectors."""
+        rows = {system: ranking.rows_QK for system, ranking in rankings.items()}
         systems, warnings = score_rankings(self.qrels, rows, self.metrics, lambda row: self.store[row].text)
         systems |= self.others
         generator = np.random.default_rng(self.testing.seed)
@@ -151,7 +154,7 @@ class RetrievalTask:
                     generator=generator,
                 )
         warnings += too_few_samples(comparisons, self.testing.num_samples)
-        return Answer(systems, rankings, comparisons, warnings)
+        return EvaluationResult(systems, rankings, comparisons, warnings)
 
     def warnings(self) -> list[str]:
         if self.fusing is None:
@@ -161,7 +164,7 @@ class RetrievalTask:
         return self.fusing.fusion.warnings(self.fusing.side, counts, self.embeddings.has_unit_norms())
 
     def _selection(self) -> Selection:
-        """Of the sums that are kept, those of the languages and numbers that are wanted."""
+        """Which of the stored sums belong to the wanted languages and numbers."""
         assert self.fusing is not None
         layout = self.layout
         languages = None if layout.keep == "total" else self.fusing.languages
@@ -169,39 +172,39 @@ class RetrievalTask:
 
     def write_runs(self, rankings: Mapping[str, Rankings], folder: Path) -> None:
         query_ids = [query.query_id for query in self.qrels.queries]
-        for system, found in rankings.items():
-            write_run(folder / f"{system}.trec", query_ids, found, self.embeddings.ids, system)
+        for system, ranking in rankings.items():
+            write_run(folder / f"{system}.trec", query_ids, ranking, self.embeddings.ids, system)
 
 
 def own_shards(num_shards: int, rank: int, world: int) -> range:
-    """Those that one of several processes searches."""
+    """The shards that process `rank` of `world` searches."""
     return range(rank, num_shards, world)
 
 
 def _fused_queries(encoder: Encoder, fusing: Fusing, queries_QD: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """For each alpha, the queries' vectors with those of the passages that were written for them."""
+    """For each alpha, the query vectors fused with those of the passages that were generated for them."""
     layout = Layout(queries_QD.shape[1], "total", fusing.languages)
     sums_1QD, counts_1Q = sum_generated_passages(encoder, list(fusing.generated), layout, fusing.number)
     parts = (torch.from_numpy(queries_QD), torch.from_numpy(sums_1QD[0]), torch.from_numpy(counts_1Q[0]))
     return [fuse_vectors(fusing.fusion, *parts, alpha).numpy() for alpha in fusing.alphas]
 
 
-def _unstacked(found: Rankings, systems: Sequence[str]) -> dict[str, Rankings]:
-    """Of queries that stood one system after the other."""
-    parts = zip(np.split(found.scores_QK, len(systems)), np.split(found.rows_QK, len(systems)), strict=True)
+def _unstacked(rankings: Rankings, systems: Sequence[str]) -> dict[str, Rankings]:
+    """Rankings by system, from those of all systems' queries in one list, one system after the other."""
+    parts = zip(np.split(rankings.scores_QK, len(systems)), np.split(rankings.rows_QK, len(systems)), strict=True)
     return {system: Rankings(*part) for system, part in zip(systems, parts, strict=True)}
 
 
 def gather_rankings(
     own: dict[str, Rankings], depth: int, gather: Callable[[torch.Tensor], torch.Tensor]
 ) -> list[dict[str, Rankings]]:
-    """Everybody's, from `gather`, which stacks a tensor of equal shape from each process. A process whose shards hold fewer
-    than `depth` rows fills up with scores that no passage has."""
+    """The rankings of all processes. `gather` stacks a tensor of equal shape from each process, so rankings shorter than
+    `depth` are padded with scores of -inf."""
     parts: list[dict[str, Rankings]] = []
-    for system, found in own.items():
-        missing = depth - found.scores_QK.shape[1]
-        scores_QK = np.pad(found.scores_QK, ((0, 0), (0, missing)), constant_values=-np.inf)
-        rows_QK = np.pad(found.rows_QK, ((0, 0), (0, missing)))
+    for system, ranking in own.items():
+        missing = depth - ranking.scores_QK.shape[1]
+        scores_QK = np.pad(ranking.scores_QK, ((0, 0), (0, missing)), constant_values=-np.inf)
+        rows_QK = np.pad(ranking.rows_QK, ((0, 0), (0, missing)))
         all_scores, all_rows = gather(torch.from_numpy(scores_QK)), gather(torch.from_numpy(rows_QK))
         for place, (scores, rows) in enumerate(zip(all_scores.cpu().numpy(), all_rows.cpu().numpy(), strict=True)):
             if place == len(parts):
@@ -213,7 +216,7 @@ def gather_rankings(
 def require_languages_of(generated: GeneratedStore, languages: Sequence[str]) -> tuple[str, ...]:
     if unknown := [code for code in languages if code not in generated.languages]:
         raise UserError(
-            f"augmentation.languages names '{unknown[0]}', and the texts in {generated.folder} are in "
-            f"{' '.join(generated.languages)}"
+            f"augmentation.languages must be among {' '.join(generated.languages)}, the languages of the texts in "
+            f"{generated.folder}, got '{unknown[0]}'"
         )
     return tuple(languages) or generated.languages

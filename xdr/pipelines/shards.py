@@ -1,4 +1,4 @@
-"""What texts are generated for, and vectors made of, in shards."""
+"""The sources of generated texts and vectors (passages, or queries), cut into shards."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from xdr.text.records import Passage, Query
 
 
 class Sources(Protocol):
-    """A passage store, or queries in its guise."""
+    """A passage store, or queries as passages without a title."""
 
     def __len__(self) -> int: ...
 
@@ -19,7 +19,7 @@ class Sources(Protocol):
 
 @dataclass(frozen=True)
 class Listed:
-    """Sources in memory."""
+    """Sources that are held in memory."""
 
     passages: Sequence[Passage]
 
@@ -45,7 +45,7 @@ class Shards:
     shard_size: int
 
     def rows(self, shard: int) -> tuple[int, int]:
-        """From, and up to."""
+        """The first row of the shard, and the row after its last."""
         start = shard * self.shard_size
         return start, min(start + self.shard_size, len(self.sources))
 
@@ -53,10 +53,10 @@ class Shards:
         return list(self.sources.slice(*self.rows(shard)))
 
     def num_missing(self) -> int:
-        """Sources."""
+        """How many sources belong to missing shards."""
         return sum(stop - start for start, stop in map(self.rows, self.ledger.missing()))
 
     def most_of_one(self, processes: int) -> int:
-        """Missing sources that the busiest of so many processes makes, each taking a shard after the other."""
+        """How many missing sources the busiest process gets, if the processes take shards in turn."""
         sizes = sorted((stop - start for start, stop in map(self.rows, self.ledger.missing())), reverse=True)
         return sum(sizes[::processes])

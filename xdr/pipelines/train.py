@@ -12,10 +12,8 @@ import lightning.pytorch as pl
 import torch
 from rich.console import Console
 
-from xdr.data.batches import BatchSettings, epoch_batches
 from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems
-from xdr.data.run_negatives import examples_with_negatives
 from xdr.data.training_set import TrainingSet, texts_by_language, training_set
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.encoder_folder import save_encoder
@@ -27,12 +25,14 @@ from xdr.pipelines.plan_training import Length, plan_training
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 from xdr.text.identification import train_identifier
 from xdr.text.records import TrainingExample
+from xdr.training.batches import BatchSettings, epoch_batches
 from xdr.training.bi_encoder_data import BiEncoderData
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.checkpoints import CheckpointFolder
 from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
+from xdr.training.run_negatives import examples_with_negatives
 
 
 @dataclass(frozen=True)

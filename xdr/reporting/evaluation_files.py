@@ -50,17 +50,21 @@ def read_metrics(folder: Path) -> dict[str, PerQuery]:
         rows = pq.read_table(file).to_pylist()
     except pa.ArrowException as error:
         raise ArtefactError(f"{file} is damaged: {error}") from None
-    systems: dict[str, PerQuery] = {}
-    for system in dict.fromkeys(row["system"] for row in rows):
-        own = [row for row in rows if row["system"] == system]
-        languages = {row["query_id"]: row["lang"] for row in own}
-        position = {query_id: i for i, query_id in enumerate(languages)}
-        values = {metric: np.full(len(languages), np.nan) for metric in dict.fromkeys(row["metric"] for row in own)}
-        for row in own:
-            if row["value"] is not None:
-                values[row["metric"]][position[row["query_id"]]] = row["value"]
-        systems[system] = PerQuery(tuple(languages), tuple(languages.values()), values)
-    return systems
+    languages: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, dict[str, float | None]]] = {}
+    for row in rows:
+        languages.setdefault(row["system"], {})[row["query_id"]] = row["lang"]
+        values.setdefault(row["system"], {}).setdefault(row["metric"], {})[row["query_id"]] = row["value"]
+    return {system: _per_query(languages[system], values[system]) for system in languages}
+
+
+def _per_query(languages: Mapping[str, str], values: Mapping[str, Mapping[str, float | None]]) -> PerQuery:
+    """`values[metric][query_id]`; a query without a value becomes nan."""
+    arrays = {
+        metric: np.array([by_query.get(query_id) for query_id in languages], dtype=np.float64)
+        for metric, by_query in values.items()
+    }
+    return PerQuery(tuple(languages), tuple(languages.values()), arrays)
 
 
 def write_comparisons(comparisons: Sequence[Comparison], folder: Path) -> None:

@@ -1,12 +1,11 @@
-"""The sentences of an evaluation's report: the answer, further findings, notes on tables, and how it was computed."""
+"""The sentences of an evaluation's report that depend on its values: the answer, further findings and notes on tests."""
 
 from collections.abc import Sequence
 
-from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import Means
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.reporting.report import Report, best_system, corrected_p, is_significant
-from xdr.reporting.wording import group_name, language_name, legend, p_phrase, points, scale_text, signed_points
+from xdr.reporting.wording import group_name, language_name, p_phrase, points, signed_points
 
 
 def answer(report: Report) -> str:
@@ -76,24 +75,6 @@ def _untested_languages(comparisons: Sequence[Comparison]) -> list[str]:
     ]
 
 
-def caption(report: Report, metric: str, systems: Sequence[str]) -> str:
-    """What the table by language shows."""
-    sentences = [f"{metric}, {scale_text(metric)}."]
-    if len(report.languages(metric)) > 1:
-        sentences.append("The macro mean averages languages; the micro mean averages queries.")
-    if systems:
-        unit = "ranks" if counts_ranks(metric) else "points"
-        sentences.append(f"Differences from {report.baseline} are in {unit}. {legend(report.comparison(systems[0], metric))}")
-    if left_out := report.means[report.baseline][metric].left_out:
-        sentences.append(f"{left_out:,} queries have no value and are left out.")
-    return " ".join([*sentences, *notes(report, metric, systems)])
-
-
-def all_systems_caption(report: Report) -> str:
-    scales = ", ".join(f"{metric} {scale_text(metric)}" for metric in report.metrics if counts_ranks(metric))
-    return f"Macro means times 100{scales and f' ({scales})'}, differences from the baseline, and corrected p."
-
-
 def notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
     """Remarks on tests, such as why a p is missing. The systems are named if a remark does not concern all of them."""
     concerned: dict[tuple[str, str], list[str]] = {}
@@ -104,16 +85,4 @@ def notes(report: Report, metric: str, systems: Sequence[str]) -> list[str]:
     return [
         f"{group_name(language)}{'' if len(names) == len(systems) else ' with ' + ' and '.join(names)}: {note}."
         for (language, note), names in concerned.items()
-    ]
-
-
-def method(comparison: Comparison) -> list[str]:
-    """How differences were tested, a paragraph each."""
-    return [
-        f"Systems are compared on the same queries, paired by {comparison.pairing}. The {RANDOMISATION} test estimates how "
-        "often a difference at least this large arises when each query's two values are swapped at random. It assumes nothing "
-        f"about values that are 0 or 1, so stars and filled marks are based on it. The {T_TEST} is listed beside it. The macro "
-        "mean is tested directly: each query has the weight that it has in the mean.",
-        f"p-values are corrected over {comparison.family}. Confidence intervals are percentiles of a bootstrap that resamples "
-        "queries within each language. They are not corrected.",
     ]

@@ -1,7 +1,7 @@
 """An evaluation's report as a page."""
 
 from xdr.reporting.charts import differences_limits
-from xdr.reporting.findings import answer, caption, findings, method
+from xdr.reporting.findings import answer, findings
 from xdr.reporting.pages import render_page
 from xdr.reporting.report import Curve, Report, alpha_curves, choose_systems
 
@@ -16,11 +16,9 @@ def render_report(report: Report) -> str:
         choice=choice,
         answer=answer(report),
         findings=findings(report),
-        captions={name: caption(report, name, choice.systems) for name in report.metrics},
         plots=plots,
         limits=differences_limits([comparison for comparisons in plots.values() for comparison in comparisons]),
         families=_curves_by_family(report),
-        method=method(report.comparison(report.systems[1], metric)) if report.comparisons else [],
     )
 
 

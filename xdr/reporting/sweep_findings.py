@@ -1,10 +1,10 @@
-"""The sentences of a sweep's report: the answer, further findings, a table's caption, and how it was computed."""
+"""The sentences of a sweep's report that depend on its values: the answer and further findings."""
 
 from collections.abc import Sequence
 
 from xdr.reporting.report import corrected_p, is_significant
 from xdr.reporting.sweep import SweepReport
-from xdr.reporting.wording import legend, p_phrase, points, signed_points
+from xdr.reporting.wording import p_phrase, points, signed_points
 from xdr.storage.jobs import Job
 
 _STATES = ("done", "running", "interrupted", "failed", "waiting")
@@ -34,23 +34,3 @@ def job_counts(jobs: Sequence[Job]) -> str:
 def sweep_findings(report: SweepReport) -> list[str]:
     optimistic = "The best point was chosen on these queries, so its score is optimistic; p is corrected for all comparisons."
     return [*([optimistic] if len(report.points) > 2 and report.comparisons else []), *report.warnings()]
-
-
-def sweep_caption(report: SweepReport, metric: str) -> str:
-    sentences = [f"{metric} times 100: the macro mean of the languages, then each language."]
-    if comparisons := report.comparisons_by(metric):
-        baselines = " or ".join(dict.fromkeys(report.reference.values()))
-        sentences.append(f"Differences from {baselines} are in points. {legend(comparisons[0])}")
-        sentences.append("A star at a language's value refers to the difference in that language.")
-    if report.has_repeats:
-        sentences.append("Values are means over repetitions; 'over seeds' is the confidence interval of that mean.")
-    return " ".join(sentences)
-
-
-def sweep_method(report: SweepReport) -> str:
-    if not (comparisons := report.comparisons_by(report.metric)):
-        return ""
-    return (
-        "Systems are compared on the same queries, paired by query id. With repetitions, each query's mean over them is "
-        f"compared. p-values are corrected over {comparisons[0].family}."
-    )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from xdr.reporting.pages import render_page
 from xdr.reporting.sweep import SweepReport
 from xdr.reporting.sweep_curves import Slice, slices
-from xdr.reporting.sweep_findings import job_counts, sweep_answer, sweep_caption, sweep_findings, sweep_method
+from xdr.reporting.sweep_findings import job_counts, sweep_answer, sweep_findings
 from xdr.reporting.sweep_points import Point
 
 
@@ -16,14 +16,12 @@ def render_sweep(report: SweepReport) -> str:
         report=report,
         answer=sweep_answer(report),
         findings=sweep_findings(report),
-        captions={metric: sweep_caption(report, metric) for metric in report.metrics},
         point_axes=_axes(report, report.points),
         training_axes=_axes(report, report.trainings),
         slices={axis: lines for axis, lines in slices(report).items() if _are_shares(lines)},
         job_counts=job_counts(report.jobs),
         common_overrides=set.intersection(*overrides) if len(overrides) > 1 else set(),
         is_finished=all(job.state == "done" for job in report.jobs),
-        method=sweep_method(report),
     )
 
 

@@ -37,6 +37,10 @@ def difference_text(metric: str, difference: float) -> str:
     return _signed(value_text(metric, abs(difference)), difference)
 
 
+def unit_text(metric: str) -> str:
+    return "ranks" if counts_ranks(metric) else "points"
+
+
 def scale_text(metric: str) -> str:
     return "in ranks, fewer is better" if counts_ranks(metric) else "times 100"
 

@@ -1,1 +1,15 @@
-"""Finding passages."""
+"""Ranks the passages of a collection for queries, by the inner product of vectors.
+
+in_memory: fuse, search                          arrays in, a run out
+fusion: Fusion, FUSIONS, fusion_named            fusion formulas; to add one, append it to FUSIONS
+families: baseline_family, fused_families        systems to search: the passages alone, or fused with a formula
+search: search                                   the exact search
+indexes: Index, Flat, Ivf, Hnsw                  indexes to search with instead
+index_search: index_search                       the search with an index
+rankings: Rankings, merge_rankings, write_run    results of both
+embeddings: EmbeddingStore, Embeddings           vectors on disk, and what a search reads
+embedding_writer: create_embeddings, writing_shard
+layout: Layout, Selection                        which sums of generated texts' vectors are kept, and which are read
+generated_sums: sum_generated_queries, sum_generated_passages
+faiss_import: load_faiss
+"""

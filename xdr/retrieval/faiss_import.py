@@ -1,4 +1,4 @@
-"""The one place that imports faiss: torch first, and a broken installation is explained."""
+"""Imports faiss, after torch, and explains broken installations."""
 
 import logging
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ _REMEDY = "pip install 'xdr[cpu]' or, with an NVIDIA GPU on Linux, 'xdr[gpu]'"
 
 
 def load_faiss() -> Any:
-    """The module. The packages share the folder `faiss/`: a second one breaks the first, often in silence."""
+    """The module `faiss`. Its packages share one folder: installing a second one breaks the first, often silently."""
     installed = [name for name in PACKAGES if _is_installed(name)]
     if len(installed) > 1:
         names = " and ".join(installed)
@@ -21,13 +21,13 @@ def load_faiss() -> Any:
         )
     import torch  # noqa: F401  CUDA libraries of two versions load only in this order
 
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells of each build that it looks for
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it logs each build that it looks for
     try:
         import faiss
     except ImportError as error:
         raise UserError(f"faiss cannot be imported ({error}): {_REMEDY}") from error
     if not hasattr(faiss, "IndexFlatIP"):
-        raise UserError(f"the folder of faiss is empty, as an uninstalled second package leaves it: reinstall, {_REMEDY}")
+        raise UserError(f"the folder of faiss is empty, as after uninstalling a second package. Reinstall: {_REMEDY}")
     return faiss
 
 

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xdr.data.trec_runs import Run
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import Rows
 from xdr.retrieval.families import baseline_family
 from xdr.retrieval.fusion import Alpha, Fusion, fuse_vectors, fusion_named, require_alphas
 from xdr.retrieval.layout import Selection
 from xdr.retrieval.search import search as search_embeddings
+from xdr.retrieval.trec_runs import Run
 
 Array: TypeAlias = NDArray[np.floating] | Tensor
 

@@ -1,4 +1,7 @@
-"""Products of passages and queries: the fastest that is right, and how far they can be from the true ones."""
+"""Inner products of passages and queries: the fastest correct way, and a bound on their error.
+
+T queries of a tile, N rows, D dimensions.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,8 +12,11 @@ from torch import Tensor
 
 
 def multiplication(units_TD: Tensor) -> Callable[[Tensor], Tensor]:
-    """From vectors to their products with the queries, (N, T). On a CPU, oneDNN with weights packed once can take half the time
-    of torch's own product. Its operators are private to torch: they are used where they are found, and right."""
+    """A function from vectors to their products with the queries, (N, T).
+
+    On a CPU, oneDNN with weights packed once can take half the time of torch's own product. The operators are private to torch:
+    they are used if they exist and their products are correct.
+    """
 
     def plain(vectors_ND: Tensor) -> Tensor:
         return vectors_ND @ units_TD.T
@@ -25,16 +31,16 @@ def multiplication(units_TD: Tensor) -> Callable[[Tensor], Tensor]:
             products_NT: Tensor = operators._linear_pointwise(vectors_ND, packed, None, "none", [], "")
             return products_NT
 
-        apart = float((prepacked(units_TD) - plain(units_TD)).abs().max())
-        right = apart <= 2 * error_bound(torch.float32, units_TD.shape[1], 1.0, 1.0)
+        error = float((prepacked(units_TD) - plain(units_TD)).abs().max())
+        correct = error <= 2 * error_bound(torch.float32, units_TD.shape[1], 1.0, 1.0)
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return plain
-    return prepacked if right else plain
+    return prepacked if correct else plain
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """The margin is that of float32; a looser setting, made for training, rests meanwhile."""
+    """Multiplies in full float32, for which error bounds are valid, whatever torch's setting."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -43,10 +49,13 @@ def full_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def error_bound(precision: torch.dtype, dimension: int, longest: float, whole: float) -> float:
-    """A bound on how far a product with a query of length 1 is from the true one: of each factor's rounding, of a sum of
-    `dimension` float32 terms in any order, truncated, and of the steps that made the vectors from parts as long as `whole`."""
-    summing = 2.0**-23 * ((dimension + 16) * longest + 16 * whole)
+def error_bound(precision: torch.dtype, dimension: int, longest: float, longest_uncentred: float) -> float:
+    """A bound on the error of a product with a query of norm 1.
+
+    It covers the rounding of both factors, a truncated sum of `dimension` float32 terms in any order, and the steps that made
+    the vectors from parts of norm `longest_uncentred`.
+    """
+    summing = 2.0**-23 * ((dimension + 16) * longest + 16 * longest_uncentred)
     if precision == torch.float32:
         return summing
     return summing + 2.0**-10 * longest + math.sqrt(dimension) * 2.0**-24 * (1 + longest)

@@ -1,4 +1,4 @@
-"""Rankings: the best passages of each query, best first; ties by passage id. In memory, and as TREC run files.
+"""Rankings: the top k passages of each query, best first, ties by passage id.
 
 Q queries, K ranks, C candidates.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.data.trec_runs import write_rankings
+from xdr.retrieval.trec_runs import write_rankings
 
 PassageIds = Callable[[NDArray[np.int64]], list[str]]
 """From rows of a collection to passage ids."""
@@ -19,15 +19,18 @@ PassageIds = Callable[[NDArray[np.int64]], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
-    """What one system found. `rows_QK` are rows of the collection."""
+    """The passages that one system ranks. `rows_QK` are rows of the collection."""
 
     scores_QK: NDArray[np.float32]
     rows_QK: NDArray[np.int64]
 
 
-def best(scores_QC: NDArray[np.float32], rows_QC: NDArray[np.int64], k: int, passage_ids: PassageIds) -> Rankings:
-    """The k best candidates of each query, in order. Equal scores are ordered by passage id as strings, and so is decided which
-    of them are among the k. Padding has the score -inf; no query may need it."""
+def top_k(scores_QC: NDArray[np.float32], rows_QC: NDArray[np.int64], k: int, passage_ids: PassageIds) -> Rankings:
+    """The k best candidates of each query, in order.
+
+    Equal scores are ordered by passage id as strings, also where k cuts through them. Padding has the score -inf; every query
+    must have k other candidates.
+    """
     order_QC = np.argsort(-scores_QC, axis=1)
     scores_QC = np.take_along_axis(scores_QC, order_QC, axis=1)
     rows_QC = np.take_along_axis(rows_QC, order_QC, axis=1)
@@ -45,7 +48,7 @@ def _any_equal(scores_QC: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _ordered_by_id(
     scores_QC: NDArray[np.float32], rows_QC: NDArray[np.int64], k: int, passage_ids: PassageIds
 ) -> NDArray[np.int64]:
-    """Scores descend already; rows of equal scores are put in the order of their ids."""
+    """Rows with equal scores are put in the order of their ids. Scores must descend."""
     equal_QC = scores_QC[:, 1:] == scores_QC[:, :-1]
     needs_id_QC = scores_QC >= scores_QC[:, k - 1 : k]
     needs_id_QC[:, 1:] &= equal_QC | np.pad(equal_QC[:, 1:], ((0, 0), (0, 1)))
@@ -60,13 +63,13 @@ def _ordered_by_id(
 
 
 def merge_rankings(parts: Sequence[Rankings], k: int, passage_ids: PassageIds) -> Rankings:
-    """The k best over parts of a collection, whoever searched them. Equal to searching it whole."""
+    """The top k over parts of a collection that were searched separately. Equals a search of the whole collection."""
     scores_QC = np.concatenate([part.scores_QK for part in parts], axis=1)
-    return best(scores_QC, np.concatenate([part.rows_QK for part in parts], axis=1), k, passage_ids)
+    return top_k(scores_QC, np.concatenate([part.rows_QK for part in parts], axis=1), k, passage_ids)
 
 
 def write_run(path: Path, query_ids: Sequence[str], rankings: Rankings, passage_ids: PassageIds, tag: str) -> None:
-    """Writes a TREC run. `xdr.data.trec_runs.read_run` reads it."""
+    """Writes a TREC run. `xdr.retrieval.trec_runs.read_run` reads it."""
     rows, places = np.unique(rankings.rows_QK, return_inverse=True)
     ids = passage_ids(rows)
     places_QK: Any = places.reshape(rankings.rows_QK.shape).tolist()

@@ -1,6 +1,7 @@
-"""Screening: products in low precision, and who could still be among the k best.
+"""Screening: inner products in low precision leave, for each query, the candidates that can reach the top k.
 
-T queries of a tile, N rows of a block, D dimensions, A systems of a family, C candidates, P pairs of query and row.
+T queries of a tile (queries that are screened together), N rows of a block, D dimensions, A systems of a family, C candidates
+of a query, P pairs of a query and a row, L and R systems to the left and right of a weight.
 """
 
 import sys
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xdr.retrieval.candidates import Candidates, Pool
+from xdr.retrieval.candidates import CandidatePool, Candidates
 from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.exact_scores import places_of, rank_pairs
 from xdr.retrieval.families import BlockVectors, Family
@@ -23,27 +24,30 @@ from xdr.retrieval.products import error_bound, multiplication
 from xdr.retrieval.rankings import Rankings
 
 CAPACITY = 3
-"""Candidates for which there is room, as a multiple of those that are wanted."""
-_CROWD = 4096
-_CACHED_ROWS = 1024  # on a CPU: their products with a tile's queries stay in its cache
+"""Candidates for which memory is allocated, as a multiple of k."""
+_MOST_TIED = 4096  # candidates of a query that only exact scores can reduce
+_CACHED_ROWS = 1024  # on a CPU, their products with the queries of a tile stay in its cache
 _FLOAT16_SAFE = 60_000
-_LOWEST = torch.finfo(torch.float32).min  # an infinity would make NaN of a difference
+_LOWEST = torch.finfo(torch.float32).min  # with -inf, differences would be NaN
 
 
-class Offer(NamedTuple):
-    """A block as a family sees it: its vectors at the least and at the greatest weight, less what the centres make there."""
+class FamilyBlock(NamedTuple):
+    """The vectors of a block at the least and at the greatest weight of a family, minus the centres there."""
 
     first_row: int
     extremes: list[Tensor]
     longest: float
-    """No row's parts are longer, taken together."""
-    whole: float
-    """Nor were they before the centres were taken from them."""
+    """A bound on the sum of the norms of a row's two weighted parts."""
+    longest_uncentred: float
+    """The same before the centres were subtracted."""
 
 
 def centres_of(family: Family, vectors: BlockVectors) -> list[Tensor]:
-    """The means of a family's ends over some rows; zeros, where that would not make them half as long. What all passages have
-    in common orders none, and without it some encoders' are a hundred times shorter: so is the error of their products."""
+    """The mean of each end of a family over some rows, or zeros where subtracting it would not halve the longest row.
+
+    A vector that all passages share does not change their order. Some encoders' vectors are a hundred times shorter without it,
+    and so is the error of their products.
+    """
     centres = []
     for end_ND in family.ends(vectors):
         centre_D = end_ND.mean(dim=0)
@@ -52,86 +56,94 @@ def centres_of(family: Family, vectors: BlockVectors) -> list[Tensor]:
     return centres
 
 
-def make_offer(family: Family, vectors: BlockVectors, first_row: int, centres: Sequence[Tensor]) -> Offer:
+def family_block(family: Family, vectors: BlockVectors, first_row: int, centres: Sequence[Tensor]) -> FamilyBlock:
     u_ND, v_ND = family.ends(vectors)
-    at_u, at_v = (float(centre_D.norm()) for centre_D in centres)
-    less_u_ND = u_ND - centres[0] if at_u else u_ND
+    norm_u, norm_v = (float(centre_D.norm()) for centre_D in centres)
+    centred_u_ND = u_ND - centres[0] if norm_u else u_ND
     if u_ND is v_ND:
-        longest = _longest(less_u_ND)
-        return Offer(first_row, [less_u_ND], longest, longest + at_u)
-    less_v_ND = v_ND - centres[1] if at_v else v_ND
-    u_N, v_N = less_u_ND.norm(dim=1), less_v_ND.norm(dim=1)
-    extremes = [torch.lerp(less_u_ND, less_v_ND, weight) for weight in family.extremes]
-    together = [float(((1 - w) * u_N + w * v_N).max()) for w in family.extremes]
-    whole = [its + (1 - w) * at_u + w * at_v for its, w in zip(together, family.extremes, strict=True)]
-    return Offer(first_row, extremes, max(together), max(whole))
+        longest = _longest(centred_u_ND)
+        return FamilyBlock(first_row, [centred_u_ND], longest, longest + norm_u)
+    centred_v_ND = v_ND - centres[1] if norm_v else v_ND
+    u_N, v_N = centred_u_ND.norm(dim=1), centred_v_ND.norm(dim=1)
+    extremes = [torch.lerp(centred_u_ND, centred_v_ND, weight) for weight in family.extremes]
+    norms = [float(((1 - w) * u_N + w * v_N).max()) for w in family.extremes]
+    uncentred = [norm + (1 - w) * norm_u + w * norm_v for norm, w in zip(norms, family.extremes, strict=True)]
+    return FamilyBlock(first_row, extremes, max(norms), max(uncentred))
 
 
 def _longest(vectors_ND: Tensor) -> float:
     return float(vectors_ND.norm(dim=1).max())
 
 
-class Contest:
-    """A tile of queries and a family: who is still in it."""
+class Screen:
+    """Candidates of a tile of queries that can still reach the top k of a system of the family.
+
+    The threshold of a query and a system is the k-th best score so far minus a margin for the error of products.
+    """
 
     def __init__(
         self,
-        store: Embeddings,
+        embeddings: Embeddings,
         queries_TD: NDArray[np.floating],
         family: Family,
         k: int,
         device: torch.device,
         precision: torch.dtype,
     ) -> None:
-        self._store, self._family, self._k, self._precision = store, family, k, precision
+        self._embeddings, self._family, self._k, self._precision = embeddings, family, k, precision
         self._exact_TD = queries_TD.astype(np.float64)
         norms_T1 = np.linalg.norm(self._exact_TD, axis=1, keepdims=True)
-        units_TD = self._exact_TD / np.where(norms_T1 > 0, norms_T1, 1)  # a query's length orders nothing
+        units_TD = self._exact_TD / np.where(norms_T1 > 0, norms_T1, 1)  # the norm of a query does not change the order
         self._units_TD = torch.from_numpy(units_TD).to(device, torch.float32)
         least, greatest = family.extremes[0], family.extremes[-1]
         self._positions = [(weight - least) / ((greatest - least) or 1) for weight in family.weights]
         self._thresholds_TA = torch.full((len(queries_TD), len(family.weights)), _LOWEST, device=device)
-        self._bars_T = [self._thresholds_TA[:, 0] for _ in family.extremes]
+        self._extreme_thresholds_T = [self._thresholds_TA[:, 0] for _ in family.extremes]
         self._multiply = multiplication(self._units_TD)
-        self._pool = Pool(CAPACITY * k * len(queries_TD), len(family.extremes), device)
+        self._pool = CandidatePool(CAPACITY * k * len(queries_TD), len(family.extremes), device)
         self._num_new = self._num_rows = 0
-        self._longest = self._whole = self._margin = 0.0
-        self._one_block_at_a_time = Lock()
+        self._longest = self._longest_uncentred = self._margin = 0.0
+        self._lock = Lock()
         self._most_rows = _CACHED_ROWS if device.type == "cpu" else sys.maxsize
 
-    def enter(self, offer: Offer) -> None:
-        """The rows of a block, some at a time: at first as many as have set the thresholds that they are met with."""
-        with self._one_block_at_a_time:
-            start, num_rows = 0, len(offer.extremes[0])
+    def add(self, block: FamilyBlock) -> None:
+        """Screens the rows of a block in slices, each at most as large as the number of rows that set its thresholds."""
+        with self._lock:
+            start, num_rows = 0, len(block.extremes[0])
             while start < num_rows:
                 stop = min(num_rows, start + min(self._most_rows, max(2 * self._k, 256, self._num_rows)))
-                self._meet(offer, slice(start, stop))
+                self._screen(block, slice(start, stop))
                 self._num_rows += stop - start
                 start = stop
 
-    def _meet(self, offer: Offer, rows: slice) -> None:
-        """Rows that a system might rank among the k best become candidates. Over a range of weights a passage's lead over a
-        line is greatest at one of the two ends; so only these are looked at for every passage."""
-        self._allow_for(offer)
-        precision = self._precision if offer.longest < _FLOAT16_SAFE else torch.float32
-        products_NT = [self._product(extreme_ND[rows].to(precision)) for extreme_ND in offer.extremes]
-        flat_P = _reaching_a_bar(products_NT, self._bars_T)
-        products_P = [of_extreme_NT.view(-1)[flat_P] for of_extreme_NT in products_NT]
-        rows_P, queries_P = flat_P // len(self._units_TD), flat_P % len(self._units_TD)
-        new = Candidates(queries_P, rows_P + (offer.first_row + rows.start), products_P)
-        new = new.those(self._reaching(new)) if len(self._positions) > 1 else new
+    def _screen(self, block: FamilyBlock, rows: slice) -> None:
+        """Adds the pairs that reach a threshold of some system.
+
+        Scores and a lower bound of the thresholds are linear in the weight. A pair that reaches the bound at any weight does so
+        at an extreme weight, so only the extremes are tested for every pair.
+        """
+        self._widen_margin(block)
+        precision = self._precision if block.longest < _FLOAT16_SAFE else torch.float32
+        products_NT = [self._product(extreme_ND[rows].to(precision)) for extreme_ND in block.extremes]
+        pairs_P = _reaching_a_threshold(products_NT, self._extreme_thresholds_T)
+        products_P = [of_extreme_NT.view(-1)[pairs_P] for of_extreme_NT in products_NT]
+        rows_P, queries_P = pairs_P // len(self._units_TD), pairs_P % len(self._units_TD)
+        new = Candidates(queries_P, rows_P + (block.first_row + rows.start), products_P)
+        new = new.select(self._reaching(new)) if len(self._positions) > 1 else new
         self._pool.add(new)
         self._num_new += len(new.rows_P)
         if self._num_new > self._k * len(self._units_TD) // 2:
-            self._narrow()
+            self._prune()
 
-    def _allow_for(self, offer: Offer) -> None:
-        """The products of longer rows err by more: thresholds that were set without them come down."""
-        self._longest, self._whole = max(self._longest, offer.longest), max(self._whole, offer.whole)
-        margin = 2 * error_bound(self._precision, self._units_TD.shape[1], self._longest, self._whole)
+    def _widen_margin(self, block: FamilyBlock) -> None:
+        """Products of longer rows have larger errors: lowers the thresholds that were set with a smaller margin."""
+        self._longest = max(self._longest, block.longest)
+        self._longest_uncentred = max(self._longest_uncentred, block.longest_uncentred)
+        margin = 2 * error_bound(self._precision, self._units_TD.shape[1], self._longest, self._longest_uncentred)
         if margin > self._margin:
-            self._thresholds_TA -= margin - self._margin
-            self._bars_T = [bar_T - (margin - self._margin) for bar_T in self._bars_T]
+            lower = margin - self._margin
+            self._thresholds_TA -= lower
+            self._extreme_thresholds_T = [threshold_T - lower for threshold_T in self._extreme_thresholds_T]
             self._margin = margin
 
     def _product(self, vectors_ND: Tensor) -> Tensor:
@@ -142,47 +154,45 @@ class Contest:
             return self._multiply(vectors_ND)
         return vectors_ND.float() @ self._units_TD.to(vectors_ND.dtype).float().T
 
-    def rank_into(self, found: Sequence[Rankings], tile: slice) -> None:
-        """Writes the k best for each system of the family where the tile's queries are."""
-        kept = self._narrow()
+    def rank_into(self, rankings: Sequence[Rankings], tile: slice) -> None:
+        """Writes the top k of each system into the rows of the tile."""
+        kept = self._prune()
         pairs = kept.queries_P.cpu().numpy(), kept.rows_P.cpu().numpy()
-        for into, best_of_tile in zip(
-            found, rank_pairs(self._store, self._exact_TD, self._family, *pairs, self._k), strict=True
-        ):
-            into.scores_QK[tile], into.rows_QK[tile] = best_of_tile.scores_QK, best_of_tile.rows_QK
+        ranked = rank_pairs(self._embeddings, self._exact_TD, self._family, *pairs, self._k)
+        for whole, of_tile in zip(rankings, ranked, strict=True):
+            whole.scores_QK[tile], whole.rows_QK[tile] = of_tile.scores_QK, of_tile.rows_QK
 
     def _reaching(self, candidates: Candidates) -> Tensor:
         reaching_P = torch.zeros_like(candidates.rows_P, dtype=torch.bool)
         for system, position in enumerate(self._positions):
-            scores_P = _between(candidates.products_P, position)
+            scores_P = _interpolated(candidates.products_P, position)
             reaching_P |= scores_P >= self._thresholds_TA[:, system][candidates.queries_P]
         return reaching_P
 
-    def _narrow(self) -> Candidates:
-        """New thresholds, and only those candidates that reach one; the margin covers all errors of the products."""
-        kept = self._pool.in_order_of_queries()
+    def _prune(self) -> Candidates:
+        """Raises the thresholds, and keeps the candidates that reach one."""
+        kept = self._pool.sorted_by_query()
         places_P, width = places_of(kept.queries_P, len(self._units_TD))
         if width >= self._k:
             grids_TC = [_grid(kept.queries_P, places_P, values_P, (len(self._units_TD), width)) for values_P in kept.products_P]
             for system, position in enumerate(self._positions):
-                self._thresholds_TA[:, system] = _kth_best(_between(grids_TC, position), self._k) - self._margin
-            self._bars_T = _line_below(self._thresholds_TA, self._positions, len(self._bars_T))
-            kept = kept.those(self._reaching(kept))
-            crowd = max(_CROWD, 4 * self._k * len(self._positions))
-            if int(torch.bincount(kept.queries_P).max()) > crowd:
-                kept = self._without_ties(kept)
+                self._thresholds_TA[:, system] = _kth_best(_interpolated(grids_TC, position), self._k) - self._margin
+            self._extreme_thresholds_T = _line_below(self._thresholds_TA, self._positions, len(self._extreme_thresholds_T))
+            kept = kept.select(self._reaching(kept))
+            if int(torch.bincount(kept.queries_P).max()) > max(_MOST_TIED, 4 * self._k * len(self._positions)):
+                kept = self._exactly_best(kept)
         self._pool.replace(kept)
         self._num_new = 0
         return kept
 
-    def _without_ties(self, kept: Candidates) -> Candidates:
-        """Where thousands of passages are as good as equal, no margin tells them apart: they are ranked as they will be in the
-        end, and only the best stay."""
-        queries_P, rows_P = kept.queries_P.cpu().numpy(), kept.rows_P.cpu().numpy()
-        keys_P = queries_P * len(self._store) + rows_P
-        ranked = rank_pairs(self._store, self._exact_TD, self._family, queries_P, rows_P, self._k)
-        best_keys = [np.arange(len(self._exact_TD))[:, None] * len(self._store) + rankings.rows_QK for rankings in ranked]
-        return kept.those(torch.from_numpy(np.isin(keys_P, np.concatenate(best_keys))).to(kept.rows_P.device))
+    def _exactly_best(self, candidates: Candidates) -> Candidates:
+        """The top k by exact scores. Needed where thousands of passages score the same within the margin."""
+        queries_P, rows_P = candidates.queries_P.cpu().numpy(), candidates.rows_P.cpu().numpy()
+        num_rows = len(self._embeddings)
+        ranked = rank_pairs(self._embeddings, self._exact_TD, self._family, queries_P, rows_P, self._k)
+        best = [np.arange(len(self._exact_TD))[:, None] * num_rows + rankings.rows_QK for rankings in ranked]
+        is_best_P = np.isin(queries_P * num_rows + rows_P, np.concatenate(best))
+        return candidates.select(torch.from_numpy(is_best_P).to(candidates.rows_P.device))
 
 
 def _grid(queries_P: Tensor, places_P: Tensor, values_P: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -191,19 +201,19 @@ def _grid(queries_P: Tensor, places_P: Tensor, values_P: Tensor, shape: tuple[in
     return grid_TC
 
 
-def _between(extremes: Sequence[Tensor], position: float) -> Tensor:
+def _interpolated(extremes: Sequence[Tensor], position: float) -> Tensor:
     return extremes[0] if len(extremes) == 1 else torch.lerp(extremes[0], extremes[1], position)
 
 
 def _kth_best(scores_TC: Tensor, k: int) -> Tensor:
-    if scores_TC.device.type == "cpu":  # numpy's selection is vectorised: an eighth of the time
+    if scores_TC.device.type == "cpu":  # numpy's selection is vectorised and takes an eighth of the time
         return torch.from_numpy(np.partition(scores_TC.numpy(), -k, axis=1)[:, -k].copy())
     return scores_TC.topk(k, dim=1).values[:, -1]
 
 
 def _line_below(thresholds_TA: Tensor, positions: Sequence[float], num_extremes: int) -> list[Tensor]:
-    """The values at positions 0 and 1 of a line that is above no threshold, and as high as can be amid the positions: the edge
-    of the thresholds' lower hull that lies there."""
+    """The values at positions 0 and 1 of a line below all thresholds, as high as possible in the middle of the positions: the
+    edge of the thresholds' lower convex hull there."""
     if num_extremes == 1:
         return [thresholds_TA.min(dim=1).values]
     middles = sorted(set(positions))
@@ -219,10 +229,10 @@ def _line_below(thresholds_TA: Tensor, positions: Sequence[float], num_extremes:
     return [low_T1[:, 0].float(), (low_T1 + slope_T1)[:, 0].float()]
 
 
-def _reaching_a_bar(products_NT: Sequence[Tensor], bars_T: Sequence[Tensor]) -> Tensor:
-    """Flat positions where a product with an extreme is not below its bar. On a CPU numpy is several times faster."""
+def _reaching_a_threshold(products_NT: Sequence[Tensor], thresholds_T: Sequence[Tensor]) -> Tensor:
+    """Flat positions where the product at some extreme reaches its threshold. On a CPU numpy is several times faster."""
     on_cpu = products_NT[0].device.type == "cpu"
-    pairs = zip(products_NT, bars_T, strict=True)
-    each_NT: list[Any] = [p_NT.numpy() >= bar_T.numpy() if on_cpu else p_NT >= bar_T for p_NT, bar_T in pairs]
-    reaching_NT = reduce(or_, each_NT)
-    return torch.from_numpy(np.flatnonzero(reaching_NT)) if on_cpu else reaching_NT.view(-1).nonzero().view(-1)
+    pairs = zip(products_NT, thresholds_T, strict=True)
+    reached_NT: list[Any] = [p_NT.numpy() >= t_T.numpy() if on_cpu else p_NT >= t_T for p_NT, t_T in pairs]
+    any_NT = reduce(or_, reached_NT)
+    return torch.from_numpy(np.flatnonzero(any_NT)) if on_cpu else any_NT.view(-1).nonzero().view(-1)

@@ -1,9 +1,9 @@
-"""Exact search: a collection streams by in blocks, and many systems are answered in one pass.
+"""Exact search: a collection is read in blocks, and one pass answers many systems.
 
-Two steps. Screening multiplies queries and blocks in low precision and keeps what could be among the k best, with the error of
-the products as a margin. The few candidates that are left are scored pair by pair in float64, on the CPU, summed in one order.
-A score is so a function of its query, its passage and its system alone: it does not depend on block, shard, process, device,
-or on which other systems were searched along. Equal vectors have equal scores, and ties are broken by passage id.
+Screening multiplies queries and blocks in low precision and keeps the candidates that can reach the top k, with the error of
+products as a margin. The remaining candidates are scored pair by pair in float64 on the CPU, each summed in the same order. So
+a score depends on its query, its passage and its system only: not on block, shard, process, device, or on other systems of the
+search. Equal vectors have equal scores, and ties are ordered by passage id.
 
 Q queries, D dimensions, K ranks.
 """
@@ -22,13 +22,13 @@ from xdr.retrieval.embeddings import Block, Embeddings
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import full_precision
 from xdr.retrieval.rankings import Rankings
-from xdr.retrieval.screening import CAPACITY, Contest, Offer, centres_of, make_offer
+from xdr.retrieval.screening import CAPACITY, FamilyBlock, Screen, centres_of, family_block
 
 _MOST_CANDIDATES = 1 << 27  # 20 bytes each
 
 
 def search(
-    store: Embeddings,
+    embeddings: Embeddings,
     queries_QD: NDArray[np.floating],
     families: Sequence[Family],
     k: int,
@@ -40,60 +40,67 @@ def search(
     screening: torch.dtype | None = None,
     progress: Callable[[int], None] = lambda num_rows: None,
 ) -> dict[str, Rankings]:
-    """The k best passages of each query for every system, by inner product. `shards`: only these, as one of several processes
-    does whose rankings `merge_rankings` joins; there are fewer than k ranks where they hold fewer rows. `screening`: by default
-    float16 on a GPU and float32 elsewhere; it decides the speed alone. `progress` is called with the number of rows so far.
-    Queries that were fused differently can be stacked, and share the pass. Where candidates would fill the memory, as those of
-    a ranking of the whole collection, queries take turns, a pass each."""
-    require_searchable(store, queries_QD, families, k)
+    """The top k passages of each query by inner product, for every system.
+
+    `shards` restricts the search to these; `merge_rankings` joins the rankings of several processes. There are fewer than k
+    ranks where the shards hold fewer rows. `screening` is the precision of the screening, by default float16 on a GPU and
+    float32 elsewhere; it affects the speed only. `progress` is called with the number of rows so far. Where the candidates
+    would not fit in memory, as for a ranking of the whole collection, tiles of queries are searched in several passes.
+    """
+    require_searchable(embeddings, queries_QD, families, k)
     on = torch.device(device)
     block_rows = block_rows or (2048 if on.type == "cpu" else 65536)
-    store_rows = len(store) if shards is None else store.num_rows(shards)
-    depth = min(k, store_rows)
+    num_rows = len(embeddings) if shards is None else embeddings.num_rows(shards)
+    depth = min(k, num_rows)
+    rankings = {
+        system: Rankings(np.empty((len(queries_QD), depth), np.float32), np.empty((len(queries_QD), depth), np.int64))
+        for family in families
+        for system in family.systems
+    }
+    if depth == 0:  # this process has no shard
+        return rankings
     tile_queries = tile_queries or min(512, -(-len(queries_QD) // _num_threads(on)))
     tiles = [slice(start, start + tile_queries) for start in range(0, len(queries_QD), tile_queries)]
     precision = screening or (torch.float16 if on.type == "cuda" else torch.float32)
-    shape = len(queries_QD), depth
-    found = {s: Rankings(np.empty(shape, np.float32), np.empty(shape, np.int64)) for family in families for s in family.systems}
-    if depth == 0:  # no shard is left for this process
-        return found
-    turns = _turns(tiles, tile_queries * depth * CAPACITY * len(families))
-    first = BlockVectors(next(store.blocks(block_rows, shards)), on, torch.float32)
+    passes = _passes(tiles, tile_queries * depth * CAPACITY * len(families))
+    first = BlockVectors(next(embeddings.blocks(block_rows, shards)), on, torch.float32)
     centres = [centres_of(family, first) for family in families]
 
-    def offers_of(block: Block) -> list[Offer]:
+    def prepare(block: Block) -> list[FamilyBlock]:
         vectors = BlockVectors(block, on, torch.float32)
-        return [make_offer(family, vectors, block.first_row, its) for family, its in zip(families, centres, strict=True)]
+        return [family_block(family, vectors, block.first_row, at) for family, at in zip(families, centres, strict=True)]
 
     with full_precision(), _threads(on) as threads:
-        for turn, its_tiles in enumerate(turns):
-            contests = [
-                [Contest(store, queries_QD[tile], family, depth, on, precision) for tile in its_tiles] for family in families
+        for number, tiles_of_pass in enumerate(passes):
+            screens = [
+                [Screen(embeddings, queries_QD[tile], family, depth, on, precision) for tile in tiles_of_pass]
+                for family in families
             ]
-            entering: list[Future[None]] = []
-            num_rows = 0
-            for block, offers in _one_ahead(threads, offers_of, store.blocks(block_rows, shards)):
-                before = entering
-                entering = [
-                    threads.submit(contest.enter, offer)
-                    for offer, of_family in zip(offers, contests, strict=True)
-                    for contest in of_family
-                ]
-                _wait_for(before)  # contests may be a block apart, so that no thread waits for another
-                num_rows += block.num_rows
-                progress((turn * store_rows + num_rows) // len(turns))
-            _wait_for(entering)
+            running: list[Future[None]] = []
+            rows_done = 0
+            for block, prepared in _one_ahead(threads, prepare, embeddings.blocks(block_rows, shards)):
+                before, running = (
+                    running,
+                    [
+                        threads.submit(screen.add, of_family)
+                        for of_family, screens_of_family in zip(prepared, screens, strict=True)
+                        for screen in screens_of_family
+                    ],
+                )
+                _wait_for(before)  # screens may be one block apart, so threads do not wait for each other
+                rows_done += block.num_rows
+                progress((number * num_rows + rows_done) // len(passes))
+            _wait_for(running)
             _wait_for(
-                [
-                    threads.submit(contest.rank_into, [found[system] for system in family.systems], tile)
-                    for family, of_family in zip(families, contests, strict=True)
-                    for tile, contest in zip(its_tiles, of_family, strict=True)
-                ]
+                threads.submit(screen.rank_into, [rankings[system] for system in family.systems], tile)
+                for family, screens_of_family in zip(families, screens, strict=True)
+                for tile, screen in zip(tiles_of_pass, screens_of_family, strict=True)
             )
-    return found
+    return rankings
 
 
-def _turns(tiles: Sequence[slice], candidates_of_tile: int) -> list[Sequence[slice]]:
+def _passes(tiles: Sequence[slice], candidates_of_tile: int) -> list[Sequence[slice]]:
+    """The tiles of each pass over the collection."""
     at_once = max(1, _MOST_CANDIDATES // candidates_of_tile)
     return [tiles[start : start + at_once] for start in range(0, len(tiles), at_once)]
 
@@ -104,8 +111,8 @@ def _num_threads(device: torch.device) -> int:
 
 @contextmanager
 def _threads(device: torch.device) -> Iterator[ThreadPoolExecutor]:
-    """As many as torch's, each call on one. Where torch spreads every operation over threads, they meet at each, and on cores
-    that other programs use as well a search took ten times as long."""
+    """As many threads as torch has, each running torch on one. If torch spreads every operation over threads, they meet after
+    each one: on cores that other programs use too, a search took ten times as long."""
     num_threads = _num_threads(device)
     alone = partial(torch.set_num_threads, 1) if device.type == "cpu" else None
     with ThreadPoolExecutor(num_threads, initializer=alone) as threads:
@@ -117,31 +124,31 @@ def _threads(device: torch.device) -> Iterator[ThreadPoolExecutor]:
 
 
 def _wait_for(calls: Iterable[Future[None]]) -> None:
-    for call in calls:
+    for call in list(calls):
         call.result()
 
 
 def _one_ahead(
-    threads: ThreadPoolExecutor, make: Callable[[Block], list[Offer]], blocks: Iterable[Block]
-) -> Iterator[tuple[Block, list[Offer]]]:
-    """A block is made ready while contests meet the one before it."""
-    making: tuple[Block, Future[list[Offer]]] | None = None
+    threads: ThreadPoolExecutor, make: Callable[[Block], list[FamilyBlock]], blocks: Iterable[Block]
+) -> Iterator[tuple[Block, list[FamilyBlock]]]:
+    """Prepares a block while the block before it is screened."""
+    pending: tuple[Block, Future[list[FamilyBlock]]] | None = None
     for block in blocks:
-        before, making = making, (block, threads.submit(make, block))
+        before, pending = pending, (block, threads.submit(make, block))
         if before:
             yield before[0], before[1].result()
-    if making:
-        yield making[0], making[1].result()
+    if pending:
+        yield pending[0], pending[1].result()
 
 
-def require_searchable(store: Embeddings, queries_QD: NDArray[np.floating], families: Sequence[Family], k: int) -> None:
-    if not 1 <= k <= len(store):
-        raise UserError(f"k must be from 1 to {len(store):,}, the number of passages, got {k:,}")
+def require_searchable(embeddings: Embeddings, queries_QD: NDArray[np.floating], families: Sequence[Family], k: int) -> None:
+    if not 1 <= k <= len(embeddings):
+        raise UserError(f"k must be from 1 to {len(embeddings):,}, the number of passages, got {k:,}")
     if not len(queries_QD):
         raise UserError("queries must have at least one vector, got none")
-    if queries_QD.shape[1] != store.dimension:
+    if queries_QD.shape[1] != embeddings.dimension:
         raise UserError(
-            f"queries must have the dimension of {store.name} ({store.dimension}), got {queries_QD.shape[1]}. "
+            f"queries must have the dimension of {embeddings.name} ({embeddings.dimension}), got {queries_QD.shape[1]}. "
             "Encode both with one encoder"
         )
     if len(invalid := np.flatnonzero(~np.isfinite(queries_QD).all(axis=1))):

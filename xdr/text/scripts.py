@@ -4,8 +4,6 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-from xdr.text.languages import find_language
-
 
 @lru_cache(maxsize=65536)
 def script_of(character: str) -> str | None:
@@ -24,10 +22,3 @@ def script_of(character: str) -> str | None:
 def count_scripts(text: str) -> Counter[str]:
     """Letters by script."""
     return Counter(script for character in text if (script := script_of(character)))
-
-
-def share_in_script(text: str, language: str) -> float:
-    """The share of a text's letters that stand in the language's own scripts; 0 for a text without letters."""
-    counts = count_scripts(text)
-    total = sum(counts.values())
-    return sum(counts[script] for script in find_language(language).scripts) / total if total else 0.0

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.batches import BatchSettings
 from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, key_of
 from xdr.encoders.texts import Texts
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.text.records import TrainingExample
 from xdr.training.batch_labels import language_key
+from xdr.training.batches import BatchSettings
 from xdr.training.loader import Item, ResumableLoader, training_loader
 from xdr.training.validation_pool import ValidationPool, validation_pool
 

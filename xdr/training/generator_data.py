@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.batches import BatchSettings
 from xdr.data.training_set import TrainingSet, choose_positive
 from xdr.encoders.texts import Texts
 from xdr.errors import UserError
@@ -21,6 +20,7 @@ from xdr.generators.query_generator import GeneratorTokenizer
 from xdr.generators.settings import Task
 from xdr.text.identification import LanguageIdentifier
 from xdr.text.records import Passage, TrainingExample
+from xdr.training.batches import BatchSettings
 from xdr.training.loader import Item, ResumableLoader, training_loader
 
 

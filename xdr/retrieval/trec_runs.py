@@ -7,8 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.data.lines import read_lines, require_file
-from xdr.data.problems import Problems, parse_each
+from xdr.data.problems import Problems
+from xdr.data.qrels import read_fields
 from xdr.errors import DataError, shown
 from xdr.storage.files import replacing_file
 
@@ -23,20 +23,15 @@ def read_run(path: str | Path, problems: Problems | None = None) -> Run:
     >>> read_run("example.trec")
     {'q1': {'p7': 2.5, 'p2': 1.0}}
     """
-    path, problems = require_file(path), problems or Problems(strict=True)
 
-    def parse(numbered: tuple[int, str]) -> tuple[str, str, float]:
-        number, line = numbered
-        fields = line.split()
-        if len(fields) != 6:
-            raise DataError(f"a line must have six fields, got {len(fields)}: {shown(line)}", file=path, line=number)
+    def parse(fields: list[str]) -> tuple[str, str, float]:
         try:
             return fields[0], fields[2], float(fields[4])
         except ValueError:
-            raise DataError(f"must be a number, got {shown(fields[4])}", file=path, line=number, field="score") from None
+            raise ValueError(f"score must be a number, got {shown(fields[4])}") from None
 
     run: Run = {}
-    for query_id, passage_id, score in parse_each(read_lines(path, problems), parse, problems, str(path)):
+    for query_id, passage_id, score in read_fields(path, problems or Problems(strict=True), 6, parse):
         run.setdefault(query_id, {})[passage_id] = score
     return {query_id: best_first(scores) for query_id, scores in run.items()}
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from xdr.data.trec_runs import read_run, write_run
+from xdr.retrieval.trec_runs import read_run, write_run
 
 
 def test_a_run_reads_back_as_it_was_written(tmp_path: Path) -> None:

@@ -8,9 +8,21 @@ from xdr.data.benchmark import Benchmark
 from xdr.data.collection import open_collection
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.data.trec_runs import read_run
 from xdr.errors import UserError
+from xdr.retrieval.trec_runs import read_run
 from xdr.text.records import Passage, TrainingExample
+
+
+def examples_with_negatives(
+    benchmark: Benchmark, run_path: str | None, artifacts_dir: Path, problems: Problems
+) -> list[TrainingExample]:
+    """The benchmark's training examples; with the negatives of a run where one is given."""
+    examples = list(benchmark.examples("train", problems))
+    if run_path is None:
+        return examples
+    run = read_run(run_path, problems)
+    store = open_collection(benchmark, artifacts_dir, problems)
+    return list(with_run_negatives(examples, run, store, run_path))
 
 
 def with_run_negatives(
@@ -29,25 +41,13 @@ def with_run_negatives(
         relevant = {passage.passage_id for passage in example.positives}
         ids = [passage_id for passage_id in ranked[:deepest] if passage_id not in relevant]
         passages = (store[row] for row in store.require_rows(ids, run_path))
-        negatives = tuple(passage for passage in passages if not _holds_answer(passage, example))
+        negatives = tuple(passage for passage in passages if not _has_answer(passage, example))
         num_ranked += bool(ranked)
         yield replace(example, negatives=negatives, negative_scores=())
     if not num_ranked:
-        raise UserError(f"{run_path} ranks passages for none of the {num_examples:,} training queries; is it of other data?")
+        raise UserError(f"{run_path} ranks passages for none of the {num_examples:,} training queries. Is it of other data?")
 
 
-def _holds_answer(passage: Passage, example: TrainingExample) -> bool:
-    """yes and no are answers that every passage may hold."""
+def _has_answer(passage: Passage, example: TrainingExample) -> bool:
+    """`yes` and `no` do not count: any passage may contain them."""
     return any(answer in passage.text for answer in example.query.answers if answer not in ("yes", "no"))
-
-
-def examples_with_negatives(
-    benchmark: Benchmark, run_path: str | None, artifacts_dir: Path, problems: Problems
-) -> list[TrainingExample]:
-    """The benchmark's training examples, with the negatives of a run where one is named."""
-    examples = list(benchmark.examples("train", problems))
-    if run_path is None:
-        return examples
-    run = read_run(run_path, problems)
-    store = open_collection(benchmark, artifacts_dir, problems)
-    return list(with_run_negatives(examples, run, store, run_path))

@@ -1,0 +1,114 @@
+"""The examples of each batch. They depend on the training set, the seed and the epoch alone.
+
+`mixed`           any examples
+`monolingual`     queries of one language, passages of one language
+`cross_lingual`   queries with passages in another language, languages mixed
+`hybrid`          with probability `monolingual_share` a batch whose queries and passages are all in one language, else a
+                  cross-lingual one (Elmahdy et al., 2024)
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xdr.data.training_set import TrainingSet
+from xdr.errors import UserError
+
+Batches = Literal["mixed", "monolingual", "cross_lingual", "hybrid"]
+Rows: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """`size` counts the queries of all processes together. `language_weights` is `balanced` or a number for each language."""
+
+    size: int
+    passages_per_query: int
+    order: Batches
+    monolingual_share: float
+    language_weights: Mapping[str, float] | str | None
+    num_workers: int
+
+
+def epoch_batches(
+    data: TrainingSet, kind: Batches, batch_size: int, monolingual_share: float, seed: int, epoch: int
+) -> list[Rows]:
+    """Full batches. Examples that would make a smaller one are left out; another epoch has another order."""
+    rng = np.random.default_rng([seed, epoch])
+    rows = _repeated(data, rng)
+    if kind == "hybrid":
+        return _hybrid(data, rows, batch_size, monolingual_share, rng)
+    if kind == "monolingual":
+        batches = _monolingual(data, rows, batch_size, rng)
+    else:
+        batches = _cut(rng.permutation(rows if kind == "mixed" else _across(data, rows)), batch_size)
+    if not batches:
+        pools = {"mixed": [rows], "cross_lingual": [_across(data, rows)]}.get(kind) or _by_languages(data, rows)
+        largest = max(map(len, pools), default=0)
+        raise UserError(
+            f"a {kind} batch must have {batch_size:,} examples, got {largest:,} of {len(rows):,} that can be in one. "
+            "Lower data.batches.size, or choose another data.batches.order"
+        )
+    return batches
+
+
+def _repeated(data: TrainingSet, rng: np.random.Generator) -> Rows:
+    whole = np.floor(data.repeats)
+    extra = rng.random(len(data)) < data.repeats - whole
+    return np.repeat(np.arange(len(data)), (whole + extra).astype(np.int64))
+
+
+def _cut(rows: Rows, batch_size: int) -> list[Rows]:
+    return [rows[start : start + batch_size] for start in range(0, len(rows) - batch_size + 1, batch_size)]
+
+
+def _monolingual(data: TrainingSet, rows: Rows, batch_size: int, rng: np.random.Generator) -> list[Rows]:
+    batches = [batch for group in _by_languages(data, rows) for batch in _cut(rng.permutation(group), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _by_languages(data: TrainingSet, rows: Rows) -> list[list[int]]:
+    """A group for each pair of a query language and a passage language."""
+    languages = data.languages()
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in rows:
+        groups[languages[row]].append(int(row))
+    return [groups[key] for key in sorted(groups)]
+
+
+def _across(data: TrainingSet, rows: Rows) -> Rows:
+    languages = data.languages()
+    return np.array([row for row in rows if languages[row][0] != languages[row][1]], dtype=np.int64)
+
+
+def _hybrid(data: TrainingSet, rows: Rows, batch_size: int, share: float, rng: np.random.Generator) -> list[Rows]:
+    across = _across(data, rows)
+    same = rows[~np.isin(rows, across)]
+    pools = [_monolingual(data, same, batch_size, rng), _cut(rng.permutation(across), batch_size)]
+    if not all(pools):
+        raise UserError(
+            f"hybrid batches must have data.batches.size={batch_size:,} examples with query and passage in one language, and "
+            f"as many across languages, got {len(same):,} in all languages, and {len(across):,}"
+        )
+    batches: list[Rows] = []
+    used = [0, 0]
+    for _ in range(sum(map(len, pools))):
+        pool = 0 if rng.random() < share else 1
+        batches.append(pools[pool][used[pool] % len(pools[pool])])  # begins again after the last
+        used[pool] += 1
+    return batches
+
+
+def shares(rows: Rows, rank: int, world: int) -> Rows:
+    """One process's part of a batch. All parts have the same size."""
+    size = len(rows) // world
+    return rows[rank * size : (rank + 1) * size]
+
+
+def check_batch_size(batch_size: int, world: int) -> None:
+    if batch_size % world:
+        raise UserError(f"batch_size must be a multiple of the {world} processes, got {batch_size}")
