@@ -1,8 +1,8 @@
-"""R@2kt and R@5kt beside XOR-TyDi's script: python benchmarks/answer_recall.py --afriqa DIR --xor-tydi DIR
+"""R@2kt and R@5kt compared with XOR-TyDi's script: python benchmarks/answer_recall.py --afriqa DIR --xor-tydi DIR
 
-200 questions, 100 passages each out of 3,000 real ones; the two alternate, their values are asserted equal. `random` ranks
-anything for XOR-TyDi's questions; `lexical` ranks by the words that an AfriQA question shares with the passages, and mostly
-finds the answer. A sweep is 20 systems that differ as neighbouring weights of an augmentation do. Loading NLTK is not counted.
+200 questions with 100 passages each, out of 3,000 real passages. Both implementations take turns and must give equal values.
+`random` ranks random passages for XOR-TyDi's questions. `lexical` ranks by the words that an AfriQA question shares with a
+passage, and mostly finds the answer. The sweep has 20 systems that differ like neighboring alphas. Loading NLTK is not timed.
 """
 
 import argparse
@@ -39,7 +39,7 @@ Scores = NDArray[np.float64]
 
 
 def official(queries: Sequence[Query], rankings: Sequence[Ranking], texts: Sequence[str]) -> dict[int, list[float]]:
-    """eval_xor_retrieve.py: once through everything for each budget."""
+    """As eval_xor_retrieve.py does it: one pass over everything for each budget."""
     word_tokenize = english_word_tokenizer()
     values: dict[int, list[float]] = {}
     for max_token_num in BUDGETS:
@@ -62,8 +62,8 @@ def official(queries: Sequence[Query], rankings: Sequence[Ranking], texts: Seque
 def ours(
     queries: Sequence[Query], rankings: dict[str, list[Ranking]], texts: Sequence[str]
 ) -> dict[str, dict[int, list[float]]]:
-    found = answer_recall(queries, rankings, texts.__getitem__, BUDGETS)
-    return {system: {budget: values.tolist() for budget, values in recall.values.items()} for system, recall in found.items()}
+    recalls = answer_recall(queries, rankings, texts.__getitem__, BUDGETS)
+    return {system: {budget: values.tolist() for budget, values in recall.values.items()} for system, recall in recalls.items()}
 
 
 def lexical_scores(queries: Sequence[Query], texts: Sequence[str]) -> Scores:
@@ -78,7 +78,7 @@ def lexical_scores(queries: Sequence[Query], texts: Sequence[str]) -> Scores:
 
 
 def sweep(scores: Scores) -> dict[str, list[Ranking]]:
-    """The first is the scores' own ranking; the others add more and more of one direction of noise."""
+    """The first system ranks by `scores`; the others add increasing amounts of the same noise."""
     noise = np.random.default_rng(0).normal(0, scores.std(), scores.shape)
     return {
         f"a{i}": [row[:DEPTH].tolist() for row in np.argsort(-(scores + 0.01 * i * noise), axis=1, kind="stable")]
@@ -93,18 +93,18 @@ def compare(name: str, queries: Sequence[Query], scores: Scores, texts: Sequence
     for _ in range(ROUNDS):
         seconds, expected = timed(official, queries, first["a0"], texts)
         theirs_one.append(seconds)
-        seconds, found = timed(ours, queries, first, texts)
+        seconds, values = timed(ours, queries, first, texts)
         ours_one.append(seconds)
-        assert_equal(found, {"a0": expected})
+        assert_equal(values, {"a0": expected})
     theirs_sweep, expected_sweep = [], {}
     for system, rankings in systems.items():
         seconds, expected_sweep[system] = timed(official, queries, rankings, texts)
         theirs_sweep.append(seconds)
     ours_sweep = []
     for _ in range(ROUNDS):
-        seconds, found = timed(ours, queries, systems, texts)
+        seconds, values = timed(ours, queries, systems, texts)
         ours_sweep.append(seconds)
-        assert_equal(found, expected_sweep)
+        assert_equal(values, expected_sweep)
     shared = statistics.fmean(len({*a} & {*b}) / DEPTH for a, b in zip(systems["a0"], systems["a19"], strict=True))
     recalls = ", ".join(f"R@{budget // 1000}kt {np.nanmean(expected[budget]):.2f}" for budget in BUDGETS)
     print(f"{name}: {recalls}; first and last system of the sweep share {shared:.0%} of a ranking")
@@ -117,7 +117,7 @@ def compare(name: str, queries: Sequence[Query], scores: Scores, texts: Sequence
 
 
 def timed(function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs) -> tuple[float, Result]:
-    """Seconds, and what came out."""
+    """Returns the seconds and the result."""
     started = time.perf_counter()
     result = function(*arguments, **named)
     return time.perf_counter() - started, result

@@ -1,6 +1,7 @@
 """Speed and memory of the passage store: python benchmarks/collection.py [--passages 1000000]
 
-Generates passages of 100 words as TSV, converts, opens again in a new process, looks ids up at random. Nothing of it stays.
+Generates passages of 100 words as TSV, converts them, opens the store in a new process and looks up random ids. All files are
+removed.
 """
 
 import argparse
@@ -18,7 +19,7 @@ LOOKUPS = 10_000
 
 
 def generate(path: Path, number: int) -> None:
-    """About 600 bytes a passage, from a vocabulary with a long tail."""
+    """About 600 bytes a passage, from a vocabulary with Zipfian frequencies."""
     rng = random.Random(0)
     vocabulary = ["".join(rng.choices("abcdefghijklmnoprstuvwy", k=rng.randint(2, 9))) for _ in range(50_000)]
     weights = [1 / rank for rank in range(1, len(vocabulary) + 1)]
@@ -52,9 +53,9 @@ def read(folder: Path) -> None:
     rng = random.Random(1)
     ids = [str(rng.randrange(len(store))) for _ in range(LOOKUPS)]
     started = time.perf_counter()
-    found = [store[row] for row in store.require_rows(ids, "the benchmark")]
+    passages = [store[row] for row in store.require_rows(ids, "the benchmark")]
     seconds = time.perf_counter() - started
-    assert [passage.passage_id for passage in found] == ids
+    assert [passage.passage_id for passage in passages] == ids
     print(f"{LOOKUPS:,} look-ups  {seconds:10.3f} s              (ids to passages; target 1)")
     started = time.perf_counter()
     number = sum(1 for _ in store)
@@ -75,7 +76,7 @@ def main() -> None:
         print(f"{platform.platform()}, Python {platform.python_version()}, {platform.processor() or platform.machine()}")
         with tempfile.TemporaryDirectory() as folder:
             generate(Path(folder) / "passages.tsv", arguments.passages)
-            for step in ("convert", "read"):  # each in a process of its own, so that the peak is its own
+            for step in ("convert", "read"):  # one process each, because the peak is that of a process
                 subprocess.run([sys.executable, __file__, "--step", step, "--folder", folder], check=True)
 
 

@@ -1,13 +1,13 @@
-"""Encoding beside sentence-transformers and the reference recipe:
+"""Encoding compared with sentence-transformers and the reference recipe:
 
     python benchmarks/encoding.py [--afriqa DIR] [--xquad DIR] [--xor FILE] [--hidden 256] [--layers 4] [--variants]
 
-Same weights and texts, one process, in turn, tokenisation included; medians (least - most). The reference recipe (Tevatron's,
-as xQG uses it) takes texts as they come and pads all of them to the limit; its 35 questions a passage are 35 passes, each
-pickled.
+Same weights and texts, in one process, taking turns, with tokenization; medians (least - most). The reference recipe
+(Tevatron's, as xQG uses it) keeps the order of the texts and pads each to the limit. It encodes 35 questions per passage in 35
+passes and pickles each.
 
-Passages are AfriQA's and XQuAD-R's, questions XOR-TyDi's in its seven languages, which are those of the published generated
-ones; where these files are not given, the sample's, repeated, and the passages cut to one to five sentences.
+Passages are AfriQA's and XQuAD-R's. Questions are XOR-TyDi's in its seven languages, which are the languages of the published
+generated questions. Without these files both come from the sample, repeated, with passages cut to one to five sentences.
 """
 
 import argparse
@@ -41,7 +41,7 @@ REFERENCE_BATCH, PEER_BATCH = 128, 64
 
 @dataclass(frozen=True)
 class Model:
-    """The same weights three times: as xdr prepares them, as sentence-transformers and as transformers load them."""
+    """The same weights as xdr, sentence-transformers and transformers load them."""
 
     reader: Any
     plain: Any
@@ -75,7 +75,7 @@ def passages(afriqa: Path | None, xquad: Path | None) -> list[str]:
 
 
 def questions(xor: Path | None) -> list[str]:
-    """Passage by passage, language by language."""
+    """Ordered by passage, then by language."""
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
     from xdr.data.xor_tydi import read_questions
@@ -157,12 +157,12 @@ def fused_reference(model: Model, texts: list[str], folder: Path) -> Vectors:
     sums_PD = np.zeros((OWNERS, vectors_PD.shape[1]), np.float32)
     for number in range(PER_PASSAGE):
         with (folder / f"{number}.pkl").open("rb") as file:
-            sums_PD += pickle.load(file)[0]  # noqa: S301  the peer's format, written a moment ago
+            sums_PD += pickle.load(file)[0]  # noqa: S301  the reference's format, written just before
     return sums_PD
 
 
 def compare(ways: dict[str, Way], rounds: int, targets: dict[str, float]) -> None:
-    """The first way is ours; `targets` are how many times longer the others may at least take."""
+    """The first way is xdr's. `targets` are the factors by which the others should be slower."""
     names = list(ways)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     vectors: dict[str, Vectors] = {}
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--variants", action="store_true", help="also passages of 256 tokens, and pooling of the mean")
+    parser.add_argument("--variants", action="store_true", help="also passages of 256 tokens, and mean pooling")
     arguments = parser.parse_args()
     silence_libraries()
     from xdr.encoders.small import build_small_bert

@@ -1,7 +1,7 @@
-"""All that an evaluation costs: python benchmarks/evaluation.py [--afriqa DIR] [--xquad DIR] [--xor-tydi DIR]
+"""All benchmarks of evaluation: python benchmarks/evaluation.py [--afriqa DIR] [--xquad DIR] [--xor-tydi DIR]
 
-encoding.py, search.py and, where AfriQA and XOR-TyDi are given, answer_recall.py, one after the other, each in a process of its
-own, so that the memory of one is not the other's.
+Runs encoding.py, search.py and, if AfriQA and XOR-TyDi are given, answer_recall.py. Each has its own process, so that its
+memory can be measured.
 """
 
 import argparse

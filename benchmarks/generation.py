@@ -1,8 +1,8 @@
-"""Writing questions beside the published recipe's way of it: python benchmarks/generation.py [--afriqa DIR] [--rounds N]
+"""Generating questions compared with the published recipe: python benchmarks/generation.py [--afriqa DIR] [--rounds N]
 
-An mT5 of mT5-small's size (512 dimensions, 8 + 8 layers; trained for some steps, so that its questions end), real passages,
-5 questions in each of 7 languages, everything from text to text, alternating. Passages are AfriQA's where its folder `data` is
-given, else the sample's, cut to one to five sentences.
+A model of mT5-small's size (512 dimensions, 8 + 8 layers), trained for some steps so that its questions end, writes 5 questions
+in each of 7 languages about real passages. Times run from text to text, and the ways take turns. Passages are AfriQA's if its
+folder `data` is given, else the sample's, cut to one to five sentences.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from training import silence_libraries, spread  # type: ignore[import-not-found]
 LANGUAGES = ("ar", "bn", "fi", "ja", "ko", "ru", "te")
 NUMBER, INPUT, OUTPUT = 5, 256, 32
 ROWS = 250_000
-"""Of mT5's output matrix."""
+"""Size of mT5's vocabulary."""
 
 
 def passages(afriqa: Path | None, number: int) -> list[Any]:
@@ -45,7 +45,7 @@ def passages(afriqa: Path | None, number: int) -> list[Any]:
 
 
 def trained(folder: Path, steps: int) -> Path:
-    """A generator with the language in the prompt, and the same weights under the other task."""
+    """Leaves a generator with the language in the prompt, and one with the same weights and the language in the decoder."""
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
     from xdr.data.training_set import texts_by_language, training_set
@@ -92,7 +92,7 @@ def trainer(folder: Path, **settings: Any) -> Any:
 
 @torch.inference_mode()
 def reference(folder: Path, some: list[Any]) -> tuple[float, int]:
-    """The recipe's: arrival order, batches of 32 prompts padded to 256, one `generate` each. Returns seconds and tokens."""
+    """The published recipe: batches of 32 prompts in their order, padded to 256. Returns seconds and tokens."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     from xdr.text.prompts import query_prompt
@@ -116,13 +116,13 @@ def reference(folder: Path, some: list[Any]) -> tuple[float, int]:
 def ours(
     folder: Path, some: list[Any], backend: str, vocabulary: Any, conversions: Path, languages: tuple[str, ...] = LANGUAGES
 ) -> tuple[float, int]:
-    """A shard as evaluate.py writes it, with the gate counting and refusing nothing; without its start."""
+    """A shard as evaluate.py writes it, with a quality gate that accepts everything. Start-up is not timed."""
     from xdr.generators.backends import Backend
     from xdr.generators.ctranslate2_backend import CTranslate2Backend
     from xdr.generators.generation import Generation
     from xdr.generators.generator_folder import open_generator
+    from xdr.generators.huggingface_backend import HuggingFaceBackend
     from xdr.generators.quality import Gate
-    from xdr.generators.sampling import HuggingFaceBackend
     from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.text.identification import LanguageCheck
 
@@ -134,9 +134,9 @@ def ours(
         one = CTranslate2Backend(generator, reader, sampling, backend, conversions, str(folder))
     order = GenerationSettings(languages, NUMBER, INPUT, 0, 16384, 0)
     generation = Generation(reader, one, Gate(LanguageCheck(None), frozenset()), order)
-    generation.write(some[:1], 0)  # conversions and restricted matrices, which are made once for all
+    generation.write(some[:1], 0)  # makes conversions and restricted matrices, once for all shards
     before = time.perf_counter()
-    if isinstance(one, CTranslate2Backend):  # its translators start anew for each shard, which has a thousand passages
+    if isinstance(one, CTranslate2Backend):  # its translators start once for a shard of a thousand passages
         one.begin(0)
         for language in languages:
             one.streams(language)
@@ -157,7 +157,7 @@ TARGETS = {
 
 
 def compare(title: str, ways: dict[str, Way], rounds: int) -> None:
-    """The first way is what the others are compared with, in the same round."""
+    """Compares each way with the first one of the same round."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name in list(ways)[:: 1 if number % 2 else -1]:
@@ -165,14 +165,14 @@ def compare(title: str, ways: dict[str, Way], rounds: int) -> None:
             rates[name].append(tokens / seconds)
     print(title, flush=True)
     base = next(iter(ways))
-    for name, found in rates.items():
-        ratios = [rate / its_base for rate, its_base in zip(found, rates[base], strict=True)]
+    for name, values in rates.items():
+        ratios = [rate / base_rate for rate, base_rate in zip(values, rates[base], strict=True)]
         target = f"   (target {TARGETS[name]})" if name in TARGETS else ""
-        print(f"  {name:<44}{spread(found, 0)} tokens/s{spread(ratios, 2)} x{target}", flush=True)
+        print(f"  {name:<44}{spread(values, 0)} tokens/s{spread(ratios, 2)} x{target}", flush=True)
 
 
 def with_many_rows(folder: Path, target: Path) -> Path:
-    """The same generator with mT5's number of pieces: made-up ones of pairs of pieces of one script, with random rows."""
+    """The same generator with as many tokens as mT5: new tokens join tokens of one script and have random weights."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, T5Tokenizer
 
     from xdr.generators.generator_folder import untie
@@ -182,13 +182,13 @@ def with_many_rows(folder: Path, target: Path) -> Path:
     names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     by_script: dict[str, list[str]] = {}
     for name in names[3:]:
-        if len(found := count_scripts(name)) == 1:
-            by_script.setdefault(next(iter(found)), []).append(name)
-    pieces, rng = dict.fromkeys(names), random.Random(0)
+        if len(scripts_in_name := count_scripts(name)) == 1:
+            by_script.setdefault(next(iter(scripts_in_name)), []).append(name)
+    tokens, rng = dict.fromkeys(names), random.Random(0)
     scripts = sorted(by_script)
-    while len(pieces) < ROWS:
-        its = by_script[rng.choice(scripts)]
-        pieces[rng.choice(its) + rng.choice(its).lstrip("▁") + rng.choice(its).lstrip("▁")] = None
+    while len(tokens) < ROWS:
+        parts = rng.choices(by_script[rng.choice(scripts)], k=3)
+        tokens[parts[0] + "".join(part.lstrip("▁") for part in parts[1:])] = None
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
     old_embedding, old_head = model.shared.weight.detach(), model.lm_head.weight.detach()
     model.config.vocab_size = ROWS
@@ -198,13 +198,13 @@ def with_many_rows(folder: Path, target: Path) -> Path:
         model.shared.weight[: len(old_embedding)] = old_embedding
         model.lm_head.weight.mul_(0.01)[: len(old_head)] = old_head
     model.save_pretrained(target)
-    T5Tokenizer(vocab=[(piece, -20.0) for piece in pieces], extra_ids=0).save_pretrained(target)
+    T5Tokenizer(vocab=[(token, -20.0) for token in tokens], extra_ids=0).save_pretrained(target)
     (target / "xdr.json").write_text((folder / "xdr.json").read_text())
     return target
 
 
 def peak_of(number: int, folder: Path, generator: Path) -> None:
-    """In a process of its own: stage=generate over so many passages."""
+    """Runs stage=generate over `number` passages in this process and prints its peak memory."""
     import json
 
     collection = folder / str(number)
@@ -240,7 +240,7 @@ def peak_of(number: int, folder: Path, generator: Path) -> None:
     sys.stdout = sys.stderr
     entry.run("evaluate", evaluate.main)
     sys.stdout = sys.__stdout__
-    status = Path("/proc/self/status").read_text()  # the peak of getrusage begins with the parent's
+    status = Path("/proc/self/status").read_text()  # getrusage would include the parent's peak
     print(int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024)
 
 
@@ -249,8 +249,8 @@ def main() -> None:
     parser.add_argument("--afriqa", type=Path, help="AfriQA's folder `data`")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--passages", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=150, help="of the training before, about six minutes")
-    parser.add_argument("--folder", type=Path, help="where the trained generator is kept, and found again")
+    parser.add_argument("--steps", type=int, default=150, help="training steps of the generator; 150 take about six minutes")
+    parser.add_argument("--folder", type=Path, help="a folder that keeps the trained generator for the next run")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     silence_libraries()
@@ -275,17 +275,17 @@ def main() -> None:
             some = passages(arguments.afriqa, number)
             at, decoder = f"{prefix}prompt", f"{prefix}decoder"
             ways: dict[str, Way] = {
-                "the recipe's way, Hugging Face": partial(reference, folder / at, some),
+                "published recipe, Hugging Face": partial(reference, folder / at, some),
                 "xdr, Hugging Face": way(at, "huggingface", "full"),
                 "xdr, Hugging Face, language_at=decoder": way(decoder, "huggingface", "full"),
                 "xdr, CTranslate2 float32": way(at, "float32", "full"),
                 "xdr, CTranslate2 int8": way(at, "int8", "full"),
             }
-            compare(f"{rows} pieces, {number} passages, {arguments.rounds} rounds", ways, arguments.rounds)
-        some = passages(arguments.afriqa, 4 * arguments.passages)  # so that a language alone fills batches, as in a shard
+            compare(f"{rows} tokens, {number} passages, {arguments.rounds} rounds", ways, arguments.rounds)
+        some = passages(arguments.afriqa, 4 * arguments.passages)  # so that one language fills a batch, as in a shard
         for backend in ("huggingface", "int8"):
             ways = {f"{backend}, vocabulary={v}": way("many-prompt", backend, v, "fi", "ru") for v in ("full", "language")}
-            compare(f"{ROWS:,} pieces, {len(some)} passages, two languages", ways, arguments.rounds)
+            compare(f"{ROWS:,} tokens, {len(some)} passages, two languages", ways, arguments.rounds)
         for number in (1_000, 20_000):
             command = [sys.executable, __file__, "--peak", str(number), name, str(folder)]
             result = subprocess.run(command, check=True, capture_output=True, text=True)

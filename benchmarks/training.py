@@ -1,7 +1,7 @@
-"""A training step beside sentence-transformers' trainer, and in chunks: python benchmarks/training.py [--afriqa DIR]
+"""Training steps compared with sentence-transformers' trainer, and in chunks: python benchmarks/training.py [--afriqa DIR]
 
-Same model (a BERT of 4 layers and 256 dimensions with random weights), same texts, same batch, one process, alternating. Texts
-are AfriQA's questions and gold passages where its folder `data` is given, else the sample's, cut to one to five sentences.
+Same model (a BERT of 4 layers and 256 dimensions with random weights), texts and batches, in one process, taking turns. Texts
+are AfriQA's questions and relevant passages if its folder `data` is given, else the sample's, cut to one to five sentences.
 """
 
 import argparse
@@ -26,7 +26,7 @@ CHUNK = 64
 
 
 def texts(afriqa: Path | None) -> list[tuple[str, str]]:
-    """(question, passage) pairs."""
+    """Returns (question, passage) pairs."""
     from xdr.data.afriqa import AfriQa
     from xdr.data.problems import Problems
     from xdr.data.sample import Sample
@@ -51,7 +51,7 @@ def build_model(pairs: list[tuple[str, str]], folder: Path) -> Path:
 
 
 def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, steps: int, folder: Path) -> list[float]:
-    """Seconds of each step of a Lightning fit."""
+    """Returns the seconds of each step of a Lightning fit."""
     import lightning.pytorch as pl
 
     from xdr.data.training_set import training_set
@@ -157,7 +157,7 @@ def spread(values: list[float], digits: int = 1) -> str:
 
 
 def measure_chunks(arguments: list[str]) -> None:
-    """Each in a process of its own, so that the peak is its own; plain and chunked in turn."""
+    """Runs plain and chunked steps in turn, each in its own process, because the peak is that of a process."""
     print(f"chunks of {CHUNK} texts; memory is the peak above that of a step of 8 queries")
     plain, chunked = [], []
     for _ in range(2):

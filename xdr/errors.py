@@ -1,4 +1,4 @@
-"""The mistakes a user can mend. Each says the rule, what came instead, and the remedy."""
+"""Errors that a user can fix. Each message states the rule, the value that broke it, and the remedy."""
 
 import difflib
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class UserError(ValueError):
-    """Shown without a traceback by the entry points."""
+    """The entry points print it without a traceback."""
 
 
 class DataError(UserError):
-    """Something in a file is not as its format says."""
+    """A file breaks its format."""
 
     def __init__(
         self,
@@ -36,35 +36,35 @@ class DataError(UserError):
 
 
 class ArtefactError(UserError):
-    """A stored artefact is missing, damaged, or was made by something else."""
+    """A stored artifact is missing, damaged, or was made from something else."""
 
 
-STOPPED = "stopped; what is done stays, and the same command goes on"
+STOPPED = "Interrupted. Finished work is saved; run the same command to resume."
 
 
-class Unfinished(Exception):  # noqa: N818  nothing is wrong
-    """The run was asked to end, and the same command goes on."""
+class Unfinished(Exception):  # noqa: N818  not an error
+    """The run was interrupted, and the same command resumes it."""
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
-    """A hint to append to an error sentence; empty when nothing is near."""
+    """A hint to append to an error message; empty if no known word is similar."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"did you mean '{near[0]}'?" if near else ""
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """What came, short enough for an error sentence."""
+    """A value, short enough for an error message."""
     text = "null" if value is None else repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def first_line(error: Exception) -> str:
-    """Of what a library says, which may go on for pages."""
+    """The first line of a library's message, which can be pages long."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def print_in_any_terminal() -> None:
-    """Where it has no Bengali letters, question marks stand for them, and the job goes on."""
+    """Prints question marks for letters that the terminal cannot encode, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""Each job is an ordinary single run: Lightning's DDP, W&B and the memory of a device know of no sweep."""
+"""Runs each job of a sweep in a process of its own, so that Lightning's DDP, W&B and GPU memory work as in a single run."""
 
 import os
 import signal
@@ -22,18 +22,19 @@ from xdr.errors import UserError
 from xdr.storage.jobs import Job, claiming, read_job
 
 OUTPUT = "output.txt"
-"""In a job's folder: what it printed."""
+"""In a job's folder: the output of its process."""
 
-_LOOKS_APART, _GRACE = 0.05, 60.0
-"""Seconds between two looks at the processes, and until one that was asked to end is ended."""
+POLL_SECONDS = 0.05
+GRACE_SECONDS = 60.0
+"""How long a process has to end after SIGTERM, before SIGKILL."""
 
-_NOT_A_JOB_S = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.sweep.", "hydra.mode")
+_SWEEP_OVERRIDES = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.sweep.", "hydra.mode")
 
 
 @dataclass
 class SubprocessLauncherConf:
     _target_: str = "hydra_plugins.xdr_subprocess.launcher.SubprocessLauncher"
-    n_jobs: int = 1  # at a time
+    n_jobs: int = 1  # processes at a time
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="subprocess", node=SubprocessLauncherConf, provider="xdr")
@@ -49,7 +50,7 @@ class _Started:
 class SubprocessLauncher(Launcher):
     def __init__(self, n_jobs: int) -> None:
         if n_jobs < 1:
-            raise UserError(f"hydra.launcher.n_jobs is at least 1, and {n_jobs} came")
+            raise UserError(f"hydra.launcher.n_jobs must be at least 1, got {n_jobs}")
         self._n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -61,20 +62,20 @@ class SubprocessLauncher(Launcher):
         waiting = deque(enumerate(job_overrides))
         running: list[_Started] = []
         ended: dict[int, JobReturn] = {}
-        with _ended_with_us(running):
+        with _stopping_jobs(running):
             while waiting or running:
                 while waiting and len(running) < self._n_jobs:
                     number, overrides = waiting.popleft()
                     folder = self._folder(overrides)
                     if (job := read_job(folder)).state == "done":
-                        ended[number] = _returned(job, overrides, "was done before")
+                        ended[number] = _job_return(job, overrides, "was done before")
                     else:
                         running.append(self._start(number, initial_job_idx + number, folder, overrides))
-                time.sleep(_LOOKS_APART)
+                time.sleep(POLL_SECONDS)
                 for started in [started for started in running if started.process.poll() is not None]:
                     running.remove(started)
-                    job = _ended(started)
-                    ended[started.number] = _returned(job, job_overrides[started.number], job.state)
+                    job = _final_state(started)
+                    ended[started.number] = _job_return(job, job_overrides[started.number], job.state)
         return [ended[number] for number in range(len(job_overrides))]
 
     def _folder(self, overrides: Sequence[str]) -> Path:
@@ -83,10 +84,12 @@ class SubprocessLauncher(Launcher):
 
     def _start(self, number: int, place: int, folder: Path, overrides: Sequence[str]) -> _Started:
         folder.mkdir(parents=True, exist_ok=True)
-        own = [
-            override for override in self._config.hydra.overrides.hydra if not override.lstrip("+~").startswith(_NOT_A_JOB_S)
+        inherited = [
+            override
+            for override in self._config.hydra.overrides.hydra
+            if not override.lstrip("+~").startswith(_SWEEP_OVERRIDES)
         ]
-        command = [sys.executable, str(Path(sys.argv[0]).absolute()), *overrides, *own]
+        command = [sys.executable, str(Path(sys.argv[0]).absolute()), *overrides, *inherited]
         command += [f"hydra.run.dir='{_quoted(folder)}'", "hydra.mode=RUN", f"hydra.job.num={place}"]
         print(f"job {folder.name} starts: {' '.join(overrides)}", flush=True)
         with (folder / OUTPUT).open("ab") as output:
@@ -94,27 +97,27 @@ class SubprocessLauncher(Launcher):
         return _Started(number, folder, process)
 
 
-def _ended(started: _Started) -> Job:
-    """As the ledger has it. A process that was killed had no time to write there why."""
+def _final_state(started: _Started) -> Job:
+    """Reads the job's state, and records a failure for a process that was killed before it could."""
     status, job = started.process.returncode, read_job(started.folder)
     if job.state in ("done", "failed") or status in (0, 128 + signal.SIGTERM):
         return job
     with claiming(started.folder) as job:
-        return job.fail(_ending(status, started.folder))
+        return job.fail(_exit_message(status, started.folder))
 
 
-def _returned(job: Job, overrides: Sequence[str], said: str) -> JobReturn:
+def _job_return(job: Job, overrides: Sequence[str], outcome: str) -> JobReturn:
     value = "" if job.value is None else f", {job.value:.4g}"
-    print(f"job {job.name} {said}{f': {job.error}' if job.error else value}", flush=True)
+    print(f"job {job.name} {outcome}{f': {job.error}' if job.error else value}", flush=True)
     result = JobReturn(overrides=list(overrides), working_dir=str(job.folder), status=JobStatus.COMPLETED)
     result.return_value = job.value
     return result
 
 
-def _ending(status: int, folder: Path) -> str:
+def _exit_message(status: int, folder: Path) -> str:
     cause = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     hint = " (out of memory?)" if status == -signal.SIGKILL else ""
-    return f"its process {cause}{hint}; its last words are in {folder / OUTPUT}"
+    return f"the process {cause}{hint}. See {folder / OUTPUT}"
 
 
 def _quoted(path: Path) -> str:
@@ -122,8 +125,8 @@ def _quoted(path: Path) -> str:
 
 
 @contextmanager
-def _ended_with_us(running: list[_Started]) -> Iterator[None]:
-    """Whoever ends this process ends its jobs: SIGINT and SIGTERM are passed on, with time to write a checkpoint."""
+def _stopping_jobs(running: list[_Started]) -> Iterator[None]:
+    """Passes SIGINT and SIGTERM on to the jobs, and gives them time to write a checkpoint."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -133,25 +136,25 @@ def _ended_with_us(running: list[_Started]) -> Iterator[None]:
         yield
     finally:
         for number in before:
-            signal.signal(number, signal.SIG_IGN)  # a second one does not interrupt the ending
-        _end(running)
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
+        _terminate(running)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _end(running: Sequence[_Started]) -> None:
+def _terminate(running: Sequence[_Started]) -> None:
     for job in running:
         _send(job, signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + GRACE_SECONDS
     while any(job.process.poll() is None for job in running) and time.monotonic() < deadline:
-        time.sleep(_LOOKS_APART)
+        time.sleep(POLL_SECONDS)
     for job in running:
         _send(job, signal.SIGKILL)
         job.process.wait()
 
 
 def _send(job: _Started, number: signal.Signals) -> None:
-    """To the job's processes, all of them."""
+    """Sends a signal to all processes of the job."""
     try:
         os.killpg(job.process.pid, number)
     except ProcessLookupError:

@@ -6,9 +6,8 @@ import pytest
 import torch
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from xdr.generators.drawing import candidates, draw
+from xdr.generators.huggingface_backend import candidates, draw
 from xdr.generators.settings import Sampling
-from xdr.generators.shared_prompts import Prompts
 
 
 @pytest.mark.parametrize("top_k", [0, 1, 10, 500])
@@ -29,9 +28,3 @@ def test_probabilities_are_hugging_faces(top_k: int, top_p: float, temperature: 
 
 def test_the_most_probable_of_one_is_drawn() -> None:
     assert draw(torch.tensor([[0.1, 3.0, 2.0], [5.0, 1.0, 2.0]]), Sampling(1, 1.0, 1.0, 1)).tolist() == [1, 0]
-
-
-def test_texts_are_numbered_within_their_prompts_in_whatever_order_they_stand() -> None:
-    prompts = Prompts.of(torch.tensor([2, 0, 2, 0, 2]), torch.tensor([[1, 1], [1, 0], [1, 0]]))
-    assert prompts.slot_N.tolist() == [0, 0, 1, 1, 2]
-    assert prompts.most == 3

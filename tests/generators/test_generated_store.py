@@ -53,7 +53,7 @@ def test_a_shard_that_is_missing_or_damaged_or_anothers_is_refused(written: Path
         list(GeneratedStore(written))
     entry = json.loads((shard / "shard.json").read_text())
     (shard / "shard.json").write_text(json.dumps({**entry, "fingerprint": "another"}))
-    with pytest.raises(ArtefactError, match="was made by something else"):
+    with pytest.raises(ArtefactError, match="was made from something else"):
         list(GeneratedStore(written))
 
 
@@ -95,13 +95,13 @@ def test_texts_about_other_passages_are_refused(
     written: Path, passages: PassageStore, tmp_path: Path, write: Callable[[str, str], Path]
 ) -> None:
     other = convert_passages([Passage("1", "", "another")], tmp_path / "other", {"from": "test"})
-    with pytest.raises(ArtefactError, match="written about another collection"):
+    with pytest.raises(ArtefactError, match="got texts about another collection"):
         open_generated(str(written), other, tmp_path / "artifacts")
     foreign = write("foreign.jsonl", '{"docid": "77", "generated_queries": {"fi": ["a"]}}\n')
     with pytest.raises(DataError, match="not in the collection: 77"):
         open_generated(str(foreign), passages, tmp_path / "artifacts")
     twice = write("twice.jsonl", '{"docid": "1", "generated_queries": {"fi": ["a"]}}\n' * 2)
-    with pytest.raises(DataError, match="'1' comes twice"):
+    with pytest.raises(DataError, match="docid must be unique, got '1' twice"):
         open_generated(str(twice), passages, tmp_path / "artifacts")
-    with pytest.raises(DataError, match="no such thing"):
+    with pytest.raises(DataError, match="Nothing of that name exists"):
         open_generated(str(tmp_path / "nothing"), passages, tmp_path / "artifacts")

@@ -14,9 +14,9 @@ from xdr.errors import UserError
 from xdr.generators.backends import Drawn
 from xdr.generators.generation import Generation
 from xdr.generators.generator_folder import load_generator
+from xdr.generators.huggingface_backend import HuggingFaceBackend
 from xdr.generators.quality import REASONS, Gate, Reason
 from xdr.generators.query_generator import GeneratorTokenizer
-from xdr.generators.sampling import HuggingFaceBackend
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import GeneratedTexts, Passage

@@ -13,9 +13,9 @@ from xdr.errors import UserError
 from xdr.generators.backends import Backend
 from xdr.generators.ctranslate2_backend import CTranslate2Backend
 from xdr.generators.generator_folder import load_generator
+from xdr.generators.huggingface_backend import HuggingFaceBackend
 from xdr.generators.language_vocabulary import restricted, tokens_of
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, token_losses
-from xdr.generators.sampling import HuggingFaceBackend
 from xdr.generators.settings import Sampling, Task
 
 ROWS = torch.arange(2)

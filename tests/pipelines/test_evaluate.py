@@ -267,7 +267,7 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["evaluation.split=tset"], "tset"),
         (["evaluation.headline=rank_spread"], "take one that is a share"),
         (["augmentation=generated_queries"], "augmentation.source must be given"),
-        (["augmentation=generated_queries", "augmentation.source=nowhere"], "There is no such thing"),
+        (["augmentation=generated_queries", "augmentation.source=nowhere"], "Nothing of that name exists"),
         (
             ["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.alpha=1.5"],
             "alpha must be from 0 to 1, got 1.5",
@@ -302,7 +302,7 @@ def test_an_evaluation_that_is_asked_to_end_does_at_once(
     process.send_signal(asking)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + asking, output
-    assert output.count("stopped; what is done stays, and the same command goes on") == 1
+    assert output.count("Interrupted. Finished work is saved; run the same command to resume.") == 1
     assert not (folder / "metrics.json").exists()
     deadline = time.time() + 20
     while is_there(process.pid) and time.time() < deadline:

@@ -33,9 +33,9 @@ def test_a_job_goes_from_waiting_to_done(tmp_path: Path) -> None:
         job = job.begin({"alpha": 0.1}, ["alpha=0.1"])
         assert read_job(tmp_path).state == "running"
         job.finish(0.5)
-    found = read_job(tmp_path)
-    assert (found.state, found.value, found.overrides, found.settings) == ("done", 0.5, ["alpha=0.1"], {"alpha": 0.1})
-    assert found.seconds == 0
+    done = read_job(tmp_path)
+    assert (done.state, done.value, done.overrides, done.settings) == ("done", 0.5, ["alpha=0.1"], {"alpha": 0.1})
+    assert done.seconds == 0
 
 
 def test_a_process_that_is_killed_leaves_an_interrupted_job(tmp_path: Path) -> None:
@@ -46,21 +46,21 @@ def test_a_process_that_is_killed_leaves_an_interrupted_job(tmp_path: Path) -> N
     assert read_job(tmp_path).state == "interrupted"
 
 
-def test_a_job_that_another_process_is_at_is_waited_for(tmp_path: Path) -> None:
+def test_a_job_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
     process = start_elsewhere(tmp_path)
-    told = []
+    waited = []
 
-    def free() -> None:
-        told.append(time.monotonic())
+    def kill_holder() -> None:
+        waited.append(time.monotonic())
         process.kill()
 
-    with claiming(tmp_path, free) as job:
-        assert told and job.state == "running", "as the dead one left it"
+    with claiming(tmp_path, kill_holder) as job:
+        assert waited and job.state == "running", "as the killed process left it"
     process.wait()
 
 
-def test_jobs_come_as_listed_then_the_earlier_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no sweep's folder"):
+def test_jobs_are_those_listed_then_earlier_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="must be the folder of a sweep"):
         read_jobs(tmp_path)
     for name in ("aa", "bb"):
         (tmp_path / name).mkdir()
@@ -70,7 +70,7 @@ def test_jobs_come_as_listed_then_the_earlier_ones(tmp_path: Path) -> None:
     assert read_jobs(tmp_path)[0].overrides == ("name=cc",)
 
 
-def test_a_value_that_is_no_number_is_none(tmp_path: Path) -> None:
+def test_a_value_that_is_not_a_finite_number_is_none(tmp_path: Path) -> None:
     assert [read_job(tmp_path).begin({}, []).finish(value).value for value in (float("nan"), None, "high", 2)] == [None] * 3 + [
         2.0
     ]
@@ -82,5 +82,5 @@ def test_a_name_is_that_of_the_settings_in_any_order() -> None:
 
 def test_an_entry_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text('{"state": "done"}')
-    with pytest.raises(ArtefactError, match="the job is done again"):
+    with pytest.raises(ArtefactError, match="run the sweep's command again"):
         read_job(tmp_path)

@@ -66,17 +66,17 @@ def test_a_foreign_shard_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ours" / "shard-00002" / "shard.json").unlink()
     (tmp_path / "ours" / "shard-00002").rmdir()
     (tmp_path / "other" / "shard-00002").rename(tmp_path / "ours" / "shard-00002")
-    with pytest.raises(ArtefactError, match="shard-00002 was made by something else"):
+    with pytest.raises(ArtefactError, match="shard-00002 was made from something else"):
         ShardLedger.open(tmp_path / "ours", "embeddings").shard(2)
 
 
-def test_what_differs_is_said_when_a_ledger_was_made_by_something_else(tmp_path: Path) -> None:
+def test_a_ledger_that_was_made_from_something_else_is_refused_with_what_differs(tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(ArtefactError, match="max_length was 128 and is now 256"):
         ShardLedger.create(tmp_path, "embeddings", 3, {**MADE_BY, "max_length": 256})
-    with pytest.raises(ArtefactError, match="holds embeddings, not queries"):
+    with pytest.raises(ArtefactError, match="must hold queries, got embeddings"):
         ShardLedger.open(tmp_path, "queries")
-    with pytest.raises(ArtefactError, match="holds no embeddings"):
+    with pytest.raises(ArtefactError, match="must hold embeddings, and it has no manifest.json"):
         ShardLedger.open(tmp_path / "nowhere", "embeddings")
 
 
@@ -113,4 +113,4 @@ def test_two_processes_that_are_killed_and_started_again_finish_one_ledger(tmp_p
     ledger.require_complete()
     contents = [(ledger.shard(i) / "vectors.bin").read_bytes() for i in range(20)]
     assert contents == [bytes([i]) * 1000 for i in range(20)]
-    assert not list(tmp_path.glob(".*.partial")), "leftovers of the killed are removed"
+    assert not list(tmp_path.glob(".*.partial")), "leftovers of killed processes are removed"

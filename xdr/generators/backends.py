@@ -81,7 +81,7 @@ class HuggingFace:
         generator_fingerprint: str,
         device: "torch.device",
     ) -> Backend:
-        from xdr.generators.sampling import HuggingFaceBackend
+        from xdr.generators.huggingface_backend import HuggingFaceBackend
 
         return HuggingFaceBackend(generator, tokenizer, sampling)
 

@@ -1,7 +1,7 @@
-"""Generated texts from wherever they are, and back to the format of the published xQG data.
+"""Opening generated texts, importing them from the format of the published xQG data, and exporting them to it.
 
 xQG's files hold `docid, title, text, generated_queries: {lang: [text, ...]}`, one line a passage, in any order, in any number
-of files. They are brought into the collection's order once, shard by shard, and found again by what they were.
+of files. An import brings them into the collection's order, shard by shard, and is cached by the files' fingerprint.
 """
 
 import gzip
@@ -32,8 +32,8 @@ IMPORT_FORMAT = 1
 def open_generated(
     source: str, passages: PassageStore, artifacts_dir: Path, progress: Callable[[int], None] = lambda number: None
 ) -> GeneratedStore:
-    """`source` is a folder that stage=generate left (its own, or the output folder), or files as xQG published them: a name, or
-    a pattern such as `xqg/shard_*.jsonl`. Texts about other passages than the collection's are refused."""
+    """`source` is a folder that stage=generate wrote, its output folder, or files in xQG's format: a name, or a pattern such as
+    `xqg/shard_*.jsonl`. Texts about another collection are refused."""
     path = Path(source).expanduser()
     if (path / "generated.json").is_file():
         path = Path(str(read_json(path / "generated.json")["generated"]))
@@ -42,9 +42,9 @@ def open_generated(
     files = sorted(path.parent.glob(path.name))
     if not files or path.is_dir():
         raise DataError(
-            "augmentation.source is a folder that stage=generate left, or a file or pattern of JSON lines",
+            "augmentation.source must be a folder of stage=generate, or a file or pattern of JSON lines",
             file=source,
-            remedy="There is no such thing of that name",
+            remedy="Nothing of that name exists",
         )
     return import_generated(files, passages, artifacts_dir, progress)
 
@@ -52,8 +52,8 @@ def open_generated(
 def _fitting(store: GeneratedStore, passages: PassageStore) -> GeneratedStore:
     if store.made_by.get("direction") != "passage_from_query" and store.made_by.get("sources") != passages.fingerprint:
         raise ArtefactError(
-            f"the texts in {store.folder} were written about another collection ({store.made_by.get('sources')}) than "
-            f"{passages.folder} ({passages.fingerprint})"
+            f"the texts in {store.folder} must be about the collection in {passages.folder} (fingerprint "
+            f"{passages.fingerprint}), got texts about another collection ({store.made_by.get('sources')})"
         )
     return store
 
@@ -61,8 +61,8 @@ def _fitting(store: GeneratedStore, passages: PassageStore) -> GeneratedStore:
 def import_generated(
     files: Sequence[Path], passages: PassageStore, artifacts_dir: Path, progress: Callable[[int], None]
 ) -> GeneratedStore:
-    """Two passes: which languages there are and to which shard each line goes, then each shard in the collection's order. A
-    passage that no line is about has no texts."""
+    """Reads the files twice: first to sort their lines into shards, then to write each shard in the collection's order. A
+    passage without a line has no texts."""
     made_from: dict[str, Json] = {
         "files": identify_files(files),
         "sources": passages.fingerprint,
@@ -72,7 +72,7 @@ def import_generated(
     }
     folder = artifacts_dir / "generated" / fingerprint(made_from)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.lock"):  # who wants the same waits for the first
+    with FileLock(folder.parent / f".{folder.name}.lock"):  # another process that imports these files waits
         if not (folder / "manifest.json").exists():
             _import(files, passages, folder, made_from, progress)
     return GeneratedStore(folder)
@@ -87,7 +87,7 @@ def _import(
     for leftover in parts.iterdir():
         leftover.unlink()
     languages, most = _sort_into_shards(files, passages, parts, progress)
-    # The manifest comes last: what was killed before it begins again.
+    # The manifest is written last, so that an import that was killed starts again.
     staged = ShardLedger(folder, KIND, num_shards, {**made_from, "languages": tuple(sorted(languages)), "most": most})
     for shard in staged.missing():
         start = shard * IMPORTED_SHARD
@@ -103,7 +103,7 @@ def _import(
 def _sort_into_shards(
     files: Sequence[Path], passages: PassageStore, parts: Path, progress: Callable[[int], None]
 ) -> tuple[set[str], int]:
-    """Which languages there are, and how many texts of one a passage has at most."""
+    """Returns the languages, and the largest number of texts that a passage has in one language."""
     languages: set[str] = set()
     most = done = 0
     for file in files:
@@ -115,9 +115,9 @@ def _sort_into_shards(
                 languages |= set(text.texts)
                 most = max(most, *map(len, text.texts.values()), 0)
                 by_shard[row // IMPORTED_SHARD].append(json.dumps([row, dict(text.texts)], ensure_ascii=False))
-            for shard, its in by_shard.items():
+            for shard, shard_lines in by_shard.items():
                 with (parts / f"{shard}.jsonl").open("a", encoding="utf-8") as sink:
-                    sink.write("\n".join(its) + "\n")
+                    sink.write("\n".join(shard_lines) + "\n")
             done += len(chunk)
             progress(done)
     return languages, most
@@ -128,10 +128,10 @@ def _of_shard(part: Path, passages: PassageStore, start: int, stop: int) -> list
     for line in part.read_text(encoding="utf-8").splitlines() if part.exists() else ():
         row, texts = json.loads(line)
         if row in by_row:
-            raise DataError(f"the passage '{passages[row].passage_id}' comes twice among the generated texts", field="docid")
+            raise DataError(f"docid must be unique, got '{passages[row].passage_id}' twice", field="docid")
         by_row[row] = texts
     return [
-        GeneratedTexts(passage.passage_id, {code: tuple(its) for code, its in by_row.get(row, {}).items()})
+        GeneratedTexts(passage.passage_id, {code: tuple(queries) for code, queries in by_row.get(row, {}).items()})
         for row, passage in enumerate(passages.slice(start, stop), start)
     ]
 
@@ -139,7 +139,7 @@ def _of_shard(part: Path, passages: PassageStore, start: int, stop: int) -> list
 def export_generated(
     store: GeneratedStore, passages: PassageStore, file: Path, progress: Callable[[int], None] = lambda number: None
 ) -> None:
-    """One line a passage, in the collection's order; gzipped where the name ends in .gz."""
+    """Writes one line for each passage, in the collection's order, gzipped if the name ends in .gz."""
     with replacing_file(file) as partial, _opened(partial, gzipped=file.suffix == ".gz") as sink:
         for number, (texts, passage) in enumerate(zip(store, passages, strict=True), 1):
             row = {"docid": passage.passage_id, "title": passage.title, "text": passage.text}

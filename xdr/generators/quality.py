@@ -1,4 +1,4 @@
-"""What is wrong with a generated question, if anything, and how often each thing was, by language."""
+"""The quality gate: why a generated text is refused, and how often, by language."""
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +14,17 @@ from xdr.text.prompts import passage_text
 from xdr.text.records import Passage
 
 Reason = Literal["empty", "wrong_language", "repeated", "copied", "over_long"]
-"""In the order in which they are looked for."""
+"""In the order in which they are checked."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 COPIED_SHARE = 0.7
-"""Of AfriQA's questions in English, asked by people, 2.8 % reach it; 12.4 % reach 0.5."""
+"""2.8 % of AfriQA's English questions, which people asked, reach this share; 12.4 % reach 0.5."""
 _SPAN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A question as it was drawn. `ended`: the generator ended it, rather than the limit of tokens."""
+    """A text as it was sampled. `ended` is false if it was cut at the output length."""
 
     text: str
     language: str
@@ -34,7 +34,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Gate:
-    """`refused` are the reasons for which a question is not kept; the others are counted only."""
+    """Texts are refused for the reasons in `refused`; other reasons are only counted."""
 
     check: LanguageCheck
     refused: frozenset[Reason]
@@ -43,9 +43,7 @@ class Gate:
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.refused) - set(REASONS)):
             hint = did_you_mean(unknown[0], REASONS)
-            raise UserError(
-                f"a question is refused for one of {', '.join(REASONS)}, and '{unknown[0]}' came; {hint}".rstrip("; ")
-            )
+            raise UserError(f"refuse must name reasons among {', '.join(REASONS)}, got '{unknown[0]}'. {hint}".rstrip(". "))
 
     def refuses(self, reason: Reason | None) -> bool:
         return reason in self.refused
@@ -53,46 +51,46 @@ class Gate:
     def judge(
         self, passage: Passage, candidates: Sequence[Candidate], accepted_before: Sequence[tuple[str, str]]
     ) -> list[Reason | None]:
-        """For each candidate the first reason that is refused, else the first that applies at all. `accepted_before` are
-        (language, text) of the questions that the passage has already; a candidate repeats one of them, or one before it that
-        is not refused."""
+        """Returns for each candidate the first refused reason that applies, else the first reason that applies, else None.
+        `accepted_before` holds (language, text) of the texts that the passage already has. A candidate is `repeated` if it
+        equals one of them, or an earlier candidate that is not refused."""
         source = CopySource(passage_text(passage))
         right = self.check.are_languages([one.text for one in candidates], [one.language for one in candidates])
         seen = {(language, normalised(text)) for language, text in accepted_before}
         reasons: list[Reason | None] = []
         for candidate, in_language in zip(candidates, right, strict=True):
-            known_by = (candidate.language, normalised(candidate.text))
+            key = (candidate.language, normalised(candidate.text))
             applies = {
-                "empty": not known_by[1],
+                "empty": not key[1],
                 "wrong_language": not in_language,
-                "repeated": known_by in seen,
+                "repeated": key in seen,
                 "copied": source.share(candidate.text) >= self.copied_share,
                 "over_long": not candidate.ended,
             }
-            found = [reason for reason in REASONS if applies[reason]]
-            reason = next((reason for reason in found if self.refuses(reason)), found[0] if found else None)
+            applying = [reason for reason in REASONS if applies[reason]]
+            reason = next((reason for reason in applying if self.refuses(reason)), applying[0] if applying else None)
             if not self.refuses(reason):
-                seen.add(known_by)
+                seen.add(key)
             reasons.append(reason)
         return reasons
 
 
 def normalised(text: str) -> str:
-    """Equal for questions that differ in case, width, punctuation and blanks alone."""
+    """The same string for texts that differ only in case, width, punctuation and blanks."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return folded.translate(_BARE)
 
 
 class CopySource:
-    """A passage, made ready for many questions."""
+    """A passage, prepared for comparison with many texts."""
 
     def __init__(self, text: str) -> None:
         self._text = _one_case(text)
         self._spans = frozenset(_spans(self._text))
 
     def share(self, text: str) -> float:
-        """The share of the text's spans of eight characters, case and width of blanks aside, that stand in the passage. A text
-        that has none stands there whole, 1, or not, 0."""
+        """The share of the text's 8-character spans that the passage contains, ignoring case and the width of blanks. For a
+        shorter text: 1 if the passage contains it, else 0."""
         folded = _one_case(text)
         spans = _spans(folded)
         return sum(span in self._spans for span in spans) / len(spans) if spans else float(folded in self._text)
@@ -112,7 +110,7 @@ def _spans(text: str) -> list[str]:
 
 
 class _Bare(dict[int, str]):
-    """What `str.translate` makes of a character: nothing of punctuation, blanks and what cannot be seen."""
+    """For `str.translate`: removes punctuation, blanks and invisible characters."""
 
     def __missing__(self, code_point: int) -> str:
         character = chr(code_point)
@@ -125,9 +123,9 @@ _BARE = _Bare()
 
 @dataclass(slots=True)
 class QualityCounts:
-    """Of one language. `passages` are all, with those that are empty and were asked nothing about, and those that were cut
-    to the limit. Of the questions `generated`, all draws, `regenerated` are those after the first; each counts under one
-    reason or none. `tokens` are those of all draws."""
+    """Counts of one language. `passages` includes `empty_passages`, which get no texts, and `truncated_passages`. `generated`
+    counts all drawn texts, `regenerated` those drawn after a refusal, `tokens` the tokens of all. Each drawn text counts
+    under one reason at most."""
 
     passages: int = 0
     empty_passages: int = 0
@@ -144,8 +142,8 @@ class QualityCounts:
     over_long: int = 0
 
     def count(self, reason: Reason | None, num_tokens: int, *, again: bool) -> None:
-        """One draw; `again` where an earlier one was refused in its place. Whether it is kept is not counted here: that
-        depends on how many are wanted still."""
+        """Counts one drawn text; `again` if it replaces a refused one. `kept` is not counted here: it depends on how many texts
+        are still wanted."""
         self.generated += 1
         self.regenerated += again
         self.tokens += num_tokens
@@ -153,7 +151,7 @@ class QualityCounts:
             setattr(self, reason, getattr(self, reason) + 1)
 
     def merge(self, other: "QualityCounts") -> "QualityCounts":
-        """The sums, for two shards of one language."""
+        """The sums of two shards' counts of one language."""
         return QualityCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def to_json(self) -> dict[str, int]:
@@ -164,13 +162,13 @@ class QualityCounts:
         names = {field.name for field in fields(cls)}
         if value.keys() != names or any(type(number) is not int for number in value.values()):
             raise ArtefactError(
-                f"counts of questions are whole numbers named {', '.join(sorted(names))}; {shown(dict(value))} came"
+                f"counts of texts must be whole numbers named {', '.join(sorted(names))}, got {shown(dict(value))}"
             )
         return cls(**{name: number for name, number in value.items() if isinstance(number, int)})
 
 
 def as_table(counts_by_language: Mapping[str, QualityCounts], title: str = "Generated questions") -> Table:
-    """Reasons in percent of what was generated. Columns that are zero throughout are left out."""
+    """One row for each language. Reasons are in percent of the texts drawn; columns of zeros are left out."""
     rows = sorted(counts_by_language.items())
     counted: dict[str, Callable[[QualityCounts], int]] = {
         "empty passages": lambda counts: counts.empty_passages,

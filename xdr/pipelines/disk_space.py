@@ -1,19 +1,34 @@
-"""Work that cannot fit on the disk is refused before it starts."""
+"""Disk space: a job that cannot fit is refused before it starts, and a full disk is one sentence."""
 
+import errno
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xdr.errors import UserError
 
 
 def require_room(folder: Path, num_bytes: float, what: str, setting: str = "artifacts_dir") -> None:
-    """`folder` is there; `num_bytes` are still to be written. `setting` chooses the disk."""
+    """Refuses to write `num_bytes` more to the disk of an existing folder that has less free. `setting` chooses the disk."""
     free = shutil.disk_usage(folder).free
     if num_bytes > free:
         raise UserError(
-            f"{what} take {shown_bytes(num_bytes)}, and {shown_bytes(free)} are free at {folder}. Make room, or set "
-            f"{setting} to a larger disk"
+            f"{what} take {shown_bytes(num_bytes)}, and only {shown_bytes(free)} are free at {folder}. Free some space, or "
+            f"set {setting} to a larger disk"
         )
+
+
+@contextmanager
+def reporting_full_disk(
+    remedy: str = "Finished shards are complete. Free some space and run the same command to resume",
+) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"the disk is full. {remedy}") from error
 
 
 def shown_bytes(number: float) -> str:

@@ -16,10 +16,10 @@ from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.generators.generated_store import GeneratedStore
-from xdr.pipelines.disk_space import require_room
+from xdr.pipelines.disk_space import reporting_full_disk, require_room
 from xdr.pipelines.progress import counting
 from xdr.pipelines.shard_module import ShardModule
-from xdr.pipelines.shard_run import ShardProgress, make_trainer, reporting_full_disk
+from xdr.pipelines.shard_run import ShardProgress, make_trainer
 from xdr.pipelines.shards import Shards
 from xdr.retrieval.embedding_writer import ShardWriter, create_embeddings, writing_shard
 from xdr.retrieval.generated_sums import ROWS_AT_ONCE, sum_generated_queries

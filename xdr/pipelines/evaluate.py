@@ -23,19 +23,16 @@ CallbacksOf = Callable[[RetrievalTask, EncodingJob], Sequence[pl.Callback]]
 
 @dataclass(frozen=True)
 class _Prepared:
-    """`seconds_made_once` went into what a second run finds on the disk."""
-
     job: EncodingJob
     ledger: ShardLedger
     fusing: Fusing | None
-    seconds_made_once: float
 
 
 def encode(inputs: StageInputs) -> None:
     prepared = _prepare(inputs, "encode")
     job, ledger, trainer = prepared.job, prepared.ledger, dict(inputs.trainer)
     if inputs.plan:
-        plan_evaluation(job, ledger, None, "", False, trainer, inputs.console, prepared.seconds_made_once)
+        plan_evaluation(job, ledger, None, "", False, trainer, inputs.console)
         return
     start = time.perf_counter()
     with inputs.logging("encode") as logger:
@@ -54,7 +51,7 @@ def score(inputs: StageInputs, callbacks_of: CallbacksOf) -> None:
     task = retrieval_task(inputs, job.store, ledger, metrics, prepared.fusing)
     if inputs.plan:
         runs = inputs.evaluation.runs
-        plan_evaluation(job, ledger, task, headline, runs, trainer, inputs.console, prepared.seconds_made_once)
+        plan_evaluation(job, ledger, task, headline, runs, trainer, inputs.console)
         return
     with inputs.logging("evaluate") as logger:
         encode_collection(job, ledger, trainer, inputs.console, callbacks_of(task, job), logger)
@@ -66,10 +63,8 @@ def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
     silence_libraries()
     options = EncoderOptions(**{field.name: getattr(inputs.evaluation, field.name) for field in fields(EncoderOptions)})
     queries, passages, tokenizer = open_encoder(checkpoint, options)
-    start = time.perf_counter()
     store = collection_of(inputs)
     fusing = fusing_of(inputs, store)
-    seconds_made_once = time.perf_counter() - start
     on_passages = fusing if fusing is not None and fusing.side == "passages" else None
     settings = EncodingSettings(
         inputs.augmentation.keep if inputs.augmentation is not None and on_passages else "none",
@@ -79,4 +74,4 @@ def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
         inputs.search.tokens_per_batch,
     )
     job = EncodingJob(queries, passages, tokenizer, store, on_passages.generated if on_passages else None, settings)
-    return _Prepared(job, job.ledger(inputs.artifacts_dir, str(inputs.trainer["precision"])), fusing, seconds_made_once)
+    return _Prepared(job, job.ledger(inputs.artifacts_dir, str(inputs.trainer["precision"])), fusing)

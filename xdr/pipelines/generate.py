@@ -20,28 +20,25 @@ from xdr.generators.generator_folder import fingerprint_generator, require_langu
 from xdr.generators.quality import Gate, Reason
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import GenerationSettings, Sampling
-from xdr.pipelines.disk_space import require_room, shown_bytes
+from xdr.pipelines.disk_space import reporting_full_disk, require_room, shown_bytes
+from xdr.pipelines.memory import measured_memory
 from xdr.pipelines.plan import (
-    BUDGET,
+    BUDGET_SECONDS,
     PlannedStage,
-    Probe,
     Term,
-    peak_memory,
+    measured_time,
     plan_table,
     refuse_what_cannot_fit,
-    shown_seconds,
     spaced,
-    starting,
-    timed_probe,
+    total,
 )
-from xdr.pipelines.progress import counting
+from xdr.pipelines.progress import counting, shown_seconds
 from xdr.pipelines.shard_module import ShardModule, run_probe
-from xdr.pipelines.shard_run import ShardProgress, make_trainer, reporting_full_disk
+from xdr.pipelines.shard_run import ShardProgress, make_trainer
 from xdr.pipelines.shards import Shards, Sources
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier
-from xdr.text.records import GeneratedTexts
 
 GENERATED_FORMAT = 3
 
@@ -130,22 +127,15 @@ def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], co
     return GeneratedStore(shards.ledger.folder)
 
 
-def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], console: Console, seconds_made_once: float) -> None:
-    """Says what the missing shards will take, and refuses what cannot fit."""
+def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> None:
+    """Prints what the missing shards will take, and refuses a job that cannot fit."""
     shards = job.shards(str(trainer_settings["precision"]))
     stages: list[PlannedStage] = []
 
     def probe(device: torch.device, rank: int, processes: int) -> None:
-        stages.append(starting(shards.ledger.folder, device, seconds_made_once))
-        generation = job.generation_on(device)
-        found, size = measured(generation, shards, max(1, job.request.probe), BUDGET)
-        busiest = shards.most_of_one(processes)
-        time_taken = [
-            Term(bool(busiest), "start", found.start),
-            Term(job.request.probe if busiest else 0, "passages of the estimate", found.each),
-            Term(busiest, "passages", found.each),
-        ]
-        stages.append(PlannedStage("generation", time_taken, [size], shards.ledger.folder, *peak_memory(device), processes))
+        seconds, disk = measured(job.generation_on(device), shards, max(1, job.request.probe), processes)
+        memory = measured_memory(device)
+        stages.append(PlannedStage("generation", seconds, disk, shards.ledger.folder, memory, processes))
 
     remedy = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
     run_probe(job.generator, probe, trainer_settings, remedy)
@@ -175,33 +165,36 @@ class _Writing:
 
 
 def estimate(generation: Generation, shards: Shards, probe: int, num_processes: int) -> str:
-    """What cannot fit is refused."""
-    found, disk = measured(generation, shards, probe, 0.0)
-    num_missing, size = shards.num_missing(), disk.product
-    seconds = shards.most_of_one(num_processes) * found.each
-    require_room(shards.ledger.folder, size, f"the texts for {num_missing:,} passages")
+    """One line from a probe of `probe` sources. Texts that cannot fit on the disk are refused."""
+    seconds, disk = measured(generation, shards, probe, num_processes, budget=0.0)
+    num_missing = shards.num_missing()
+    require_room(shards.ledger.folder, total(disk), f"the texts for {num_missing:,} passages")
     return (
-        f"{num_missing:,} passages to write for: about {shown_seconds(seconds)} on {num_processes} "
-        f"process{'es' if num_processes > 1 else ''}, at most {shown_bytes(size)}"
+        f"{num_missing:,} passages to write for: about {shown_seconds(total(seconds))} on {num_processes} "
+        f"process{'es' if num_processes > 1 else ''}, at most {shown_bytes(total(disk))}"
     )
 
 
-def measured(generation: Generation, shards: Shards, probe: int, budget: float) -> tuple[Probe, Term]:
-    """Time, and disk in all, from `probe` sources, or more if the budget in seconds allows: no more than share a shard."""
-    sources = shards.sources
-    texts: list[GeneratedTexts] = []
+def measured(
+    generation: Generation, shards: Shards, probe: int, num_processes: int, budget: float = BUDGET_SECONDS
+) -> tuple[list[Term], list[Term]]:
+    """Seconds and bytes from texts for `probe` sources, or more if the budget in seconds allows, up to a shard."""
+    sources, bytes_each = shards.sources, 0.0
 
     def write(number: int) -> float:
+        nonlocal bytes_each
         some = [next(sources.slice(row, row + 1)) for row in spaced(len(sources), number)]
         start = time.perf_counter()
-        texts[:], _ = generation.write(some, -1)
-        return time.perf_counter() - start
+        texts, _ = generation.write(some, -1)
+        seconds = time.perf_counter() - start
+        with tempfile.TemporaryDirectory() as name:
+            write_texts(texts, generation.settings.languages, Path(name))
+            bytes_each = sum(file.stat().st_size for file in Path(name).iterdir()) / number
+        return seconds
 
-    found = timed_probe(write, probe, min(len(sources), shards.shard_size), budget)
-    with tempfile.TemporaryDirectory() as name:
-        write_texts(texts, generation.settings.languages, Path(name))
-        size = sum(file.stat().st_size for file in Path(name).iterdir()) / found.number
-    return found, Term(shards.num_missing(), "passages", size)
+    most = min(len(sources), shards.shard_size)
+    seconds = measured_time(write, shards.most_of_one(num_processes), "passages", probe, most, budget)
+    return seconds, [Term(shards.num_missing(), "passages", bytes_each)]
 
 
 def _fingerprint_identifier(identifier: LanguageIdentifier) -> str:

@@ -1,37 +1,46 @@
-"""What an evaluation will take: some passages encoded and written, a search of all queries in some vectors, some rankings
-scored, tested and reported."""
+"""The plan of an evaluation: passages encoded, all queries searched in random vectors, random rankings scored.
 
-import time
+Q queries, G groups of sums, N passages, D dimensions, K ranks.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from torch import nn
 
 from xdr.encoders.encoder import Encoder
 from xdr.pipelines.encode import EncodingJob, encode_into, prepared
+from xdr.pipelines.memory import measured_memory
 from xdr.pipelines.plan import (
     PlannedStage,
-    Probe,
     Term,
-    peak_memory,
+    measured_time,
     plan_table,
     refuse_what_cannot_fit,
+    seconds_of,
     spaced,
-    starting,
-    stretches,
-    timed_probe,
 )
-from xdr.pipelines.plan_scoring import plan_scoring
-from xdr.pipelines.plan_search import plan_search, scratch_ledger
-from xdr.pipelines.retrieval_task import RetrievalTask
+from xdr.pipelines.report_evaluation import write_answer
+from xdr.pipelines.retrieval_task import RetrievalTask, own_shards
 from xdr.pipelines.shard_module import run_probe
 from xdr.pipelines.shards import Shards
-from xdr.retrieval.embedding_writer import writing_shard
-from xdr.retrieval.generated_sums import ROWS_AT_ONCE
+from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
+from xdr.retrieval.generated_sums import ROWS_AT_ONCE, sum_generated_passages
+from xdr.retrieval.layout import Layout
+from xdr.retrieval.rankings import Rankings, write_run
+from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
 
-_REMEDY = "Lower search.tokens_per_batch, or set trainer.precision=bf16-true"
+_SEARCH_BYTES = 3e7
+"""Of the random vectors that are searched."""
 
 
 def plan_evaluation(
@@ -42,46 +51,136 @@ def plan_evaluation(
     runs: bool,
     trainer_settings: dict[str, Any],
     console: Console,
-    seconds_made_once: float,
 ) -> None:
-    """Without a task the vectors alone. Refuses what cannot fit."""
+    """Prints the plan, and refuses a job that cannot fit. Without a task, only encoding is planned."""
     stages: list[PlannedStage] = []
     shards = Shards(job.store, ledger, job.settings.shard_size)
 
     def probe(device: torch.device, rank: int, processes: int) -> None:
-        stages.append(starting(ledger.folder, device, seconds_made_once))
         encoder = prepared(job)
-        stages.append(_encoding(job, shards, encoder, device, processes))
-        if task is not None:
-            if task.index is None:
-                stages.append(plan_search(task, encoder, shards, device, processes))
-            if rank == 0:
-                stages.append(plan_scoring(task, job, headline, runs, device))
+        stages.append(_plan_encoding(job, shards, encoder, device, processes))
+        if task is not None and task.index is None:
+            stages.append(_plan_search(task, encoder, shards, device, processes))
+        if task is not None and rank == 0:
+            stages.append(_plan_scoring(task, job, headline, runs, device))
 
     towers = nn.ModuleList([job.queries] if job.passages is None else [job.queries, job.passages])
-    run_probe(towers, probe, trainer_settings, _REMEDY)
+    run_probe(towers, probe, trainer_settings, "Lower search.tokens_per_batch, or set trainer.precision=bf16-true")
     console.print(plan_table(stages))
     if task is not None and task.index is not None:
-        console.print("a search by faiss is not planned: most of its time is that of building the index", style="yellow")
+        console.print("The search is not planned: faiss spends most of its time on building the index", style="yellow")
     refuse_what_cannot_fit(stages, "artifacts_dir")
 
 
-def _encoding(job: EncodingJob, shards: Shards, encoder: Encoder, device: torch.device, processes: int) -> PlannedStage:
-    missing, most = shards.num_missing(), min(len(job.store), job.settings.shard_size, 4 * ROWS_AT_ONCE)
-    rows = stretches(len(job.store), most) if missing else []  # read once: texts are read a shard at a time
-    passages = [passage for stretch in rows for passage in job.store.slice(*stretch)]
-    generated = [its for stretch in rows for its in job.generated.slice(*stretch)] if job.generated else []
+def _plan_encoding(job: EncodingJob, shards: Shards, encoder: Encoder, device: torch.device, processes: int) -> PlannedStage:
+    def encode(number: int) -> float:
+        rows = spaced(len(job.store), number)
+        passages = [job.store[row] for row in rows]
+        generated = [next(job.generated.slice(row, row + 1)) for row in rows] if job.generated else []
+
+        def write() -> None:
+            with writing_shard(scratch, 0, [passage.passage_id for passage in passages]) as writer:
+                encode_into(writer, passages, generated, encoder, job, lambda number: None)
+
+        with _scratch_ledger(shards.ledger, job.layout()) as scratch:
+            return seconds_of(write)
+
+    most = min(len(job.store), job.settings.shard_size, 4 * ROWS_AT_ONCE)
+    time = measured_time(encode, shards.most_of_one(processes), "passages", most=most)
+    disk = [Term(shards.num_missing(), "passages", job.layout().bytes_per_row)]
+    return PlannedStage("encoding", time, disk, shards.ledger.folder, measured_memory(device), processes)
+
+
+def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
+    """Each process encodes all queries and searches its own shards for them. Random vectors take as long as others. A search
+    for the single best passage shows what a row takes; the rest of a search to the full depth is spent on candidates, whose
+    number grows with the logarithm of the rows."""
+    texts, random, dimension = [query.text for query in task.qrels.queries], np.random.default_rng(0), task.layout.dimension
+    num_rankings = len(texts) * (len(task.systems) if task.fuses_queries else 1)
+    queries_QD = random.standard_normal((num_rankings, dimension), np.float32)
 
     def encode(number: int) -> float:
-        some = spaced(len(passages), number)
-        with scratch_ledger(shards.ledger, job.layout()) as scratch:
-            start = time.perf_counter()
-            with writing_shard(scratch, 0, [passages[place].passage_id for place in some]) as writer:
-                its = [generated[place] for place in some] if job.generated else []
-                encode_into(writer, [passages[place] for place in some], its, encoder, job, lambda number: None)
-            return time.perf_counter() - start
+        rows = spaced(len(texts), number)
+        seconds = seconds_of(lambda: encoder.encode_queries([texts[row] for row in rows]))
+        if task.fusing is None or not task.fuses_queries:
+            return seconds
+        generated, layout = task.fusing.generated, Layout(dimension, "total", task.fusing.languages)
+        some, most = [next(generated.slice(row, row + 1)) for row in rows], task.fusing.number
+        return seconds + seconds_of(lambda: sum_generated_passages(encoder, some, layout, most))
 
-    found = timed_probe(encode, 8, most) if missing else Probe(0, 0.0, 0.0)
-    time_taken = [Term(bool(missing), "start", found.start), Term(shards.most_of_one(processes), "passages", found.each)]
-    disk = [Term(missing, "passages", job.layout().bytes_per_row)]
-    return PlannedStage("encoding", time_taken, disk, shards.ledger.folder, *peak_memory(device), processes)
+    def search_random(depth: int) -> float:
+        probed = replace(task, ledger=scratch)
+        return seconds_of(lambda: search(probed.embeddings, queries_QD, probed.families(), depth, device=device.type))
+
+    own_rows = max(
+        sum(stop - start for start, stop in map(shards.rows, own_shards(shards.ledger.num_shards, rank, processes)))
+        for rank in range(processes)
+    )
+    num_rows = min(own_rows, max(2 * task.depth, int(_SEARCH_BYTES / task.layout.bytes_per_row)))
+    depth = min(task.depth, num_rows)
+    with _scratch_ledger(task.ledger, task.layout) as scratch:
+        _write_random(scratch, task.layout, num_rows, random)
+        whole, each_row = search_random(depth), search_random(1) / num_rows
+    candidates = (1 + math.log(own_rows / depth)) / (1 + math.log(num_rows / depth))
+    each_ranking = max(0.0, whole - each_row * num_rows) * candidates / num_rankings
+    unit = "queries with their generated passages" if task.fuses_queries else "queries"
+    time = [
+        *measured_time(encode, len(texts), unit, most=min(len(texts), ROWS_AT_ONCE)),
+        Term(own_rows, f"passages, for {num_rankings:,} queries,", each_row),
+        Term(num_rankings, "rankings", each_ranking),
+    ]
+    return PlannedStage("search", time, [], task.ledger.folder, measured_memory(device), processes)
+
+
+def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bool, device: torch.device) -> PlannedStage:
+    total, random, num_bytes = len(task.qrels.queries), np.random.default_rng(0), 0
+
+    def score(number: int) -> float:
+        nonlocal num_bytes
+        rows = spaced(total, number)
+        queries, relevance = [task.qrels.queries[row] for row in rows], [task.qrels.relevance[row] for row in rows]
+        some = replace(task, qrels=replace(task.qrels, queries=queries, relevance=relevance), others={})
+        rankings = {system: _random_rankings(some, random) for system in some.systems}
+
+        def write() -> None:
+            write_answer(some, some.scored(rankings), job, headline, False, folder)
+            for system, ranking in rankings.items() if runs else ():
+                ids = [query.query_id for query in queries]
+                write_run(folder / f"{system}.trec", ids, ranking, lambda rows: [str(row) for row in rows], system)
+
+        with tempfile.TemporaryDirectory(dir=task.ledger.folder.parent) as name:
+            folder = Path(name)
+            seconds = seconds_of(write)
+            num_bytes = sum(file.stat().st_size for file in folder.iterdir()) // number
+        return seconds
+
+    time = measured_time(
+        score, total, f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,", 32, min(512, total), math.inf
+    )
+    disk = [Term(total, "queries", num_bytes)]
+    return PlannedStage("scoring", time, disk, task.ledger.folder, measured_memory(device))
+
+
+def _random_rankings(task: RetrievalTask, random: np.random.Generator) -> Rankings:
+    """Consecutive passages, with a relevant one at a random rank: metrics that read texts read them down to there."""
+    num_queries, depth, num_passages = len(task.qrels.queries), task.depth, len(task.store)
+    relevant_Q = [next((row for row, grade in judged.items() if grade > 0), 0) for judged in task.qrels.relevance]
+    first_Q = np.array(relevant_Q) - random.integers(depth, size=num_queries)
+    rows_QK = (first_Q[:, None] + np.arange(depth)) % num_passages
+    return Rankings(np.tile(-np.arange(depth, dtype=np.float32), (num_queries, 1)), rows_QK)
+
+
+@contextmanager
+def _scratch_ledger(ledger: ShardLedger, layout: Layout) -> Iterator[ShardLedger]:
+    """Of one shard, on the disk of the job's embeddings."""
+    with tempfile.TemporaryDirectory(dir=ledger.folder.parent) as name:
+        yield create_embeddings(Path(name), 1, layout, {})
+
+
+def _write_random(ledger: ShardLedger, layout: Layout, num_rows: int, random: np.random.Generator) -> None:
+    with writing_shard(ledger, 0, [str(row) for row in range(num_rows)]) as writer:
+        for start in range(0, num_rows, ROWS_AT_ONCE):
+            rows = slice(start, min(start + ROWS_AT_ONCE, num_rows))
+            vectors_GND = random.random((1 + len(layout.groups), rows.stop - start, layout.dimension), np.float32) - 0.5
+            counts_GN = np.ones(vectors_GND.shape[:2], np.int64)
+            writer.put(rows, vectors_GND[0], *((vectors_GND[1:], counts_GN[1:]) if layout.groups else ()))

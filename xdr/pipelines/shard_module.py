@@ -9,61 +9,67 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from xdr.pipelines.plan import explaining_device_memory
+from xdr.pipelines.memory import explaining_device_memory
 from xdr.pipelines.shard_run import make_trainer
 from xdr.storage.ledger import ShardLedger
 
-_LOOKS_APART = 0.2
-"""Seconds between two looks at what others are at."""
+WAIT_POLL_SECONDS = 0.2
+"""How often a process that has finished looks at the shards that other processes still make."""
 
 
 class Work(Protocol):
     def begin(self) -> None:
-        """Called in the first process, before its first shard."""
+        """Called once, in the first process, before its first shard."""
         ...
 
     def make(self, shard: int) -> None: ...
 
 
 class ShardModule(pl.LightningModule):
-    """Every process walks over all shards and makes those that are missing and that no other is at: one that dies or joins in
-    mid-way changes nothing. `work_on(device)` is called once, with the models where they are to be."""
+    """Every process visits all shards, and makes those that are missing and that no other process is making. Processes can
+    therefore die, or join later. `work_on(device)` is called once the models are on the device."""
 
     def __init__(self, models: nn.Module, work_on: Callable[[torch.device], Work], ledger: ShardLedger) -> None:
         super().__init__()
         self.models = models
         self._work_on, self._ledger = work_on, ledger
-        self.work: Work
+        self._work: Work | None = None
+
+    @property
+    def work(self) -> Work:
+        """What `work_on` returned. Callbacks that go on with its models read it, from the first shard on."""
+        assert self._work is not None, "work begins in on_test_start or on_predict_start"
+        return self._work
 
     def _shards(self) -> DataLoader:
-        """Each process begins at another one."""
-        number, trainer = self._ledger.num_shards, self.trainer
-        first = number * trainer.global_rank // trainer.world_size
-        order: Any = [(first + place) % number for place in range(number)]
+        """Each process starts at another shard."""
+        num_shards, trainer = self._ledger.num_shards, self.trainer
+        first = num_shards * trainer.global_rank // trainer.world_size
+        order: Any = [(first + place) % num_shards for place in range(num_shards)]
         return DataLoader(order, batch_size=None)
 
     predict_dataloader = test_dataloader = _shards
 
     def _begin(self) -> None:
         self.models.eval()
-        self.work = self._work_on(self.device)
+        self._work = self._work_on(self.device)
         if self.trainer.is_global_zero and self._ledger.missing():
-            self.work.begin()
+            self._work.begin()
 
     on_predict_start = on_test_start = _begin
 
     def _make(self, shard: int, batch_idx: int) -> None:
-        with self._ledger.claiming(int(shard)) as mine:
-            if mine:
+        with self._ledger.claiming(int(shard)) as is_ours:
+            if is_ours:
                 self.work.make(int(shard))
 
     predict_step = test_step = _make
 
     def _wait(self) -> None:
-        """Others, also of other runs, may be at their last shard, and what comes next wants them all. A shard whose maker dies
-        is made here."""
+        """The next stage needs all shards, and other processes or other runs may still make their last ones. This process
+        makes the shard of one that died."""
         while missing := self._ledger.missing():
-            time.sleep(_LOOKS_APART)
+            time.sleep(WAIT_POLL_SECONDS)
             for shard in missing:
                 self._make(shard, 0)
 
@@ -75,8 +81,12 @@ class ShardModule(pl.LightningModule):
     on_predict_end = on_test_end = _meet
 
 
+ProbeStages = Callable[[torch.device, int, int], None]
+"""A function of the device, the rank of this process and the number of processes."""
+
+
 class _ProbeModule(pl.LightningModule):
-    def __init__(self, models: nn.Module, probe: "ProbeStages") -> None:
+    def __init__(self, models: nn.Module, probe: ProbeStages) -> None:
         super().__init__()
         self.models, self._probe = models, probe
 
@@ -87,15 +97,11 @@ class _ProbeModule(pl.LightningModule):
     def test_step(self, batch: int, batch_idx: int) -> None:
         self.models.eval()
         self._probe(self.device, self.trainer.global_rank, self.trainer.world_size)
-        self.trainer.strategy.barrier()  # one process may have more to look at
-
-
-ProbeStages = Callable[[torch.device, int, int], None]
-"""Of the device, this process' rank and the number of processes."""
+        self.trainer.strategy.barrier()  # the first process may have more stages to probe
 
 
 def run_probe(models: nn.Module, probe: ProbeStages, trainer_settings: dict[str, Any], remedy: str) -> None:
-    """Calls `probe` once in each process, with the models where and as a job on shards has them. `remedy` is against too little
-    memory there."""
+    """Calls `probe` once in each process, with the models where a job on shards would have them. `remedy` tells the user what
+    to do if the device's memory is too small."""
     with explaining_device_memory(remedy):
         make_trainer(trainer_settings).test(_ProbeModule(models, probe), verbose=False)

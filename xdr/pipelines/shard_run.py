@@ -1,21 +1,17 @@
-"""What all work on shards has in common: a trainer that only walks, progress over all processes, and a full disk said
-plainly."""
+"""What all work on shards shares: a trainer that only visits shards, and progress over all processes."""
 
-import errno
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 
-from xdr.errors import UserError
 from xdr.pipelines.shards import Shards
 from xdr.training.run import silence_libraries
 from xdr.training.signals import EndAtOnce
 
-_LOOKS_APART = 2.0
-"""Seconds between two looks at the disk."""
+LEDGER_POLL_SECONDS = 2.0
+"""How often a process looks for shards that other processes have finished."""
 
 
 def make_trainer(settings: Mapping[str, Any], callbacks: Sequence[pl.Callback] = (), logger: Any = False) -> pl.Trainer:
@@ -28,37 +24,25 @@ def make_trainer(settings: Mapping[str, Any], callbacks: Sequence[pl.Callback] =
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-        inference_mode=False,  # it is a thread's own, and the search has several
+        inference_mode=False,  # PyTorch sets it for one thread, and the search uses several
     )
 
 
 class ShardProgress:
-    """What all processes have done since the start: their shards, and this one's share of the shard it is at."""
+    """Counts what all processes have done since the start: finished shards, plus what this process did of its current one."""
 
-    def __init__(self, shards: Shards, each: int, show: Callable[[int], None]) -> None:
-        """`each` source counts so much."""
-        self._shards, self._each, self._show = shards, each, show
-        self._total = shards.num_missing() * each
-        self._done = self._own = 0
-        self._looked = 0.0
+    def __init__(self, shards: Shards, per_source: int, show: Callable[[int], None]) -> None:
+        """A source adds `per_source` to the count: one passage, or all its generated texts."""
+        self._shards, self._per_source, self._show = shards, per_source, show
+        self._total = shards.num_missing() * per_source
+        self._finished = self._in_current = 0
+        self._polled = 0.0
 
     def report(self, more: int) -> None:
-        self._own += more
-        if time.monotonic() - self._looked > _LOOKS_APART:
-            self._looked = time.monotonic()
-            done = self._total - self._shards.num_missing() * self._each
-            if done > self._done:
-                self._done, self._own = done, 0
-        self._show(min(self._total, self._done + self._own))
-
-
-@contextmanager
-def reporting_full_disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError(
-            "the disk is full; the shards that are there are whole. Make room, and the same command goes on"
-        ) from error
+        self._in_current += more
+        if time.monotonic() - self._polled > LEDGER_POLL_SECONDS:
+            self._polled = time.monotonic()
+            finished = self._total - self._shards.num_missing() * self._per_source
+            if finished > self._finished:
+                self._finished, self._in_current = finished, 0
+        self._show(min(self._total, self._finished + self._in_current))

@@ -21,7 +21,8 @@ from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import Unfinished, UserError
 from xdr.generators.generator_folder import save_generator, save_without_weights
 from xdr.pipelines.collection_summary import as_table, count_examples
-from xdr.pipelines.plan_training import Length, plan_training
+from xdr.pipelines.plan_training import plan_training
+from xdr.pipelines.training_length import Length
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 from xdr.text.identification import train_identifier
 from xdr.text.records import TrainingExample

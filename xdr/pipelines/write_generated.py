@@ -1,6 +1,5 @@
 """stage=generate and stage=export: texts for a whole collection, and their file in the format of the published xQG data."""
 
-import time
 from pathlib import Path
 
 from xdr.data.problems import Problems
@@ -27,12 +26,10 @@ def generate(inputs: StageInputs) -> None:
     silence_libraries()
     task = Task(settings.direction, settings.language_at, settings.input_length, settings.output_length)
     generator, tokenizer, identifier = open_generator(checkpoint, task)
-    start = time.perf_counter()
     sources, fingerprint = _sources(inputs, settings, tokenizer.task)
-    seconds_made_once = time.perf_counter() - start
     job = GenerationJob(generator, tokenizer, identifier, sources, fingerprint, _request(settings), inputs.artifacts_dir)
     if inputs.plan:
-        plan_generation(job, dict(inputs.trainer), inputs.console, seconds_made_once)
+        plan_generation(job, dict(inputs.trainer), inputs.console)
         return
     with inputs.logging("generate") as logger:
         generated = generate_collection(job, dict(inputs.trainer), inputs.console)

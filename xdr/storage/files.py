@@ -1,4 +1,4 @@
-"""Write-then-rename: a reader sees a whole file or folder, or none."""
+"""Write, then rename: a reader sees a complete file or folder, or none."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _HOST = socket.gethostname()
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; on success it becomes `path`, on any error it is removed."""
+    """Yields a path beside `path` to write to. On success it is renamed to `path`; on any error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     try:
@@ -31,8 +31,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def creating_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `path`; on success it becomes `path`, unless another process was first with the
-    same; on any error it is removed."""
+    """Yields an empty folder beside `path`. On success it is renamed to `path`, unless another process has created `path`
+    meanwhile; then, and on any error, it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
     partial.mkdir()
@@ -42,7 +42,7 @@ def creating_folder(path: Path) -> Iterator[Path]:
             _flush_to_disk(file)
         try:
             partial.rename(path)
-        except OSError:  # a folder can't be renamed onto one that holds something
+        except OSError:  # a folder cannot replace one that is not empty
             if not path.is_dir():
                 raise
         _flush_to_disk(path.parent)
@@ -51,7 +51,7 @@ def creating_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """What processes of this machine were writing in `folder` when they were killed."""
+    """Removes what processes of this machine were writing in `folder` when they were killed."""
     for leftover in folder.glob(f".*.{_HOST}-*.partial"):
         process = int(leftover.name.split(f".{_HOST}-", 1)[1].split("-", 1)[0])
         if not _is_alive(process):
@@ -59,7 +59,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _partial(path: Path) -> Path:
-    """Names the writer, so that what a killed one leaves can be told from what a living one is at."""
+    """The name holds host and process, so that `remove_leftovers` can tell whether the writer still runs."""
     return path.parent / f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.partial"
 
 
@@ -79,18 +79,22 @@ def write_json(path: Path, value: Json) -> None:
 
 
 def read_json(path: Path) -> dict[str, Json]:
-    """The object in a file that xdr wrote itself."""
+    """Returns the object in a file that xdr wrote."""
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise ArtefactError(f"{path} is damaged: {error}. Remove its folder, and it is made again") from error
+        raise ArtefactError(
+            f"{path} is damaged: {error}. Remove {path.parent} and run the command that makes it again"
+        ) from error
     if not isinstance(value, dict):
-        raise ArtefactError(f"{path} is damaged: it holds no JSON object. Remove its folder, and it is made again")
+        raise ArtefactError(
+            f"{path} is damaged: it must hold a JSON object. Remove {path.parent} and run the command that makes it again"
+        )
     return value
 
 
 def _flush_to_disk(path: Path) -> None:
-    """So that the rename cannot reach the disk before the content does."""
+    """Otherwise the rename could reach the disk before the content."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

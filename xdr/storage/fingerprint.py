@@ -1,4 +1,4 @@
-"""Fingerprints: short names for contents. Equal contents have equal fingerprints, on every machine."""
+"""Fingerprints: short hashes of contents, equal for equal contents on every machine."""
 
 import hashlib
 import json
@@ -12,20 +12,20 @@ _SAMPLE_BYTES = 1 << 16
 
 
 def fingerprint(value: Json) -> str:
-    """Of a plain value, whatever the order of its keys."""
+    """Returns 32 hexadecimal digits. The order of keys does not matter."""
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def checksum_file(path: Path) -> str:
-    """SHA-256 of every byte."""
+    """Returns the SHA-256 of the whole file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def identify_files(paths: Iterable[Path]) -> dict[str, Json]:
-    """What tells an edited file from an unedited one in no time, for gigabytes that are read once and never hashed
-    again: names, sizes, times of change, and the bytes at both ends."""
+    """Returns what shows that a file was edited, without reading all of it: name, size, modification time, and a hash of the
+    bytes at both ends."""
     return {str(path): _identify(path) for path in paths}
 
 

@@ -1,10 +1,10 @@
-"""The jobs of a sweep, and how each is doing.
+"""The jobs of a sweep and their states.
 
     SWEEP/sweep.json         the jobs that the last command asked for, in order
     SWEEP/NAME/job.json      settings, state, value; NAME is the fingerprint of those settings
-    SWEEP/NAME/.claim        locked by the process that is at the job, for as long as it lives
+    SWEEP/NAME/.claim        locked by the process that runs the job
 
-A lock dies with its process, however that dies: a job that says it is running and is not locked was interrupted.
+The operating system releases a lock when its process ends, so a job in state `running` that is not locked was interrupted.
 """
 
 import math
@@ -31,7 +31,7 @@ _ENTRY, _CLAIM = "job.json", ".claim"
 
 @dataclass(frozen=True)
 class Job:
-    """`value` is what an optimiser is told; `error` one sentence. Times are of UTC."""
+    """`value` is what a sweeper optimizes; `error` is one sentence. Times are UTC."""
 
     folder: Path
     overrides: Sequence[str] = ()
@@ -68,7 +68,7 @@ class Job:
         )
 
     def finish(self, value: object) -> "Job":
-        """A value that is no number, or not finite, is none."""
+        """Records a value that is a finite number; anything else is recorded as None."""
         number = isinstance(value, int | float) and math.isfinite(value)
         return self._written(state="done", ended=_now(), value=float(value) if number else None)  # type: ignore[arg-type]
 
@@ -88,11 +88,11 @@ def job_name(settings: Mapping[str, Json]) -> str:
 
 @contextmanager
 def claiming(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Job]:
-    """The job, nobody else's as long as the block runs. One that another process is at is waited for."""
+    """Yields the job, locked until the block ends. Waits while another process holds it; `on_wait` is called before waiting."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _CLAIM)
     try:
-        lock.acquire(timeout=1)  # who looks at a job's state holds its lock for a moment
+        lock.acquire(timeout=1)  # read_job holds the lock for a moment
     except Timeout:
         on_wait()
         lock.acquire()
@@ -103,16 +103,16 @@ def claiming(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterat
 
 
 def read_job(folder: Path) -> Job:
-    """`waiting` where it has not begun."""
+    """Returns a job in state `waiting` if it has not begun."""
     job = _read_entry(folder)
     if job.state != "running" or _is_claimed(folder):
         return job
-    job = _read_entry(folder)  # it may have ended in between
+    job = _read_entry(folder)  # it may have ended meanwhile
     return replace(job, state="interrupted") if job.state == "running" else job
 
 
 def write_listing(sweep: Path, jobs: Mapping[str, Sequence[str]]) -> None:
-    """Overrides by name. Without jobs where they are proposed one after the other."""
+    """`jobs` maps names to overrides. It is empty if the sweeper proposes jobs one after the other."""
     sweep.mkdir(parents=True, exist_ok=True)
     write_json(sweep / LISTING, {"jobs": {name: list(overrides) for name, overrides in jobs.items()}})
 
@@ -122,12 +122,14 @@ def is_sweep(folder: Path) -> bool:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Those that the last command asked for in its order, then those of earlier ones in the order of their start."""
+    """Returns the jobs of the last command in its order, then those of earlier commands by the time they started."""
     if not is_sweep(sweep):
-        raise UserError(f"{sweep} is no sweep's folder: there is no {LISTING} in it. A sweep is a command with -m")
+        raise UserError(f"output_dir must be the folder of a sweep (a command with -m), got {sweep}, which has no {LISTING}")
     listed = read_json(sweep / LISTING).get("jobs")
     if not isinstance(listed, dict):
-        raise ArtefactError(f"{sweep / LISTING} is damaged; the sweep's command writes it anew")
+        raise ArtefactError(
+            f"{sweep / LISTING} is damaged: it must list jobs. Run the sweep's command again, which rewrites it"
+        )
     jobs = []
     for name, overrides in listed.items():
         job = read_job(sweep / name)
@@ -141,7 +143,9 @@ def _read_entry(folder: Path) -> Job:
         return Job(folder)
     entry: dict[str, Any] = dict(read_json(folder / _ENTRY))
     if set(entry) != set(Job.__dataclass_fields__) - {"folder"}:
-        raise ArtefactError(f"{folder / _ENTRY} is of another version of xdr; remove {folder}, and the job is done again")
+        raise ArtefactError(
+            f"{folder / _ENTRY} was written by another version of xdr. Remove {folder} and run the sweep's command again"
+        )
     return Job(folder, **entry)
 
 

@@ -1,10 +1,10 @@
-"""The shard ledger: which shards of an artefact exist, their checksums, and what made them.
+"""The shard ledger: which shards of an artifact exist, their checksums, and what they were made from.
 
-    FOLDER/manifest.json        kind, number of shards, what made them, its fingerprint
+    FOLDER/manifest.json        kind, number of shards, what they were made from, its fingerprint
     FOLDER/shard-00007/         the shard's files, and shard.json: the fingerprint, and each file's size and SHA-256
 
-A shard's folder is renamed into place with its entry inside, so a shard is whole or absent, also after a kill. Any number
-of processes may work on one ledger: each makes what `missing()` names; two that make the same shard do no harm.
+A shard's folder is renamed into place together with its entry, so even after a kill a shard is complete or absent. Any number
+of processes can work on one ledger: each makes what `missing()` names. Two that make the same shard do no harm.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ LEDGER_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ShardLedger:
-    """Get one from `create` (make it, or go on with it) or `open` (only read)."""
+    """Use `create` to write a ledger, new or unfinished, and `open` to read one."""
 
     folder: Path
     kind: str
@@ -32,9 +32,9 @@ class ShardLedger:
 
     @classmethod
     def create(cls, folder: Path, kind: str, num_shards: int, made_by: Mapping[str, Json]) -> "ShardLedger":
-        """The ledger in `folder`, new or unfinished. One that something else made is refused."""
+        """Creates the ledger in `folder`, or resumes one that was made from the same. Refuses any other."""
         if num_shards < 1:
-            raise ArtefactError(f"a ledger has at least one shard, not {num_shards}")
+            raise ArtefactError(f"num_shards must be at least 1, got {num_shards}")
         wanted = cls(folder, kind, num_shards, made_by)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -47,13 +47,16 @@ class ShardLedger:
     @classmethod
     def open(cls, folder: Path, kind: str) -> "ShardLedger":
         if not (folder / "manifest.json").is_file():
-            raise ArtefactError(f"{folder} holds no {kind}: there is no manifest.json")
+            raise ArtefactError(f"{folder} must hold {kind}, and it has no manifest.json")
         manifest = read_json(folder / "manifest.json")
         made_by, num_shards = manifest.get("made_by"), manifest.get("num_shards")
         if manifest.get("format") != LEDGER_FORMAT or not isinstance(made_by, dict) or not isinstance(num_shards, int):
-            raise ArtefactError(f"{folder}/manifest.json is not of format {LEDGER_FORMAT}, which this version of xdr reads")
+            raise ArtefactError(
+                f"{folder}/manifest.json must have format {LEDGER_FORMAT}, got {shown(manifest.get('format'))}. "
+                "Another version of xdr wrote it"
+            )
         if manifest.get("kind") != kind:
-            raise ArtefactError(f"{folder} holds {manifest.get('kind')}, not {kind}")
+            raise ArtefactError(f"{folder} must hold {kind}, got {manifest.get('kind')}")
         return cls(folder, kind, num_shards, made_by)
 
     @property
@@ -61,12 +64,12 @@ class ShardLedger:
         return fingerprint({"kind": self.kind, "num_shards": self.num_shards, "made_by": self.made_by})
 
     def missing(self) -> list[int]:
-        """The shards still to be made."""
+        """Returns the numbers of the shards that do not exist yet."""
         return [shard for shard in range(self.num_shards) if not self._is_there(shard)]
 
     @contextmanager
     def writing(self, shard: int) -> Iterator[Path]:
-        """An empty folder to fill. It joins the ledger when the block ends, and not at all if the block fails."""
+        """Yields an empty folder to fill. It becomes the shard when the block ends, and is removed if the block fails."""
         assert 0 <= shard < self.num_shards
         with creating_folder(self._path(shard)) as partial:
             yield partial
@@ -77,8 +80,8 @@ class ShardLedger:
 
     @contextmanager
     def claiming(self, shard: int) -> Iterator[bool]:
-        """Whether this process is to make the shard: it is missing, and no other process is at it. The claim ends with the
-        block, or with the process."""
+        """Yields whether this process should make the shard: it is missing, and no other process is making it. The claim ends
+        with the block, or with the process."""
         if self._is_there(shard):
             yield False
             return
@@ -91,32 +94,35 @@ class ShardLedger:
             yield False
             return
         try:
-            yield not self._is_there(shard)  # its maker may have ended in between
+            yield not self._is_there(shard)  # another process may have finished it meanwhile
         finally:
             lock.release()
 
     def shard(self, shard: int, *, checksum: bool = True) -> Path:
-        """The folder of a shard that is whole and ours. `checksum=False` trusts the sizes, for a second look."""
+        """Returns the folder of a shard after checking its fingerprint and files. `checksum=False` compares only sizes."""
         folder = self._path(shard)
         if not (folder / "shard.json").is_file():
-            raise ArtefactError(f"{folder} is missing; run the command that makes it again, it makes only what is missing")
+            raise ArtefactError(f"{folder} is missing. Run the command that makes it again; it makes only missing shards")
         entry = read_json(folder / "shard.json")
         if entry.get("shard") != shard or entry.get("fingerprint") != self.fingerprint:
-            raise ArtefactError(f"{folder} was made by something else than {self.folder}/manifest.json says; remove it")
+            raise ArtefactError(
+                f"{folder} was made from something else than {self.folder}/manifest.json says. "
+                "Remove it and run the command again"
+            )
         files = entry.get("files")
         if not isinstance(files, dict):
-            raise ArtefactError(f"{folder}/shard.json is damaged; remove {folder} and make it again")
+            raise ArtefactError(f"{folder}/shard.json is damaged. Remove {folder} and run the command that makes it again")
         for name, expected in files.items():
             _refuse_unless_whole(folder / name, expected, checksum)
         return folder
 
     def require_complete(self) -> None:
-        """Every shard is there; else they are named."""
+        """Raises an error that names missing shards, if there are any."""
         if missing := self.missing():
             names = ", ".join(self._path(shard).name for shard in missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise ArtefactError(
                 f"{self.folder} lacks {len(missing)} of {self.num_shards} shards: {names}. "
-                "Run the command that makes them again, it makes only what is missing"
+                "Run the command that makes them again; it makes only missing shards"
             )
 
     def _is_there(self, shard: int) -> bool:
@@ -141,19 +147,18 @@ class ShardLedger:
         theirs = {"num_shards": wanted.num_shards, **wanted.made_by}
         differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
         raise ArtefactError(
-            f"the {self.kind} in {self.folder} were made by something else: "
+            f"the {self.kind} in {self.folder} were made from something else: "
             + "; ".join(f"{key} was {shown(ours.get(key))} and is now {shown(theirs.get(key))}" for key in differing)
             + ". Choose another folder, or remove this one"
         )
 
 
 def _refuse_unless_whole(file: Path, expected: Json, checksum: bool) -> None:
+    remedy = f"Remove {file.parent} and run the command that makes it again"
     if not isinstance(expected, dict) or not file.is_file():
-        raise ArtefactError(f"{file} is missing; remove {file.parent} and make it again")
+        raise ArtefactError(f"{file} is missing. {remedy}")
     size = file.stat().st_size
     if size != expected.get("bytes"):
-        raise ArtefactError(
-            f"{file} has {size} bytes and should have {expected.get('bytes')}; remove {file.parent} and make it again"
-        )
+        raise ArtefactError(f"{file} must have {expected.get('bytes')} bytes, got {size}. {remedy}")
     if checksum and checksum_file(file) != expected.get("sha256"):
-        raise ArtefactError(f"{file} is damaged: its SHA-256 is not the ledger's; remove {file.parent} and make it again")
+        raise ArtefactError(f"{file} is damaged: its SHA-256 differs from the ledger's. {remedy}")

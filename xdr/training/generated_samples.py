@@ -20,9 +20,9 @@ from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
 from xdr.evaluation.pool_ranks import relevant_ranks_in_pool
 from xdr.evaluation.ranking_metrics import success
+from xdr.generators.huggingface_backend import HuggingFaceBackend
 from xdr.generators.quality import copied_share, normalised
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
-from xdr.generators.sampling import HuggingFaceBackend
 from xdr.generators.settings import Sampling
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import Passage

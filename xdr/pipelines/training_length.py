@@ -1,0 +1,26 @@
+"""How many steps and validations a training has, from Lightning's settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Length:
+    """Steps of the optimizer, and validations between them."""
+
+    num_steps: int
+    num_validations: int
+
+    @classmethod
+    def of(cls, num_batches: int, trainer: Mapping[str, Any]) -> "Length":
+        """`num_batches` in an epoch; `trainer` holds the arguments of Lightning's Trainer."""
+        accumulated, most = trainer["accumulate_grad_batches"], trainer["max_steps"]
+        in_epoch = -(-num_batches // accumulated)
+        num_steps = trainer["max_epochs"] * in_epoch
+        num_steps = min(num_steps, most) if most > 0 else num_steps
+        every, interval = trainer["check_val_every_n_epoch"], trainer["val_check_interval"]
+        if every is None:
+            return cls(num_steps, num_steps * accumulated // interval)
+        apart = num_batches if interval is None else int(interval * num_batches) if isinstance(interval, float) else interval
+        return cls(num_steps, num_steps // in_epoch // every * (num_batches // max(1, apart)))
