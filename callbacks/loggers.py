@@ -30,14 +30,14 @@ def wandb(
     offline: bool,
     *,
     job_type: str,
-    config: Mapping[str, Json],
+    run_config: Mapping[str, Json],
 ) -> Logger:
     """Weights & Biases. The run is written offline without a key or network. `artifacts` keeps checkpoints or reports in W&B;
-    `config` is shown with the run."""
+    `run_config` is shown with the run."""
     if not offline and "WANDB_MODE" not in os.environ and not has_key():
         say("W&B has no key here, so this run is written offline; `wandb login`, and the next one is online")
         offline = True
-    run = WandbRun(project, group, job_type, name, tags, config)
+    run = WandbRun(project, group, job_type, name, tags, run_config)
     return WandbLogger(Path(output_dir), run, offline=offline, artifacts=artifacts)
 
 

@@ -123,7 +123,7 @@ def logging(settings: DictConfig, job_type: str) -> "Iterator[Logger]":
     target = targets.locate(str(settings.logger._target_), tuple(settings.plugins), "logger._target_")
     job: dict[str, Any] = {}
     if "job_type" in inspect.signature(target).parameters:
-        job = {**labels_of(settings, job_type), "config": plain(settings)}
+        job = {**labels_of(settings, job_type), "run_config": plain(settings)}
     with ending(build(settings, "logger", **job)) as logger:
         yield logger
 

@@ -25,7 +25,7 @@ from xdr.storage.jobs import read_jobs
 
 
 def logger_of(folder: Path, config: Mapping[str, Json] | None = None, offline: bool = True) -> Logger:
-    return wandb_logger(str(folder), "xdr", "sweep", "a name", ["x", "y"], True, offline, job_type="train", config=config or {})
+    return wandb_logger(str(folder), "xdr", "sweep", "a name", ["x", "y"], True, offline, job_type="train", run_config=config or {})
 
 
 SHORT = ["logger=offline", "trainer.max_steps=4", "trainer.log_every_n_steps=2", "callbacks.validation.largest_pool=0"]
@@ -196,7 +196,7 @@ def test_the_sweep_file_gives_command_lines_that_hydra_takes(monkeypatch: pytest
     assert words[:3] == ["${env}", "${interpreter}", "${program}"] and sweep["program"] == "train.py"
     settings = entry.compose("train", words[3:])
     assert settings.model.optimizer.learning_rate == 0.00031
-    assert settings.data.batches.order.name == "monolingual"
+    assert settings.data.batches.order == "monolingual"
     assert settings.objective.both_directions is True
     assert settings.output_dir == "outputs/wandb/k3x9"
     assert settings.logger.name == "wandb"

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from tests.runs import QUICK, run, run_with_kills, start, weights
+from xdr.encoders.encoder_folder import load_encoder_folder
+from xdr.encoders.texts import texts_of
+from xdr.training.bi_encoder_module import BiEncoderModule
 
 EXACT = ["model.dropout=0.0", "model.optimizer.warmup_share=0.0"]
 
@@ -42,6 +45,15 @@ def test_a_finished_run_started_again_has_nothing_to_do(uninterrupted: Path) -> 
     output = run(uninterrupted)
     assert "going on from" in output
     assert all(torch.equal(value, before[name]) for name, value in weights(uninterrupted).items())
+
+
+def test_lightning_loads_a_checkpoint_as_its_users_do(uninterrupted: Path) -> None:
+    (checkpoint,) = (uninterrupted / "checkpoints").glob("best.ckpt")
+    module = BiEncoderModule.load_from_checkpoint(checkpoint)
+    encoder, _ = load_encoder_folder(uninterrupted / "encoder")
+    texts = texts_of([[2, 7, 3]])
+    torch.testing.assert_close(module.bi_encoder.encode_queries(texts), encoder(texts))
+    assert module.hparams["settings"]["seed"] == 42
 
 
 @pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGINT])

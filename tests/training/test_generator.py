@@ -158,6 +158,13 @@ def test_a_run_leaves_a_generator_and_what_it_wrote(uninterrupted: Path) -> None
     assert not torch.equal(ours["shared.weight"], ours["lm_head.weight"])
 
 
+def test_lightning_loads_a_checkpoint_as_its_users_do(uninterrupted: Path) -> None:
+    module = QueryGeneratorModule.load_from_checkpoint(uninterrupted / "checkpoints" / "best.ckpt")
+    saved = weights(uninterrupted, "generator")
+    assert all(torch.equal(value, saved[name]) for name, value in module.generator.model.state_dict().items() if name in saved)
+    assert module.hparams["languages"] == ["ar", "bn", "en", "fi", "ja", "ko", "ru", "te"]
+
+
 def assert_equal(left: Path, right: Path) -> None:
     ours, theirs = weights(left, "generator"), weights(right, "generator")
     assert all(torch.equal(ours[name], theirs[name]) for name in ours), "bit for bit"
