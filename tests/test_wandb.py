@@ -199,7 +199,7 @@ def test_the_sweep_file_gives_command_lines_that_hydra_takes(monkeypatch: pytest
     assert settings.data.batches.order == "monolingual"
     assert settings.objective.both_directions is True
     assert settings.output_dir == "outputs/wandb/k3x9"
-    assert settings.logger.name == "wandb"
+    assert settings.logger._target_ == "callbacks.loggers.wandb" and not settings.logger.offline
 
 
 def test_an_agent_s_run_has_the_id_that_the_agent_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

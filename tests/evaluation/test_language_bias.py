@@ -5,8 +5,8 @@ from xdr.evaluation.language_bias import parallel_ranks, rank_spread
 
 
 def test_the_spread_is_the_largest_rank_less_the_smallest() -> None:
-    gold = {"x-de": "de", "x-en": "en", "x-fi": "fi"}
-    ranks = parallel_ranks([["x-en", "a", "b", "x-fi", "c", "d", "x-de"]], [gold], ["de", "en", "fi"])
+    languages_of = {"x-de": "de", "x-en": "en", "x-fi": "fi"}
+    ranks = parallel_ranks([["x-en", "a", "b", "x-fi", "c", "d", "x-de"]], [languages_of], ["de", "en", "fi"])
     assert ranks.tolist() == [[7, 1, 4]]
     assert rank_spread(ranks).tolist() == [6]
 

@@ -26,7 +26,7 @@ def test_queries_without_a_value_are_left_out_and_counted() -> None:
 
 
 def test_a_mean_of_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="MAP has a value for none of the 5 queries"):
+    with pytest.raises(UserError, match="MAP has no value for any of the 5 queries"):
         means(SYSTEM, "MAP")
-    with pytest.raises(UserError, match="R@5kt was not scored; did you mean 'R@2kt'"):
+    with pytest.raises(UserError, match="got R@5kt; did you mean 'R@2kt'"):
         means(SYSTEM, "R@5kt")

@@ -143,7 +143,7 @@ def test_samples_too_few_for_the_family_are_said_to_be() -> None:
 
     assert said(["baseline", "a"], 59) == said(["baseline", "a", "b", "c"], 10_000) == []
     (sentence,) = said(["baseline", "a", "b", "c"], 100)
-    assert "too few for a family of 9 comparisons: no p can come out below 0.089 after correction. Set 180 or more" in sentence
+    assert "too few for a family of 9 comparisons: no corrected p can be below 0.089. Set 180 or more" in sentence
     assert too_few_samples([], 1) == []
 
 
@@ -200,11 +200,11 @@ def test_the_same_seed_gives_the_same_numbers_beside_any_other_system(generator:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda s: system(fi=[1, 1]), r"the same queries, and 1 only in baseline \(q2\). Score both on the same split"),
+        (lambda s: system(fi=[1, 1]), r"the same queries, got 1 only in baseline \(q2\). Score both on the same split"),
         (lambda s: system(fi=[1, 1, 1, 1]), r"1 only in other \(q3\)"),
         (lambda s: system(fi=[1, 1], ko=[1]), "query q2 is 'fi' in baseline and 'ko' in other"),
-        (lambda s: system(fi=[1, np.nan, 1]), r"queries with a value of R@2kt, and 1 only in baseline \(q1\)"),
-        (lambda s: PerQuery(s.query_ids, s.languages, {"R@5kt": s.values["R@2kt"]}), "R@2kt was not scored"),
+        (lambda s: system(fi=[1, np.nan, 1]), r"queries with a value of R@2kt, got 1 only in baseline \(q1\)"),
+        (lambda s: PerQuery(s.query_ids, s.languages, {"R@5kt": s.values["R@2kt"]}), "metric must be one of R@5kt, got R@2kt"),
     ],
 )
 def test_systems_of_other_queries_are_refused(change: Callable[[PerQuery], PerQuery], says: str) -> None:
@@ -217,9 +217,9 @@ def test_settings_that_make_no_sense_are_refused(generator: Generator) -> None:
     one = system(fi=[0, 1])
     for systems, baseline, num_samples, confidence, says in (
         ({"baseline": one, "a": one}, "base", 10, 0.95, "did you mean 'baseline'"),
-        ({"baseline": one}, "baseline", 10, 0.95, "of two systems"),
-        ({"baseline": one, "a": one}, "baseline", 0, 0.95, "at least one sample, and 0 came"),
-        ({"baseline": one, "a": one}, "baseline", 10, 95, "between 0 and 1, and 95 came"),
+        ({"baseline": one}, "baseline", 10, 0.95, "at least two systems, got only 'baseline'"),
+        ({"baseline": one, "a": one}, "baseline", 0, 0.95, "num_samples must be at least 1, got 0"),
+        ({"baseline": one, "a": one}, "baseline", 10, 95, "between 0 and 1, got 95"),
     ):
         settings = {"num_samples": num_samples, "confidence": confidence, "generator": generator}
         with pytest.raises(UserError, match=says):

@@ -48,7 +48,7 @@ def real_passages(folder: Path) -> list[str]:
 def test_tokenising_keeps_the_letters_and_the_bounds(text: str) -> None:
     tokens = english_word_tokenizer()(text)
     assert letters(" ".join(tokens)) == letters(text)
-    known = PassageTokens(lambda _: text).glance("p")
+    known = PassageTokens(lambda _: text).bounds("p")
     assert known.fewest <= len(tokens) <= known.most
 
 
@@ -77,16 +77,16 @@ def test_a_passage_is_tokenised_once() -> None:
         return text.split()
 
     passages = PassageTokens({1: "one two", 2: "three"}.__getitem__, tokenize)
-    assert [passages.read(key) for key in (1, 2, 1)] == [("one two", 2), ("three", 1), ("one two", 2)]
+    assert [passages.tokens(key) for key in (1, 2, 1)] == [("one two", 2), ("three", 1), ("one two", 2)]
     assert tokenized == ["one two", "three"]
-    assert passages.glance(2).fewest == passages.glance(2).most == 1
+    assert passages.bounds(2).fewest == passages.bounds(2).most == 1
 
 
 def test_what_was_asked_for_longest_ago_is_forgotten() -> None:
     """Ten letters and twelve characters of tokens each: two fit."""
     passages = PassageTokens({key: f"{key}aaa bbb ccc" for key in "xyz"}.__getitem__, str.split, capacity_characters=45)
     for key in "xyxzx":
-        passages.read(key)
+        passages.tokens(key)
     assert passages.num_tokenized == 3
-    passages.read("y")
+    passages.tokens("y")
     assert passages.num_tokenized == 4

@@ -53,11 +53,11 @@ def test_a_language_at_the_decoder_is_given_and_not_learned(small_mt5: Path) -> 
     generator, tokenizer = loaded(small_mt5, AT_DECODER)
     sources, _ = tokenizer.sources(TEXTS[:1])
     targets = tokenizer.targets(TEXTS[1:2])
-    (piece,) = tokenizer.first_tokens(["ru"]).tolist()  # type: ignore[union-attr]  # it is there
+    (token,) = tokenizer.first_tokens(["ru"]).tolist()  # type: ignore[union-attr]  # it is there
     logits_BLV, labels_BL = generator(sources, targets, tokenizer.first_tokens(["ru"]))
     wanted = tokenizer.huggingface(TEXTS[1]).input_ids[:16]
     assert labels_BL.tolist() == [[-100, *wanted]]
-    theirs = generator.model(input_ids=sources.ids_T[None], decoder_input_ids=torch.tensor([[0, piece, *wanted[:-1]]])).logits
+    theirs = generator.model(input_ids=sources.ids_T[None], decoder_input_ids=torch.tensor([[0, token, *wanted[:-1]]])).logits
     torch.testing.assert_close(logits_BLV, theirs)
 
 
@@ -81,11 +81,11 @@ def test_a_text_that_is_too_long_is_cut_and_a_cut_is_no_end(small_mt5: Path) -> 
     assert targets.lengths_B.tolist()[0] == 16 and end not in targets.ids_T[:16] and targets.ids_T[-1] == end
 
 
-def test_each_language_has_a_piece_of_its_own(small_mt5: Path) -> None:
+def test_each_language_has_a_token_of_its_own(small_mt5: Path) -> None:
     _, tokenizer = loaded(small_mt5)
-    pieces = choose_language_tokens(tokenizer.huggingface, ["fi", "ru", "te", "ar"])
-    assert len(set(pieces.values())) == 4
-    assert pieces == choose_language_tokens(tokenizer.huggingface, ["ar", "te", "ru", "fi"])
+    tokens = choose_language_tokens(tokenizer.huggingface, ["fi", "ru", "te", "ar"])
+    assert len(set(tokens.values())) == 4
+    assert tokens == choose_language_tokens(tokenizer.huggingface, ["ar", "te", "ru", "fi"])
 
 
 def test_a_saved_generator_is_the_same_and_keeps_its_head(small_mt5: Path, tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def fast(generator: QueryGenerator, tokenizer: GeneratorTokenizer, how: Sampling
 
 
 @torch.no_grad()
-def next_piece(generator: QueryGenerator, tokenizer: GeneratorTokenizer, prompt: str, temperature: float) -> Tensor:
-    """Exact probabilities of the first piece."""
+def next_token(generator: QueryGenerator, tokenizer: GeneratorTokenizer, prompt: str, temperature: float) -> Tensor:
+    """Exact probabilities of the first token."""
     ids = tokenizer.sources([prompt])[0].ids_T[None]
     logits_V: Tensor = generator.model(input_ids=ids, decoder_input_ids=torch.tensor([[0]])).logits[0, 0]
     return (logits_V / temperature).softmax(0)
@@ -45,7 +45,7 @@ def next_piece(generator: QueryGenerator, tokenizer: GeneratorTokenizer, prompt:
 
 @pytest.mark.parametrize("backend", ["huggingface", "ctranslate2"])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_pieces_come_as_often_as_they_are_probable(small_mt5: Path, tmp_path: Path, backend: str, temperature: float) -> None:
+def test_tokens_come_as_often_as_they_are_probable(small_mt5: Path, tmp_path: Path, backend: str, temperature: float) -> None:
     generator, tokenizer = loaded(small_mt5)
     how = sampling(temperature=temperature, output_length=1)
     one: Backend = (
@@ -54,7 +54,7 @@ def test_pieces_come_as_often_as_they_are_probable(small_mt5: Path, tmp_path: Pa
     one.begin(7)
     number = 4000
     (drawn,) = one.decode(one.encode(tokenizer.sources([TEXTS[0]])[0]), torch.tensor([0]), ["fi"], number)
-    probabilities_V = next_piece(generator, tokenizer, TEXTS[0], temperature)
+    probabilities_V = next_token(generator, tokenizer, TEXTS[0], temperature)
     best = probabilities_V.topk(5)
     expected = best.values.double() / best.values.double().sum() * number
     end = tokenizer.huggingface.eos_token_id
@@ -77,15 +77,15 @@ def test_a_prompt_is_encoded_once(small_mt5: Path) -> None:
 
 @pytest.mark.parametrize("language_at", ["prompt", "decoder"])
 def test_texts_that_leave_the_batch_when_they_end_are_those_of_one_call(small_mt5: Path, language_at: str) -> None:
-    """With the most probable piece at every step: what Hugging Face writes in one go."""
+    """With the most probable token at every step: what Hugging Face writes in one go."""
     generator, tokenizer = loaded(small_mt5, language_at)
     backend = HuggingFaceBackend(generator, tokenizer, sampling(top_k=1, output_length=30))
     sources, _ = tokenizer.sources(TEXTS)
     endless = backend.decode(backend.encode(sources), torch.arange(len(TEXTS)), ["ru"] * len(TEXTS), 1)
-    piece = max((text.ids for (text,) in endless), key=len)[12]
-    with torch.no_grad():  # texts end where they would have held this piece
+    token = max((text.ids for (text,) in endless), key=len)[12]
+    with torch.no_grad():  # texts end where they would have held this token
         head = generator.model.lm_head.weight
-        head[tokenizer.huggingface.eos_token_id] = 1.01 * head[piece]
+        head[tokenizer.huggingface.eos_token_id] = 1.01 * head[token]
     backwards = torch.arange(len(TEXTS)).flip(0)
     drawn = backend.decode(backend.encode(sources), backwards, ["ru"] * len(TEXTS), 3)[::-1]
     assert all(first == second == third for first, second, third in drawn)
@@ -176,7 +176,7 @@ def test_ctranslate2_agrees_in_log_probability(small_mt5: Path, tmp_path: Path, 
     if vocabulary == "language":
         tokens_K = tokens_of(tokenizer.huggingface, "ru", latin=True)
         model = QueryGenerator(restricted(generator.model, tokens_K))
-        targets = targets._replace(ids_T=torch.tensor([int((tokens_K == piece).nonzero()) for piece in targets.ids_T]))
+        targets = targets._replace(ids_T=torch.tensor([int((tokens_K == token).nonzero()) for token in targets.ids_T]))
     with torch.no_grad():
         expected = token_losses(*model(sources, targets, None))[0]
     words = [tokenizer.huggingface.convert_ids_to_tokens(tokenizer.targets([text]).ids_T.tolist()[:-1]) for text in texts]

@@ -47,7 +47,7 @@ def test_another_encoder_s_evaluation_is_compared_query_by_query(
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        (["evaluation.split=train"], "systems are compared on the same queries, and 2304 only in baseline"),
+        (["evaluation.split=train"], "systems must have the same queries, got 2304 only in baseline"),
         (["evaluation.metrics=[MAP]"], "evaluation.metrics must be metrics of untrained:baseline (MRR@10), got MAP"),
     ],
 )

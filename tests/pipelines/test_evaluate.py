@@ -265,7 +265,7 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["search=faiss_ivf"], "lists must be at most the number of passages (144), got 1,024"),
         (["evaluation.metrics=[recal@10]"], "recall@10"),
         (["evaluation.split=tset"], "tset"),
-        (["evaluation.headline=rank_spread"], "take one that is a share"),
+        (["evaluation.headline=rank_spread"], "headline must be a metric of which more is better"),
         (["augmentation=generated_queries"], "augmentation.source must be given"),
         (["augmentation=generated_queries", "augmentation.source=nowhere"], "Nothing of that name exists"),
         (

@@ -1,5 +1,10 @@
-"""Does a retriever prefer passages in some languages? Each query has a relevant passage in every language, saying the same: a
-retriever without a preference ranks them next to each other, in one pool of all languages."""
+"""Language bias: whether a retriever prefers passages in some languages.
+
+Where a query has parallel relevant passages, one in each language, an unbiased retriever ranks them next to each other in one
+pool of all languages.
+
+Q queries, L languages of passages.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,12 +15,14 @@ from numpy.typing import ArrayLike
 from xdr.evaluation.ranking_metrics import Values, retrieved
 
 
-def parallel_ranks(rankings: Iterable[ArrayLike], gold: Sequence[Mapping[Any, str]], languages: Sequence[str]) -> Values:
-    """The rank, from 1, of each query's relevant passage in each of the L languages; of several, that of the best placed.
-    `gold[q]` says the language of each relevant passage. inf: not retrieved; nan: the query has none in the language."""
+def parallel_ranks(
+    rankings: Iterable[ArrayLike], languages_of: Sequence[Mapping[Any, str]], languages: Sequence[str]
+) -> Values:
+    """(Q, L): the rank, from 1, of the first relevant passage in each language; inf if none was retrieved, nan if the query has
+    none. `languages_of[q]` maps the relevant passages of query q to their languages."""
     column = {language: i for i, language in enumerate(languages)}
-    ranks_QL = np.full((len(gold), len(languages)), np.nan)
-    for q, (ranking, language_of) in enumerate(zip(rankings, gold, strict=True)):
+    ranks_QL = np.full((len(languages_of), len(languages)), np.nan)
+    for q, (ranking, language_of) in enumerate(zip(rankings, languages_of, strict=True)):
         for language in language_of.values():
             ranks_QL[q, column[language]] = np.inf
         for rank, passage in retrieved(ranking, language_of):
@@ -25,8 +32,8 @@ def parallel_ranks(rankings: Iterable[ArrayLike], gold: Sequence[Mapping[Any, st
 
 
 def rank_spread(ranks_QL: Values) -> Values:
-    """The largest rank of parallel passages less the smallest (arXiv 2408.10536). nan where fewer than two languages have a
-    relevant passage, or one was not retrieved: the spread is of complete rankings."""
+    """The largest rank of parallel passages minus the smallest (arXiv 2408.10536); nan if fewer than two languages have a
+    relevant passage, or one of the passages was not retrieved."""
     complete_Q = ~np.isinf(ranks_QL).any(1) & ((~np.isnan(ranks_QL)).sum(1) >= 2)
     spreads_Q = np.full(len(ranks_QL), np.nan)
     spreads_Q[complete_Q] = np.nanmax(ranks_QL[complete_Q], axis=1) - np.nanmin(ranks_QL[complete_Q], axis=1)

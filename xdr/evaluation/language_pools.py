@@ -1,5 +1,7 @@
-"""Each query searched among the passages of one language alone, and among all: from one ranking of them all. A score depends on
-query and passage alone, so a language's passages stand there in the very order in which searching them alone would put them.
+"""Metrics of a search among the passages of one language, computed from one ranking of all passages.
+
+A score depends on query and passage only, so a ranking of all passages has those of a language in the order in which a search
+among them would rank them.
 
 Q queries, K ranks, L languages of passages, P passages.
 """
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from xdr.evaluation.language_bias import parallel_ranks, rank_spread
 from xdr.evaluation.metric_names import CROSS, MONO, SPREAD
-from xdr.evaluation.ranking_metrics import Judged, Values, average_precision, relevant_ranks
+from xdr.evaluation.ranking_metrics import Relevance, Values, average_precision, relevant_ranks
 
 
 @dataclass(frozen=True)
@@ -22,43 +24,43 @@ class PassageLanguages:
     languages: tuple[str, ...]
     of_row_P: NDArray[np.integer]
 
-    def of_relevant(self, judged: Judged) -> dict[int, str]:
-        """By row."""
-        return {row: self.languages[self.of_row_P[row]] for row, relevance in judged.items() if relevance > 0}
+    def of_relevant(self, relevance: Relevance) -> dict[int, str]:
+        """The languages of the relevant passages, by row."""
+        return {row: self.languages[self.of_row_P[row]] for row, value in relevance.items() if value > 0}
 
 
 def pool_values(
     measures: Collection[str],
     rankings_QK: NDArray[np.int64],
-    judgements: Sequence[Judged],
+    qrels: Sequence[Relevance],
     query_languages: Sequence[str],
     passages: PassageLanguages,
 ) -> dict[str, Values]:
-    """Of those of MAP-mono, MAP-cross and rank_spread that are wanted, the values of all queries."""
-    found = {}
+    """The values of each query by MAP-mono, MAP-cross and rank_spread, as far as `measures` names them."""
+    values: dict[str, Values] = {}
     if MONO in measures or CROSS in measures:
-        precisions_QL = precisions_by_language(rankings_QK, judgements, passages)
+        precisions_QL = precisions_by_language(rankings_QK, qrels, passages)
         own_QL = np.array(query_languages)[:, None] == np.array(passages.languages)
-        found = {MONO: _mean(precisions_QL, own_QL), CROSS: _mean(precisions_QL, ~own_QL)}
+        values = {MONO: _mean(precisions_QL, own_QL), CROSS: _mean(precisions_QL, ~own_QL)}
     if SPREAD in measures:
-        relevant = [passages.of_relevant(judged) for judged in judgements]
-        found[SPREAD] = rank_spread(parallel_ranks(rankings_QK, relevant, passages.languages))
-    return found
+        relevant = [passages.of_relevant(relevance) for relevance in qrels]
+        values[SPREAD] = rank_spread(parallel_ranks(rankings_QK, relevant, passages.languages))
+    return values
 
 
-def precisions_by_language(rankings_QK: NDArray[np.int64], judgements: Sequence[Judged], passages: PassageLanguages) -> Values:
+def precisions_by_language(rankings_QK: NDArray[np.int64], qrels: Sequence[Relevance], passages: PassageLanguages) -> Values:
     """(Q, L): the average precision in the pool of each language; nan where the query has no relevant passage in it."""
     columns = []
     for language in range(len(passages.languages)):
         member_P = passages.of_row_P == language
         pool = (ranking_K[member_P[ranking_K]] for ranking_K in rankings_QK)
-        judged = [{row: relevance for row, relevance in its.items() if member_P[row]} for its in judgements]
-        columns.append(average_precision(relevant_ranks(pool, judged), None))
+        in_pool = [{row: value for row, value in relevance.items() if member_P[row]} for relevance in qrels]
+        columns.append(average_precision(relevant_ranks(pool, in_pool), None))
     return np.stack(columns, axis=1)
 
 
 def _mean(values_QL: Values, wanted_QL: NDArray[np.bool_]) -> Values:
-    """Of the wanted values that are there; nan for none."""
+    """The mean of the wanted values that are not nan; nan for none."""
     wanted_QL = wanted_QL & ~np.isnan(values_QL)
     number_Q = wanted_QL.sum(axis=1)
     means_Q: Values = np.divide(

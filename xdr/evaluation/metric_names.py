@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from xdr.errors import UserError, did_you_mean, shown
 
 ANSWER_RECALL = "R"
-"""R@2kt: does an answer stand in the first 2,000 tokens? The others judge by relevant passages."""
+"""R@2kt: whether the first 2,000 tokens contain an answer. The other measures need qrels."""
 MEASURES = (ANSWER_RECALL, "recall", "success", "MRR", "nDCG", "MAP")
 MONO, CROSS, SPREAD = "MAP-mono", "MAP-cross", "rank_spread"
-"""Of passages in many languages. MAP among those of the query's own language alone; its mean over the pools of the other
-languages, one by one; and how many ranks lie, among all, between the first and the last of parallel relevant passages."""
+"""For passages in many languages: MAP among the passages in the query's language; the mean of MAP among the passages of each
+other language; and the distance in ranks between the first and the last of parallel relevant passages."""
 OF_POOLS = (MONO, CROSS, SPREAD)
 
 _EXAMPLES = ("R@2kt", "R@5kt", "recall@100", "success@10", "MRR@10", "nDCG@10", "MAP", "MAP@20", *OF_POOLS)
@@ -22,7 +22,7 @@ _PATTERN = rf"R@[1-9]\d{{0,5}}kt|({'|'.join(MEASURES[1:])})@[1-9]\d{{0,8}}"
 
 @dataclass(frozen=True)
 class Metric:
-    """`cutoff` is in passages, for R in tokens; None takes the whole ranking."""
+    """`cutoff` counts passages, or tokens for R. None means the whole ranking."""
 
     measure: str
     cutoff: int | None
@@ -35,7 +35,7 @@ class Metric:
 
 
 def counts_ranks(name: str) -> bool:
-    """It is no share of anything, and more of it is worse."""
+    """True for a metric in ranks, of which less is better. The other metrics are shares."""
     return name == SPREAD
 
 
@@ -44,22 +44,22 @@ def parse_metric(name: str) -> Metric:
         return Metric(name, None)
     if not _is_metric(name):
         remedy = _remedy(*name.partition("@")) or f"metrics are {', '.join(_EXAMPLES)}"
-        raise UserError(f"{shown(name)} is not a metric; {remedy}")
+        raise UserError(f"metrics must be known names, got {shown(name)}; {remedy}")
     measure, _, depth = name.partition("@")
     return Metric(measure, int(depth.removesuffix("kt")) * (1000 if measure == ANSWER_RECALL else 1))
 
 
 def parse_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
-    """In the order given; a metric named twice is refused."""
+    """The metrics in the given order."""
     metrics = tuple(parse_metric(name) for name in names)
     if repeated := [metric.name for metric in metrics if metrics.count(metric) > 1]:
-        raise UserError(f"metrics are named once each, and {repeated[0]} came twice")
+        raise UserError(f"metrics must not repeat a name, got {repeated[0]} twice")
     return metrics
 
 
 def require_headline(name: str) -> str:
     if counts_ranks(parse_metric(name).name):
-        raise UserError(f"of evaluation.headline more is better, and of {name} less is; take one that is a share, as MAP")
+        raise UserError(f"headline must be a metric of which more is better, got {name}. Take another, such as MAP")
     return name
 
 
@@ -68,15 +68,15 @@ def _is_metric(name: str) -> bool:
 
 
 def _remedy(measure: str, at: str, depth: str) -> str:
-    """The right name where only its spelling is wrong, else what a name of this measure looks like."""
+    """The nearest name, or the form of a name of this measure."""
     by_lower = {known.lower(): known for known in (*MEASURES, *OF_POOLS)}
     known = by_lower.get(measure.lower())
     if known is not None and known != measure and _is_metric(right := f"{known}@{depth}" if depth else known):
         return f"did you mean '{right}'?"
     if measure == ANSWER_RECALL:
-        return "its budget is in thousands of tokens, as in R@2kt and R@5kt"
+        return "its budget must be in thousands of tokens, as in R@2kt and R@5kt"
     if measure in MEASURES:
-        return f"its cutoff is a whole number of passages, as in {measure}@10"
+        return f"its cutoff must be a whole number of passages, as in {measure}@10"
     if measure in OF_POOLS:
-        return f"it is of whole rankings: {measure}, without a cutoff"
+        return f"{measure} takes no cutoff"
     return did_you_mean(measure, (*MEASURES, *OF_POOLS)) and did_you_mean(measure + at + depth, _EXAMPLES)

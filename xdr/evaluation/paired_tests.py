@@ -1,4 +1,4 @@
-"""Tests of paired differences that have a formula. Strata are languages: the statistic is the mean of their means."""
+"""Tests of paired differences in closed form. Strata are languages; the statistic is the mean of their means."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,11 @@ def stratified_mean(strata: Sequence[Array]) -> float:
 
 
 def t_test_p(strata: Sequence[Array]) -> float | None:
-    """Of the stratified mean being 0, two-sided: t = mean / standard error, where the variance of a sum is the sum of
-    variances, with Satterthwaite's degrees of freedom. With one stratum it is the paired t-test; with two, Welch's test of the
-    one against the negated other. 1 where nothing differs, None where variances are unknown or all 0."""
+    """The two-sided p of the stratified mean under the hypothesis that it is 0.
+
+    t is the mean over its standard error, with Satterthwaite's degrees of freedom. With one stratum, this is the paired t-test;
+    with two, Welch's test of one against the negated other. 1 if nothing differs, None if a variance is unknown or all are 0.
+    """
     if not any(stratum.any() for stratum in strata):
         return 1.0
     if any(len(stratum) < 2 for stratum in strata):
@@ -30,8 +32,8 @@ def t_test_p(strata: Sequence[Array]) -> float | None:
 
 
 def effect_size(strata: Sequence[Array]) -> float | None:
-    """Cohen's d of paired differences: the stratified mean over the standard deviation, of several strata the root of
-    their mean variance. 0 where nothing differs, None where variances are unknown or all 0."""
+    """Cohen's d of paired differences: the stratified mean over the standard deviation (the root of the mean variance of the
+    strata). 0 if nothing differs, None if a variance is unknown or all are 0."""
     if not any(stratum.any() for stratum in strata):
         return 0.0
     if any(len(stratum) < 2 for stratum in strata):
@@ -41,7 +43,7 @@ def effect_size(strata: Sequence[Array]) -> float | None:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """The i-th smallest of m, counted from 0, by m - i; none below the one before it, none above 1 (Holm 1979)."""
+    """Corrected p-values (Holm 1979): the i-th smallest of m, from 0, times m - i, at least the one before it, at most 1."""
     order = np.argsort(p, kind="stable")
     scaled = np.maximum.accumulate((len(p) - np.arange(len(p))) * np.asarray(p, dtype=np.float64)[order])
     corrected = np.empty(len(p))
@@ -50,7 +52,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _variance(differences: Array) -> float:
-    """Equal differences may differ by rounding: their variance is 0."""
+    """0 if the differences are equal up to rounding."""
     if np.ptp(differences) <= 1e-12 * np.abs(differences).max():
         return 0.0
     return float(differences.var(ddof=1))

@@ -1,4 +1,4 @@
-"""Values of metrics by query, and their means: per language, over languages (macro), over queries (micro), each with its n."""
+"""Values of metrics by query, and their means: by language, over languages (macro) and over queries (micro)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ MACRO = "macro"
 
 @dataclass(frozen=True)
 class PerQuery:
-    """One system. `values[metric]` is in the order of the queries; nan where a query has no value: no relevant passage, or no
-    answer but yes and no."""
+    """The values of one system. `values[metric]` has the order of `query_ids`. A value is nan where the query has no relevant
+    passage, or no answer besides yes and no."""
 
     query_ids: tuple[str, ...]
     languages: tuple[str, ...]
@@ -32,12 +32,12 @@ class PerQuery:
 
     def metric(self, name: str) -> NDArray[np.float64]:
         if name not in self.values:
-            remedy = did_you_mean(name, self.values) or f"it has {', '.join(self.values)}"
-            raise UserError(f"the metric {name} was not scored; {remedy}")
+            remedy = did_you_mean(name, self.values) or "Score it again with this metric"
+            raise UserError(f"metric must be one of {', '.join(self.values)}, got {name}; {remedy}")
         return self.values[name]
 
     def rows_by_language(self, name: str) -> dict[str, list[int]]:
-        """The queries that have a value, by language, languages in alphabetical order."""
+        """The rows of queries with a value, by language in alphabetical order."""
         rows: dict[str, list[int]] = {}
         for row, (language, value) in enumerate(zip(self.languages, self.metric(name), strict=True)):
             if not np.isnan(value):
@@ -47,7 +47,7 @@ class PerQuery:
 
 @dataclass(frozen=True)
 class Means:
-    """`left_out` queries have no value; a language all of whose queries were left out does not appear."""
+    """`left_out` queries have no value. A language without any value does not appear."""
 
     by_language: Mapping[str, float]
     num_by_language: Mapping[str, int]
@@ -65,7 +65,7 @@ def means(system: PerQuery, metric: str) -> Means:
     values = system.metric(metric)
     rows = system.rows_by_language(metric)
     if not rows:
-        raise UserError(f"{metric} has a value for none of the {len(values)} queries: {_WANTS}")
+        raise UserError(f"{metric} has no value for any of the {len(values)} queries. {_REMEDY}")
     by_language = {language: fmean(values[of_language].tolist()) for language, of_language in rows.items()}
     valued = values[~np.isnan(values)]
     return Means(
@@ -78,4 +78,4 @@ def means(system: PerQuery, metric: str) -> Means:
     )
 
 
-_WANTS = "R@kt wants answers other than yes and no, the others relevant passages; is the split one with answers or judgements?"
+_REMEDY = "R@kt needs answers besides yes and no, the other metrics need qrels: choose a split that has them"

@@ -1,8 +1,9 @@
-"""What the mean of paired differences would be on other samples of queries, and under chance alone.
+"""Resampling of paired differences: bootstrap means, and means under the hypothesis of no difference.
 
-N queries of one language, S systems, M samples. Means come by language, so that a statistic over languages is built from the
-same samples as those of its languages. All systems share the samples: each sees as many as if it were alone, at the cost
-of one.
+Means are computed by language, so that a statistic over languages uses the samples of its languages. All systems share the
+samples, which costs as much as the samples of one.
+
+N queries of one language, S systems, M samples.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ _VALUES_AT_ONCE = 2_000_000
 
 
 def flipped_means(differences_NS: Array, num_samples: int, generator: np.random.Generator) -> Array:
-    """MS. Each query's difference has its sign flipped by a coin: had both systems been one, all these were as likely."""
-    moved_N = (differences_NS != 0).any(1)  # a sign changes nothing in the others
+    """(M, S): means after random sign flips of the queries' differences. Without a true difference, all are equally likely."""
+    moved_N = (differences_NS != 0).any(1)  # signs of zeros do not matter
     means_MS = np.zeros((num_samples, differences_NS.shape[1]))
     for part in _parts(num_samples, len(moved_N)):
         coins_MN = generator.integers(0, 2, (part.stop - part.start, len(moved_N)), dtype=np.int8)
@@ -27,7 +28,7 @@ def flipped_means(differences_NS: Array, num_samples: int, generator: np.random.
 
 
 def resampled_means(differences_NS: Array, num_samples: int, generator: np.random.Generator) -> Array:
-    """MS. As many queries of the language as there are, drawn with replacement."""
+    """(M, S): means over N queries that are drawn with replacement."""
     num_queries, num_systems = differences_NS.shape
     means_MS = np.empty((num_samples, num_systems))
     for part in _parts(num_samples, num_queries):
@@ -40,9 +41,12 @@ def resampled_means(differences_NS: Array, num_samples: int, generator: np.rando
 
 
 def sign_flip_p(weighted: Array, flipped_M: Array) -> float:
-    """Two-sided: how often a statistic made by chance is as far from 0 as that observed, the sum of `weighted` (each query's
-    difference by its weight in the statistic). All sign patterns where they are no more than the samples `flipped_M`; else
-    (b + 1) / (m + 1), as the observed pattern is one of those possible. 1 where nothing differs."""
+    """The two-sided p of the sum of `weighted`: each query's difference times its weight in the statistic.
+
+    It is the share of sign patterns whose statistic is at least as far from 0. If there are at most as many patterns as samples
+    `flipped_M`, all patterns are tried; otherwise p = (b + 1) / (m + 1), since the observed pattern is possible too. If nothing
+    differs, p is 1.
+    """
     moved = weighted[weighted != 0]
     least = abs(moved.sum()) - 1e-12 * np.abs(moved).sum()  # equal sums differ by rounding
     if 2 ** len(moved) <= len(flipped_M):
@@ -58,6 +62,6 @@ def all_sign_sums(values: Sequence[float] | Array) -> Array:
 
 
 def _parts(num_samples: int, num_queries: int) -> list[slice]:
-    """Of bounded memory. They depend on nothing but the number of queries, and so does what is drawn."""
+    """Slices of bounded memory. They depend on the number of queries only, and so do the random draws."""
     size = max(1, _VALUES_AT_ONCE // max(1, num_queries))
     return [slice(start, min(start + size, num_samples)) for start in range(0, num_samples, size)]

@@ -1,7 +1,7 @@
-"""The tokens that R@kt counts: what NLTK's `word_tokenize` makes of English text, without its download.
+"""The tokens that R@kt counts: those of NLTK's `word_tokenize` for English, without NLTK's download.
 
-NLTK's releases do not agree. From 3.6.7 to 3.9.2 the tokens are the same; 3.9.3 and later part `1942–1995` at the dash, and
-some words after an apostrophe, which changes one passage in ten.
+The tokens depend on NLTK's release. They are the same from 3.6.7 to 3.9.2. From 3.9.3 on, NLTK splits `1942–1995` at the dash
+and some words after an apostrophe, which changes one passage in ten.
 """
 
 import importlib
@@ -21,7 +21,7 @@ Tokenize = Callable[[str], list[str]]
 def english_word_tokenizer() -> Tokenize:
     """`nltk.word_tokenize`: Punkt's English sentences, each in Treebank words. The package `punkt` holds the tables of
     NLTK's `punkt_tab`."""
-    from nltk.tokenize.destructive import NLTKWordTokenizer  # takes two seconds, and most commands never score
+    from nltk.tokenize.destructive import NLTKWordTokenizer  # takes two seconds, and most commands do not need it
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
     english = importlib.import_module("punkt.data.english")
@@ -39,34 +39,34 @@ def english_word_tokenizer() -> Tokenize:
 
 
 def letters(text: str) -> str:
-    """The characters that tokenising keeps in their order, whatever it does to the rest: all but blanks and " ' `.
+    """The characters that tokenizing keeps, in order: all but blanks and " ' `.
 
-    The tokeniser parts words, so it adds blanks, and writes a quotation mark as another; it does nothing else. Leaving
-    characters out one by one keeps substrings: if `answer` stands in the joined tokens, letters(answer) stands in the letters
-    of the text that they came from. The reverse does not hold.
+    The tokenizer adds blanks between tokens and replaces quotation marks, nothing else, and leaving out characters keeps
+    substrings. So if the joined tokens contain an answer, the letters of the text contain those of the answer. The reverse is
+    not true.
     """
     return "".join(text.split()).replace('"', "").replace("'", "").replace("`", "")
 
 
-_PIECES = re.compile(r"\w+|[^\w\s]")
-_PARTED = re.compile(r"(?i)\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
-_ALWAYS_APART = re.compile(r"(?<=\S)[;@#$%&?!\[\](){}<>]|(?<=\w)[,:](?=\s)")
+_SHORTEST_TOKENS = re.compile(r"\w+|[^\w\s]")
+_SPLIT_WORDS = re.compile(r"(?i)\b(?:cannot|gimme|gonna|gotta|lemme|wanna)\b")
+_SPLIT_MARKS = re.compile(r"(?<=\S)[;@#$%&?!\[\](){}<>]|(?<=\w)[,:](?=\s)")
 
 
 def fewest_tokens(text: str) -> int:
-    """Words are parted and never joined, and these marks are always parted from what stands before them."""
-    return len(text.split()) + len(_ALWAYS_APART.findall(text))
+    """A lower bound on the number of tokens. Words are never joined, and these marks are always split off."""
+    return len(text.split()) + len(_SPLIT_MARKS.findall(text))
 
 
 def most_tokens(text: str) -> int:
-    """Words are parted at marks, and within letters only where a contraction ends there (`did n't`, which leaves the marks in
-    it unparted) or in these six. A " alone becomes two characters."""
-    return len(_PIECES.findall(text)) + len(_PARTED.findall(text)) + text.count('"')
+    """An upper bound on the number of tokens. Words are split at marks; between letters they are split only at contractions
+    (`did n't`, where the mark stays) and in six words. A single " becomes two characters."""
+    return len(_SHORTEST_TOKENS.findall(text)) + len(_SPLIT_WORDS.findall(text)) + text.count('"')
 
 
 @dataclass(slots=True)
 class TokenizedPassage:
-    """`tokens` is the tokens joined by blanks, and None until someone needs them; `fewest` and `most` bound their number."""
+    """`tokens` are the tokens joined by blanks, None until they are needed; `fewest` and `most` bound their number."""
 
     letters: str
     fewest: int
@@ -75,8 +75,7 @@ class TokenizedPassage:
 
 
 class PassageTokens(Generic[PassageKey]):
-    """What is known of the tokens of passages, each tokenised at most once while it is remembered; those not asked for the
-    longest are forgotten beyond `capacity_characters`."""
+    """A cache of passages' tokens. Beyond `capacity_characters`, the least recently used passages are dropped."""
 
     def __init__(
         self, text_of: Callable[[PassageKey], str], tokenize: Tokenize | None = None, capacity_characters: int = 100_000_000
@@ -85,23 +84,23 @@ class PassageTokens(Generic[PassageKey]):
         self._tokenize = tokenize or english_word_tokenizer()
         self._capacity = capacity_characters
         self._characters = 0
-        self._known: OrderedDict[PassageKey, TokenizedPassage] = OrderedDict()
+        self._passages: OrderedDict[PassageKey, TokenizedPassage] = OrderedDict()
         self.num_tokenized = 0
 
-    def glance(self, passage: PassageKey) -> TokenizedPassage:
-        """Bounds instead of tokens: they take a twentieth of the time."""
-        known = self._known.get(passage)
+    def bounds(self, passage: PassageKey) -> TokenizedPassage:
+        """Bounds on the number of tokens, in a twentieth of the time of tokenizing."""
+        known = self._passages.get(passage)
         if known is None:
             text = self._text_of(passage)
             known = TokenizedPassage(letters(text), fewest_tokens(text), most_tokens(text))
             self._remember(passage, known)
         else:
-            self._known.move_to_end(passage)
+            self._passages.move_to_end(passage)
         return known
 
-    def read(self, passage: PassageKey) -> tuple[str, int]:
+    def tokens(self, passage: PassageKey) -> tuple[str, int]:
         """The tokens joined by blanks, and their number."""
-        known = self.glance(passage)
+        known = self.bounds(passage)
         if known.tokens is None:
             tokens = self._tokenize(self._text_of(passage))
             known.tokens = " ".join(tokens)
@@ -115,12 +114,12 @@ class PassageTokens(Generic[PassageKey]):
         return known.tokens, known.fewest
 
     def _remember(self, passage: PassageKey, known: TokenizedPassage) -> None:
-        self._known[passage] = known
+        self._passages[passage] = known
         self._charge(len(known.letters))
 
     def _charge(self, characters: int) -> None:
-        """Never forgets the passage that is being charged for: it is the last."""
+        """Counts characters, and drops passages beyond the capacity, but never the last."""
         self._characters += characters
-        while self._characters > self._capacity and len(self._known) > 1:
-            _, oldest = self._known.popitem(last=False)
+        while self._characters > self._capacity and len(self._passages) > 1:
+            _, oldest = self._passages.popitem(last=False)
             self._characters -= len(oldest.letters) + len(oldest.tokens or "")

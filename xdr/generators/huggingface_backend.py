@@ -1,6 +1,6 @@
 """Sampling texts with transformers.
 
-This loop in place of `generate` is three to four times as fast with mT5's 250,000 tokens (docs/log.md): `generate` goes
+This loop in place of `generate` is two to four times as fast with mT5's 250,000 tokens (docs/log.md): `generate` goes
 through all of them for each token it draws, and computes a text that has ended until the last text of its batch ends.
 
 Shape suffixes: P prompts, S tokens of a prompt, N texts, G given tokens, L tokens of a text, V tokens of the vocabulary, K of
