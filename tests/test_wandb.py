@@ -25,7 +25,9 @@ from xdr.storage.jobs import read_jobs
 
 
 def logger_of(folder: Path, config: Mapping[str, Json] | None = None, offline: bool = True) -> Logger:
-    return wandb_logger(str(folder), "xdr", "sweep", "a name", ["x", "y"], True, offline, job_type="train", run_config=config or {})
+    return wandb_logger(
+        str(folder), "xdr", "sweep", "a name", ["x", "y"], True, offline, job_type="train", run_config=config or {}
+    )
 
 
 SHORT = ["logger=offline", "trainer.max_steps=4", "trainer.log_every_n_steps=2", "callbacks.validation.largest_pool=0"]
