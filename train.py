@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from conf import entry, targets
 from conf.schema import BESIDE
+
+SCORING = ("score_scale", "learn_scale", "chunk_size")
+"""Settings of a retriever's model that its module takes."""
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -17,37 +20,37 @@ def main(settings: "DictConfig") -> float | None:
     benchmark = entry.build_benchmark(settings)  # before the imports that take seconds
     from rich.console import Console
 
-    from callbacks.build import build_callbacks
-    from callbacks.retrieval_evaluation import RetrievalValidation
     from callbacks.wandb_logger import log_files
     from xdr.pipelines.train import TrainingInputs, model_files
     from xdr.training.run import Kept, TrainingRun
 
     output_dir, console = Path(settings.output_dir), Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
-    checkpoints, validation = settings.callbacks.checkpoints, settings.callbacks.validation
-    with_validation = validation.get("largest_pool", 0) + validation.get("largest_dev", 0) > 0
+    checkpoints, validation = (settings.callbacks[name] or {} for name in ("checkpoints", "validation"))
 
-    def fit(callbacks: list[Any], logger: "Logger | None") -> float | None:
+    def fit(callbacks: list[str], logger: "Logger | None") -> float | None:
         run = TrainingRun(
             output_dir=output_dir,
             seed=settings.seed,
             resume=settings.resume,
-            monitor=validation.monitor,
+            monitor=checkpoints.get("monitor", ""),
             trainer=entry.plain(settings.trainer),
             settings={name: entry.plain(settings[name]) for name in ("data", "model", "objective")} | {"seed": settings.seed},
-            callbacks=callbacks,
+            callbacks=[
+                entry.build(settings, f"callbacks.{name}") for name in callbacks if settings.callbacks[name] is not None
+            ],
             logger=logger,
-            planned=Kept(checkpoints.every_num_steps, checkpoints.keep) if settings.plan else None,
+            planned=Kept(checkpoints.get("every_num_steps", 0), checkpoints.get("keep", 0)) if settings.plan else None,
         )
         inputs = TrainingInputs(
             model=entry.build(settings, "model", *BESIDE["model"]),
             optimizer=entry.build(settings, "model.optimizer"),
             objective=entry.build(settings, "objective"),
+            scoring={name: settings.model[name] for name in SCORING if name in settings.model},
             benchmark=benchmark,
             batches=entry.build(settings, "data.batches"),
             negatives=settings.data.negatives,
             strict=settings.data.strict,
-            validation=entry.plain(settings.callbacks.validation),
+            validates=validation.get("largest_pool", 0) + validation.get("largest_dev", 0) > 0,
             run=run,
             console=console,
         )
@@ -55,19 +58,9 @@ def main(settings: "DictConfig") -> float | None:
         return value
 
     if settings.plan:
-        return fit([RetrievalValidation()] if checkpoints.mode == "max" else [], None)
+        return fit(["validation"], None)
     with entry.logging(settings, "train") as logger:
-        callbacks = build_callbacks(
-            output_dir,
-            settings.seed,
-            checkpoints.every_num_steps,
-            checkpoints.keep,
-            validation.monitor if with_validation else None,
-            checkpoints.mode == "min",
-            settings.trainer.enable_progress_bar,
-            logger,
-        )
-        value = fit(callbacks, logger)
+        value = fit(list(map(str, settings.callbacks)), logger)
         log_files(logger, "model", model_files(output_dir))
         return value
 

@@ -52,18 +52,21 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.generators.generator_folder import save_generator
     from xdr.generators.models import SmallGenerator
     from xdr.generators.query_generator import choose_language_tokens
+    from xdr.training.batches import BatchSettings
     from xdr.training.generator_data import GeneratorData
-    from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
+    from xdr.training.generator_module import QueryGeneratorModule
+    from xdr.training.objectives import token_likelihood
+    from xdr.training.optimizers import AdamW
 
     examples = [e for e in Sample().examples("train", Problems()) if e.query.language in LANGUAGES]
     settings = SmallGenerator(512, 8, "query_from_passage", "prompt", 48, OUTPUT)
     task = replace(settings.task, languages=LANGUAGES)
     texts = [text for texts in texts_by_language(examples).values() for text in texts]
     generator, reader = settings.build(task, folder / "new", 0, texts)
-    data = GeneratorData(training_set(examples), [], reader, 32, "mixed", 0, 0)
-    module = QueryGeneratorModule(
-        generator, WritingOptimizer("adamw", 3e-3, 0.0, 0.1, 0.0), steps, data.groups, None, {}
-    ).train()
+    batches = BatchSettings(32, 1, "mixed", 0.5, None, 0)
+    data = GeneratorData(training_set(examples), [], reader, None, batches, 0)
+    objective = partial(token_likelihood, label_smoothing=0.0)
+    module = QueryGeneratorModule(generator, objective, AdamW(3e-3, 0.0, 0.1), steps, languages=data.languages).train()
     trainer(folder, max_steps=steps).fit(module, data)
     save_generator(generator, reader, None, folder / "prompt")
     pieces = choose_language_tokens(reader.huggingface, LANGUAGES)

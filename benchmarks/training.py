@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     from xdr.text.records import Passage, Query, TrainingExample
     from xdr.training.batches import BatchSettings
     from xdr.training.bi_encoder_data import BiEncoderData
-    from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
+    from xdr.training.bi_encoder_module import BiEncoderModule
+    from xdr.training.objectives import contrastive
+    from xdr.training.optimizers import AdamW
 
     class Clock(pl.Callback):
         def __init__(self) -> None:
@@ -71,9 +74,10 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     bi_encoder, reader = TransformerBiEncoder(
         str(model), "first", False, True, "packed", "float32", 0, False, False, 128, 128, None, None
     ).build(folder, 0)
-    module = BiEncoderModule(bi_encoder, Objective(1.0, False, False, chunk), Optimizer(1e-5, 0.0, 0.0), steps, {})
+    objective, optimizer = partial(contrastive, both_directions=False), AdamW(1e-5, 0.0, 0.0)
+    module = BiEncoderModule(bi_encoder, objective, optimizer, steps, chunk_size=chunk)
     module.train()
-    data = BiEncoderData(training_set(examples), None, reader, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)
+    data = BiEncoderData(training_set(examples), [], reader, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)
     clock = Clock()
     trainer = pl.Trainer(
         max_steps=steps,

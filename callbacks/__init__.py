@@ -1,1 +1,10 @@
-"""When, not how: each callback calls xdr and logs."""
+"""Callbacks and loggers that conf/ names: they decide when xdr is called and what is logged.
+
+checkpoints: Checkpoints
+retriever_validation: RetrieverValidation
+generator_validation: GeneratorValidation
+exact_resumption: ReseedEachStep
+same_wandb_run: SameWandbRun
+retrieval_evaluation: RetrievalEvaluation
+loggers: tensorboard, wandb, ending
+"""

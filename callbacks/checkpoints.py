@@ -1,75 +1,101 @@
-"""When checkpoints are written: every so many steps, at the end, and when a signal asks the run to end before."""
+"""Checkpoints every so many steps, at the end, and when SIGTERM or Ctrl-C asks the run to stop; and the best one."""
 
 import signal
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
 
+from xdr.errors import Unfinished, UserError, did_you_mean
 from xdr.training.checkpoints import CheckpointFolder
 from xdr.training.signals import ASKING
 
+_STOPPED_EARLY = "stopped_early"
 
-class KeepCheckpoints(pl.Callback):
-    """The newest `keep` of them, and beside them the best by `monitor`, if it is validated: the highest, or the `lowest`."""
 
-    def __init__(
-        self, folder: CheckpointFolder, every_num_steps: int, keep: int, monitor: str | None, lowest: bool = False
-    ) -> None:
-        self._folder, self._every, self._keep, self._monitor = folder, every_num_steps, keep, monitor
-        self._sign = -1 if lowest else 1
-        self._best = float("-inf")
-        self._last_step = -1
-        self._asked_to_end = self._due = False
+class Checkpoints(ModelCheckpoint):
+    """Lightning's `ModelCheckpoint` keeps the weights with the best value of `monitor` in `best.ckpt`. Beside it stand the
+    newest `keep` checkpoints, one every `every_num_steps` steps (0: only the last).
+
+    A signal saves a checkpoint after the current step and ends the run with `Unfinished`. A run that an early stop ended has
+    nothing left to do when it is started again."""
+
+    def __init__(self, dirpath: str, every_num_steps: int, keep: int, monitor: str | None, mode: Literal["max", "min"]) -> None:
+        super().__init__(
+            dirpath,
+            "best",
+            monitor,
+            mode=mode,
+            save_weights_only=True,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+        if keep < 1:
+            raise UserError(f"keep must be at least 1, got {keep}")
+        self._every_num_steps, self._keep = every_num_steps, keep
+        self._step = self._saved_step = -1
+        self._asked_to_stop = self._due = False
         self._handlers_before: dict[signal.Signals, Any] = {}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self._best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._best = state_dict["best"]
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """In place of Lightning's handlers, which end the run without a checkpoint."""
-        self._handlers_before = {number: signal.signal(number, self._ask_to_end) for number in ASKING}
+        """Replaces Lightning's handlers, which end the run without a checkpoint."""
+        super().on_train_start(trainer, pl_module)
+        self._step = trainer.global_step
+        self._handlers_before = {number: signal.signal(number, self._ask_to_stop) for number in ASKING}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
+        if self._asked_to_stop:
+            raise Unfinished
 
-    def _ask_to_end(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._asked_to_end:
-            raise KeyboardInterrupt  # who asks twice does not wait for a checkpoint
-        self._asked_to_end = True
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._asked_to_stop:
+            raise KeyboardInterrupt  # a second Ctrl-C does not wait for a checkpoint
+        self._asked_to_stop = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        if trainer.fit_loop._should_accumulate():
+        if trainer.global_step == self._step:  # gradients are still accumulated
             return
-        ending = trainer.strategy.reduce_boolean_decision(self._asked_to_end, all=False)  # by any process
-        if ending:
+        self._step = trainer.global_step
+        self._asked_to_stop = trainer.strategy.reduce_boolean_decision(self._asked_to_stop, all=False)  # of any process
+        if self._asked_to_stop:
             trainer.should_stop = True
-            setattr(pl_module, "asked_to_end", True)  # noqa: B010  mypy sees a Tensor in every attribute of a module
-        self._due = ending or (self._every > 0 and trainer.global_step % self._every == 0)
+        self._due = self._asked_to_stop or (self._every_num_steps > 0 and self._step % self._every_num_steps == 0)
         if self._due and not trainer.is_last_batch:
-            self._save(trainer)
+            self._save_step(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or self._monitor is None:
+        if self.monitor is None:
             return
-        value = self._sign * float(trainer.callback_metrics[self._monitor])
-        if value > self._best:
-            self._best = value
-            trainer.save_checkpoint(self._folder.best, weights_only=True)
+        if self.monitor not in trainer.callback_metrics:
+            metrics = list(map(str, trainer.callback_metrics))
+            remedy = did_you_mean(self.monitor, metrics) or f"There are {', '.join(metrics)}"
+            raise UserError(f"callbacks.checkpoints.monitor must be a logged metric, got {self.monitor}. {remedy}")
+        super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """What is due at the last batch of an epoch waits for the validation: resumed from there, Lightning would skip it."""
-        if self._due or trainer.current_epoch + 1 == trainer.max_epochs or trainer.global_step == trainer.max_steps:
-            self._save(trainer)
+        """A checkpoint that is due at the last batch of an epoch waits for the validation: Lightning would skip the
+        validation of a run that resumes from there."""
+        is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
+        if self._due or is_last_epoch or trainer.global_step == trainer.max_steps or trainer.should_stop:
+            self._save_step(trainer)
 
-    def _save(self, trainer: pl.Trainer) -> None:
-        if trainer.global_step == self._last_step:
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[_STOPPED_EARLY] = trainer.should_stop and not self._asked_to_stop
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Lightning does not save that a callback such as EarlyStopping has ended the run."""
+        trainer.should_stop = checkpoint.get(_STOPPED_EARLY, False)
+
+    def _save_step(self, trainer: pl.Trainer) -> None:
+        if trainer.global_step == self._saved_step:
             return
-        self._last_step = trainer.global_step
-        trainer.save_checkpoint(self._folder.path(trainer.global_step))
+        assert self.dirpath is not None
+        folder = CheckpointFolder(Path(self.dirpath))
+        self._saved_step = trainer.global_step
+        trainer.save_checkpoint(folder.path(trainer.global_step))
         if trainer.is_global_zero:
-            self._folder.prune(self._keep)
+            folder.prune(self._keep)

@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, rank, step): what is drawn after a resumption is what would have been drawn."""
+"""Random numbers as a function of (seed, rank, step), so that a resumed run draws those of an uninterrupted one."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 
 
 class ReseedEachStep(pl.Callback):
-    """Lightning stores no state of random numbers; with this there is none to store."""
+    """Lightning saves no state of random numbers; with this callback no state needs saving."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

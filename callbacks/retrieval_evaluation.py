@@ -1,5 +1,4 @@
-"""When retrieval is evaluated: once the embeddings of a collection are there, and while training, once those of a small pool
-are. Owns the moment and the order, nothing else."""
+"""Evaluation of retrieval after the embeddings of a collection are complete: when it happens, and in which order."""
 
 import time
 from collections.abc import Callable
@@ -11,9 +10,6 @@ import torch
 from xdr.pipelines.encode import Encoding
 from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask, gather_rankings
 from xdr.pipelines.shard_module import ShardModule
-from xdr.training.bi_encoder_data import EncodeBatch
-from xdr.training.bi_encoder_module import BiEncoderModule
-from xdr.training.pool_validation import Encoded, pool_figures
 
 
 class RetrievalEvaluation(pl.Callback):
@@ -51,33 +47,3 @@ class RetrievalEvaluation(pl.Callback):
             self._report(self._task.answer(found), trainer.logger)
         trainer.strategy.barrier()
         self._ended("scoring")
-
-
-class RetrievalValidation(pl.Callback):
-    """While a bi-encoder is trained. Its figures are there for who chooses the best checkpoint, which comes later."""
-
-    def __init__(self) -> None:
-        self._encoded: tuple[list[Encoded], list[Encoded]] = ([], [])
-
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._encoded = ([], [])
-
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: EncodeBatch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._encoded[dataloader_idx].append(Encoded(batch.rows_B, outputs))
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, BiEncoderModule)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it, and declares it nowhere
-        if data.pool is None:
-            return
-        found = pool_figures(data.pool, *self._encoded, pl_module.gather)
-        self._encoded = ([], [])
-        pl_module.log_dict(found, rank_zero_only=False)

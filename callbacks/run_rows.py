@@ -1,7 +1,7 @@
-"""What was logged to a W&B run, in the output folder: by this a resumed run goes on in the same one.
+"""The rows that were logged to a W&B run, kept in the output folder, so that a resumed run continues the same W&B run.
 
-W&B keeps up to 32 kB of rows in memory before they reach the disk, and a kill loses them; and what was logged between the last
-checkpoint and a kill would be logged again. So every row is numbered and written here first.
+W&B holds up to 32 kB of rows in memory, and a kill loses them. Rows that were logged between the last checkpoint and a kill
+would be logged again. So every row is numbered and written to a file first.
 """
 
 import json
@@ -18,7 +18,7 @@ Cell = str | float | int | bool | None
 
 
 class Table(NamedTuple):
-    """`line` names the columns of a chart: across, up, and one line a value of the third."""
+    """`line` names the columns of a line chart: x, y, and the column whose values each get a line."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -26,7 +26,7 @@ class Table(NamedTuple):
 
 
 class Row(NamedTuple):
-    """`number` is W&B's `_step`, `step` the trainer's."""
+    """`number` is W&B's `_step`; `step` is the trainer's."""
 
     number: int
     step: int | None
@@ -35,13 +35,13 @@ class Row(NamedTuple):
 
     @property
     def place(self) -> tuple[int | None, tuple[str, ...]]:
-        """Where it stands in a run that is done again."""
+        """Equal for rows that are logged twice, before and after a resumption."""
         return self.step, (*sorted(self.metrics), *sorted(self.tables))
 
 
 class Position(NamedTuple):
-    """What a checkpoint remembers: the run, and how many rows it had. The row of a checkpoint's own step is logged after it was
-    written, and not again by who goes on from there: `pending` is its metrics."""
+    """What a checkpoint records: the run and its number of rows. `pending` are the metrics of the checkpoint's own step that
+    are still to be logged; a run that resumes from the checkpoint would not log them."""
 
     run_id: str
     num_rows: int
@@ -53,12 +53,11 @@ class RunRows:
     """`wandb_run.json` and `wandb_rows.jsonl`."""
 
     def __init__(self, folder: Path, job_type: str, position: Position | None) -> None:
-        """Goes on with the folder's run, or else with the checkpoint's. An evaluation that came to its end is over."""
+        """Continues the folder's run, or else the checkpoint's. An evaluation that was finished is not continued."""
         self._name, self._file, self._job_type = folder / "wandb_run.json", folder / "wandb_rows.jsonl", job_type
-        was = read_json(self._name) if self._name.is_file() else {}
-        goes_on = was.get("job_type") == job_type and (job_type == "train" or not was.get("finished"))
-        if goes_on:
-            self.run_id = str(was["id"])
+        saved = read_json(self._name) if self._name.is_file() else {}
+        if saved.get("job_type") == job_type and (job_type == "train" or not saved.get("finished")):
+            self.run_id = str(saved["id"])
         else:
             self._file.unlink(missing_ok=True)
             self.run_id = position.run_id if position else os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
@@ -66,20 +65,27 @@ class RunRows:
         self.rows = self._read()
         begins = position.num_rows if position and position.run_id == self.run_id else 0
         self.number = max(begins, self.rows[-1].number + 1 if self.rows else 0)
-        """Of the next row."""
+        """The number of the next row."""
         self._last_step = max((row.step for row in self.rows if row.step is not None), default=-1)
-        self._again = Counter(row.place for row in self.rows if row.number >= begins)
-        """Rows that will come again, for they were logged after the checkpoint."""
+        self._expected = Counter(row.place for row in self.rows if row.number >= begins)
+        """Rows that were logged after the checkpoint and will come again."""
         if position and position.pending:
             self.add(position.pending, {}, position.pending_step)
 
+    def position(self, step: int, metrics: Mapping[str, float]) -> Position:
+        """For a checkpoint after `step`, with the metrics that are logged at this step, before or after the checkpoint."""
+        place = Row(0, step, metrics, {}).place
+        is_there = any(row.place == place for row in reversed(self.rows))
+        num_rows = self.number - self._expected.total() + min(1, self._expected[place])
+        return Position(self.run_id, num_rows, step, {} if is_there else metrics)
+
     def add(self, metrics: Mapping[str, float], tables: Mapping[str, Table], step: int | None) -> Row | None:
-        """None for what is there already."""
+        """Writes a row and returns it, or None where the row is there already."""
         row = Row(self.number, step, metrics, tables)
-        if self._again[row.place]:
-            self._again[row.place] -= 1
+        if self._expected[row.place]:
+            self._expected[row.place] -= 1
             return None
-        if step is not None and step < self._last_step:  # of a run that now logs at other steps
+        if step is not None and step < self._last_step:  # the resumed run logs at other steps
             return None
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -94,7 +100,7 @@ class RunRows:
         write_json(self._name, {"id": self.run_id, "job_type": self._job_type, "finished": finished})
 
     def _read(self) -> list[Row]:
-        """Up to a line that a kill broke off."""
+        """Rows up to a line that a kill cut short."""
         rows: list[Row] = []
         text = self._file.read_text(encoding="utf-8") if self._file.is_file() else ""
         for line in text.splitlines(keepends=True):

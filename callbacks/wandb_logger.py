@@ -1,4 +1,4 @@
-"""The one file that knows W&B."""
+"""The logger for Weights & Biases: the only file that imports wandb."""
 
 import json
 import subprocess
@@ -19,24 +19,23 @@ from xdr.storage.fingerprint import Json
 
 
 @dataclass(frozen=True)
-class Labels:
-    """What a run is called in W&B, and whether its checkpoints or reports are kept there."""
+class WandbRun:
+    """What W&B shows of a run: the arguments of `wandb.init` with these names."""
 
     project: str
     group: str | None
     job_type: str
     name: str | None
     tags: Sequence[str]
-    artifacts: bool
+    config: Mapping[str, Json]
 
 
 class WandbLogger(Logger):
-    """One W&B run for one output folder, however often its job is killed and goes on. Begins with its first row."""
+    """One W&B run for each output folder, however often its job is killed and resumed. The run begins with its first row."""
 
-    def __init__(self, output_dir: Path, labels: Labels, config: Mapping[str, Json], *, offline: bool) -> None:
+    def __init__(self, output_dir: Path, described: WandbRun, *, offline: bool, artifacts: bool) -> None:
         super().__init__()
-        self._output_dir, self._labels, self._config = output_dir, labels, config
-        self._offline = offline
+        self._output_dir, self._described, self._offline, self._artifacts = output_dir, described, offline, artifacts
         self._run: Any = None
         self._rows: RunRows
         self._num_there = 0
@@ -51,7 +50,7 @@ class WandbLogger(Logger):
         return None
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """All settings are in the run's configuration from its start."""
+        """The run's configuration holds all settings from its start."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.log(metrics, {}, step)
@@ -65,8 +64,8 @@ class WandbLogger(Logger):
 
     @rank_zero_only
     def log_files(self, kind: str, paths: Sequence[Path]) -> None:
-        """As an artifact, where artifacts are asked for."""
-        if not self._labels.artifacts or not paths:
+        """As an artifact, if artifacts are switched on."""
+        if not self._artifacts or not paths:
             return
         import wandb
 
@@ -76,30 +75,29 @@ class WandbLogger(Logger):
             artifact.add_dir(str(path), path.name) if path.is_dir() else artifact.add_file(str(path), path.name)
         self._run.log_artifact(artifact)
 
-    @property
-    def position(self) -> tuple[str, int]:
-        """The run's id, and how many rows it has."""
+    def position(self, step: int, metrics: Mapping[str, float]) -> Position:
+        """What a checkpoint after this step records; `metrics` are those of the step."""
         self._begin()
-        return self._rows.run_id, self._rows.number
+        return self._rows.position(step, metrics)
 
-    def go_on_from(self, position: Position) -> None:
-        assert self._run is None, "a run goes on before it begins"
+    def resume_from(self, position: Position) -> None:
+        assert self._run is None, "the run has already begun"
         self._position = position
 
     def finalize(self, status: str) -> None:
-        """A process that was spawned for a trainer's work ends with it."""
+        """Ends the run in a process that a trainer has spawned."""
         if parent_process() is not None:
             self.close(failed=status != "success", finished=False)
 
     def close(self, *, failed: bool, finished: bool = True) -> None:
-        """Each job of a process ends its own run, lest the next one writes into it."""
+        """Ends the run, so that the next job of this process does not write into it."""
         if self._run is None:
             return
         import wandb
 
         run, self._run = self._run, None
         run.finish(exit_code=int(failed))
-        wandb.teardown()  # its service writes what it holds only then, and would serve the processes that this one starts
+        wandb.teardown()  # writes what W&B still holds in memory
         if finished and not failed:
             self._rows.finish()
         if run.offline:
@@ -111,11 +109,11 @@ class WandbLogger(Logger):
     def _begin(self) -> None:
         if self._run is not None:
             return
-        self._rows = RunRows(self._output_dir, self._labels.job_type, self._position)
+        self._rows = RunRows(self._output_dir, self._described.job_type, self._position)
         self._run = self._init()
         run_id = self._rows.run_id
         self._num_there = _num_rows_in_files(self._output_dir, run_id) if self._run.offline else self._run.starting_step
-        if self._labels.job_type == "train":
+        if self._described.job_type == "train":
             self._run.define_metric("trainer/global_step")
             self._run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         for row in self._rows.rows:
@@ -124,14 +122,8 @@ class WandbLogger(Logger):
     def _init(self) -> Any:
         import wandb
 
-        labels = self._labels
         keywords: dict[str, Any] = {
-            "project": labels.project,
-            "group": labels.group,
-            "job_type": labels.job_type,
-            "name": labels.name,
-            "tags": list(labels.tags),
-            "config": dict(self._config),
+            **vars(self._described),
             "allow_val_change": True,
             "dir": str(self._output_dir),
             "id": self._rows.run_id,
@@ -146,7 +138,7 @@ class WandbLogger(Logger):
         return wandb.init(**keywords, mode="offline", settings=wandb.Settings(silent=True))
 
     def _send(self, row: Row) -> None:
-        """W&B has all rows up to some number: what is below that is there."""
+        """Sends the row unless W&B has it: W&B has all rows below some number."""
         if row.number < self._num_there:
             return
         import wandb
@@ -163,7 +155,7 @@ class WandbLogger(Logger):
 
 
 def log_row(logger: Logger, metrics: dict[str, float], tables: Mapping[str, Table], step: int | None = None) -> None:
-    """Other loggers have no tables."""
+    """Logs metrics, and with W&B the tables too."""
     if isinstance(logger, WandbLogger):
         logger.log(metrics, tables, step)
     elif metrics:
@@ -178,19 +170,19 @@ def log_files(logger: Logger, kind: str, paths: Sequence[Path]) -> None:
 
 @rank_zero_only
 def say(line: str) -> None:
-    """What the user may want to do something about."""
+    """Prints a warning that the user may act on."""
     Console().print(line, style="yellow", markup=False, soft_wrap=True)
 
 
 def has_key() -> bool:
-    """Of W&B; never asks for one."""
+    """Whether W&B has a key; never asks for one."""
     import wandb
 
     return wandb.login(prompt=False, verify=False)
 
 
 def _num_rows_in_files(output_dir: Path, run_id: str) -> int:
-    """Those that reached the disk before a kill."""
+    """The number of rows that reached the disk before a kill."""
     number = 0
     for file in (output_dir / "wandb").glob(f"*-{run_id}/run-{run_id}.wandb"):
         command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]

@@ -1,6 +1,7 @@
 """How train.py and evaluate.py start: settings are composed and checked in a fraction of a second, and a mistake is one
 sentence with its remedy."""
 
+import inspect
 import os
 import signal
 import sys
@@ -101,7 +102,7 @@ def plain(settings: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def build(settings: DictConfig, name: str, *without: str, **arguments: Any) -> Any:
+def build(settings: DictConfig, name: str, /, *without: str, **arguments: Any) -> Any:
     """What `settings.NAME._target_` names, built from the other settings of that node and further arguments.
 
     `without` are settings of the node that the code reads itself. Returns None for a node that is null."""
@@ -115,12 +116,15 @@ def build(settings: DictConfig, name: str, *without: str, **arguments: Any) -> A
 
 @contextmanager
 def logging(settings: DictConfig, job_type: str) -> "Iterator[Logger]":
-    """The logger of one job, which ends with the job."""
-    from callbacks.build import logging_to
-    from callbacks.wandb_logger import Labels
+    """The logger of one job, which ends with the job. A logger that has a parameter `job_type` also gets the run's name,
+    group and configuration."""
+    from callbacks.loggers import ending
 
-    labels = Labels(**labels_of(settings, job_type))
-    with logging_to(settings.logger.kind, Path(settings.output_dir), labels, plain(settings)) as logger:
+    target = targets.locate(str(settings.logger._target_), tuple(settings.plugins), "logger._target_")
+    job: dict[str, Any] = {}
+    if "job_type" in inspect.signature(target).parameters:
+        job = {**labels_of(settings, job_type), "run_config": plain(settings)}
+    with ending(build(settings, "logger", **job)) as logger:
         yield logger
 
 

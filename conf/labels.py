@@ -11,12 +11,11 @@ from xdr.storage.jobs import is_sweep
 
 
 def labels_of(settings: DictConfig, job_type: str) -> dict[str, Any]:
-    """Project, group, name and tags of a run. W&B's own environment variables count where a setting is null."""
-    labels = {key: settings.logger.get(key) for key in ("project", "group", "name", "artifacts")}
+    """Job type, name and group of a run. W&B's own environment variables count where a setting is null."""
     name, group = os.environ.get("WANDB_NAME"), os.environ.get("WANDB_RUN_GROUP")
     folder = Path(settings.output_dir)
     if is_sweep(folder.parent):
         name = name or " ".join(HydraConfig.get().overrides.task)
         group = group or folder.parent.name
-    labels["tags"] = list(settings.logger.get("tags") or [])
-    return {**labels, "job_type": job_type, "name": labels["name"] or name or folder.name, "group": labels["group"] or group}
+    logger = settings.logger
+    return {"job_type": job_type, "name": logger.get("name") or name or folder.name, "group": logger.get("group") or group}

@@ -240,7 +240,7 @@ def binds(settings: DictConfig, *without: str) -> bool:
     values = OmegaConf.to_container(settings)
     assert isinstance(values, dict)
     signature = inspect.signature(hydra.utils.get_object(values.pop("_target_")))
-    signature.bind_partial(**{key: value for key, value in values.items() if key not in without})
+    signature.bind_partial(**{key: value for key, value in values.items() if key not in (*without, "_partial_")})
     return True
 
 

@@ -4,22 +4,32 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import wandb
 import yaml
+from lightning.pytorch.loggers import Logger
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from callbacks.build import logging_to
+from callbacks.loggers import ending
+from callbacks.loggers import wandb as wandb_logger
 from callbacks.run_rows import Position, RunRows, Table
-from callbacks.wandb_logger import Labels, WandbLogger
+from callbacks.wandb_logger import WandbLogger
 from conf import entry
 from tests.runs import QUICK, ROOT, run, run_with_kills
 from tests.wandb_files import read_run
+from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import read_jobs
 
-LABELS = Labels("xdr", "sweep", "train", "a name", ["x", "y"], artifacts=True)
+
+def logger_of(folder: Path, config: Mapping[str, Json] | None = None, offline: bool = True) -> Logger:
+    return wandb_logger(
+        str(folder), "xdr", "sweep", "a name", ["x", "y"], True, offline, job_type="train", run_config=config or {}
+    )
+
+
 SHORT = ["logger=offline", "trainer.max_steps=4", "trainer.log_every_n_steps=2", "callbacks.validation.largest_pool=0"]
 
 
@@ -42,7 +52,7 @@ def other_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest
 
 def test_a_run_is_labelled_and_holds_its_configuration_rows_tables_and_files(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("good news")
-    with logging_to("offline", tmp_path, LABELS, {"seed": 3, "data": {"path": "here"}}) as logger:
+    with ending(logger_of(tmp_path, {"seed": 3, "data": {"path": "here"}})) as logger:
         assert isinstance(logger, WandbLogger)
         logger.log_metrics({"loss": 0.5}, step=7)
         logger.log({"loss": 0.25}, {"words": Table(["language", "text"], [["fi", "sana"], ["te", "పదం"]])}, step=9)
@@ -57,7 +67,7 @@ def test_a_run_is_labelled_and_holds_its_configuration_rows_tables_and_files(tmp
 
 
 def test_a_job_that_fails_ends_its_run_as_failed(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), logging_to("offline", tmp_path, LABELS, {}) as logger:
+    with pytest.raises(ZeroDivisionError), ending(logger_of(tmp_path)) as logger:
         logger.log_metrics({"loss": 1 / 2}, 1)
         logger.log_metrics({"loss": 1 / 0}, 2)
     assert read_run(tmp_path).exit_codes == [1]
@@ -98,9 +108,8 @@ def test_a_killed_run_goes_on_as_the_same_run_with_every_row_once(tmp_path: Path
 LOG_AND_DIE = """
 import os, signal, sys
 from pathlib import Path
-from callbacks.build import build_logger
-from tests.test_wandb import LABELS
-logger = build_logger("offline", Path(sys.argv[1]), LABELS, {})
+from tests.test_wandb import logger_of
+logger = logger_of(Path(sys.argv[1]))
 for step in range(int(sys.argv[2]), int(sys.argv[3])):
     logger.log_metrics({"loss": step / 7}, step)
 os.killpg(0, signal.SIGKILL)
@@ -116,7 +125,7 @@ def test_rows_that_wandb_lost_in_its_memory_are_sent_again(tmp_path: Path) -> No
         if len(rows_of(folder)) < number:
             break
     assert len(rows_of(folder)) < number
-    with logging_to("offline", folder, LABELS, {}) as logger:
+    with ending(logger_of(folder)) as logger:
         for step in range(number - 50, number + 10):
             logger.log_metrics({"loss": step / 7}, step)
     assert [row["trainer/global_step"] for _, row in rows_of(folder)] == list(range(number + 10))
@@ -154,7 +163,7 @@ def test_a_row_that_a_kill_broke_off_is_written_anew(tmp_path: Path) -> None:
 def test_without_a_key_a_run_is_written_offline_and_says_so(
     tmp_path: Path, other_environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with logging_to("wandb", tmp_path, LABELS, {}) as logger:
+    with ending(logger_of(tmp_path, offline=False)) as logger:
         logger.log_metrics({"loss": 0.5}, 1)
     lines = [line for line in capsys.readouterr().out.splitlines() if "W&B" in line]
     assert "has no key here, so this run is written offline" in lines[0]
@@ -170,7 +179,7 @@ def test_without_a_network_a_run_is_written_offline_and_says_so(
     other_environment.setenv("WANDB_API_KEY", "0" * 40)
     other_environment.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     other_environment.setenv("WANDB_INIT_TIMEOUT", "1")
-    with logging_to("wandb", tmp_path, LABELS, {}) as logger:
+    with ending(logger_of(tmp_path, offline=False)) as logger:
         logger.log_metrics({"loss": 0.5}, 1)
     output = capsys.readouterr().out
     assert "W&B cannot be reached" in output and "this run is written offline" in output
@@ -189,10 +198,10 @@ def test_the_sweep_file_gives_command_lines_that_hydra_takes(monkeypatch: pytest
     assert words[:3] == ["${env}", "${interpreter}", "${program}"] and sweep["program"] == "train.py"
     settings = entry.compose("train", words[3:])
     assert settings.model.optimizer.learning_rate == 0.00031
-    assert settings.data.batches.order.name == "monolingual"
+    assert settings.data.batches.order == "monolingual"
     assert settings.objective.both_directions is True
     assert settings.output_dir == "outputs/wandb/k3x9"
-    assert settings.logger.name == "wandb"
+    assert settings.logger._target_ == "callbacks.loggers.wandb" and not settings.logger.offline
 
 
 def test_an_agent_s_run_has_the_id_that_the_agent_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

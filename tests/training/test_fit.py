@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from tests.runs import QUICK, run, run_with_kills, start, weights
+from xdr.encoders.encoder_folder import load_encoder_folder
+from xdr.encoders.texts import texts_of
+from xdr.training.bi_encoder_module import BiEncoderModule
 
 EXACT = ["model.dropout=0.0", "model.optimizer.warmup_share=0.0"]
 
@@ -40,8 +43,17 @@ def test_a_run_killed_twice_ends_in_the_same_weights(uninterrupted: Path, tmp_pa
 def test_a_finished_run_started_again_has_nothing_to_do(uninterrupted: Path) -> None:
     before = weights(uninterrupted)
     output = run(uninterrupted)
-    assert "going on from" in output
+    assert "Resuming from" in output
     assert all(torch.equal(value, before[name]) for name, value in weights(uninterrupted).items())
+
+
+def test_lightning_loads_a_checkpoint_as_its_users_do(uninterrupted: Path) -> None:
+    (checkpoint,) = (uninterrupted / "checkpoints").glob("best.ckpt")
+    module = BiEncoderModule.load_from_checkpoint(checkpoint)
+    encoder, _ = load_encoder_folder(uninterrupted / "encoder")
+    texts = texts_of([[2, 7, 3]])
+    torch.testing.assert_close(module.bi_encoder.encode_queries(texts), encoder(texts))
+    assert module.hparams["settings"]["seed"] == 42
 
 
 @pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGINT])
@@ -73,7 +85,7 @@ def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> Non
     process = start(uninterrupted, "model.optimizer.learning_rate=0.5")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "is of a run with other settings: model.optimizer.learning_rate was 0.001 and is now 0.5" in output
+    assert "belongs to a run with other settings: model.optimizer.learning_rate was 0.001 and is now 0.5" in output
 
 
 @pytest.mark.parametrize(
@@ -87,8 +99,8 @@ def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> Non
             ["model=transformer", "model.path=nowhere"],
             "path must be a model folder, or the name of a model on the hub",
         ),
-        (["model.optimizer.learning_rate=1e30", "model.normalize=false"], "the loss is nan"),
-        (["resume=nowhere.ckpt"], "resume=nowhere.ckpt is no checkpoint"),
+        (["model.optimizer.learning_rate=1e30", "model.normalize=false"], "The loss is nan"),
+        (["resume=nowhere.ckpt"], "got nowhere.ckpt, which is no file"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(tmp_path: Path, arguments: list[str], says: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -16,9 +17,11 @@ from xdr.encoders.small import build_small_mt5
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.query_generator import Task, token_losses
 from xdr.text.records import Passage, Query, TrainingExample
-from xdr.training.generator_data import GeneratorData, written
-from xdr.training.generator_module import QueryGeneratorModule, WritingOptimizer
-from xdr.training.generator_validation import written_languages
+from xdr.training.batches import BatchSettings
+from xdr.training.generator_data import GeneratorData, target_of, written_languages
+from xdr.training.generator_module import QueryGeneratorModule
+from xdr.training.objectives import token_likelihood
+from xdr.training.optimizers import Adafactor, AdamW, Optimizer
 
 QUESTIONS = ["Missä Saimaa on?", "Где?", "Mikä on pitkä joki Euroopassa?", "Где течёт Волга?"]
 EXAMPLES = [
@@ -38,14 +41,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def module_and_data(
-    folder: Path, examples: Sequence[TrainingExample] = EXAMPLES, task: Task = TASK, name: str = "adamw", smoothing: float = 0.0
+    folder: Path,
+    examples: Sequence[TrainingExample] = EXAMPLES,
+    task: Task = TASK,
+    optimizer: Optimizer = AdamW(1e-3, 0.0, 0.0),  # noqa: B008  frozen
+    smoothing: float = 0.0,
+    steps: int = 4,
 ) -> tuple[QueryGeneratorModule, GeneratorData]:
-    generator, reader = load_generator(str(folder), written_languages(replace(task, languages=()), examples))
-    data = training_set(examples)
-    dev = [written(reader, example, example.positives[0]) for example in examples]
-    data_module = GeneratorData(data, dev, reader, 4, "mixed", 0, 0)
-    optimizer = WritingOptimizer(name, 1e-3, 0.0, 0.0, smoothing)  # type: ignore[arg-type]  # one of two
-    return QueryGeneratorModule(generator, optimizer, 4, data_module.groups, None, {}).train(), data_module
+    generator, tokenizer = load_generator(str(folder), written_languages(replace(task, languages=()), examples))
+    batches = BatchSettings(4, 1, "mixed", 0.5, None, 0)
+    data = GeneratorData(training_set(examples), examples, tokenizer, None, batches, 0)
+    data.choose_dev(len(examples))
+    objective = partial(token_likelihood, label_smoothing=smoothing)
+    module = QueryGeneratorModule(generator, objective, optimizer, steps, languages=data.languages)
+    return module.train(), data
 
 
 def trained(module: QueryGeneratorModule, data: GeneratorData, steps: int = 1, **settings: object) -> pl.Trainer:
@@ -89,9 +98,9 @@ def test_dev_loss_is_that_of_a_piece_by_language_and_in_all(folder: Path) -> Non
     (figures,) = trainer.validate(module, data, verbose=False)
     module.eval()
     losses, numbers = {}, {}
-    reader = data._reader
+    reader = data.tokenizer
     for example in EXAMPLES:
-        item = written(reader, example, example.positives[0])
+        item = target_of(reader, example, example.positives[0])
         prompt = f"Generate a question for this passage: Saimaa {item.source.text}"
         with torch.no_grad():
             output = module.generator(
@@ -103,11 +112,11 @@ def test_dev_loss_is_that_of_a_piece_by_language_and_in_all(folder: Path) -> Non
     assert figures["dev/loss"] == pytest.approx(sum(losses.values()) / sum(numbers.values()), rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "smoothing"), [("adamw", 0.1), ("adafactor", 0.0)])
-def test_a_generator_learns_a_few_questions_by_heart(folder: Path, name: str, smoothing: float) -> None:
-    module, data = module_and_data(folder, name=name, smoothing=smoothing)
-    module._optimizer = replace(module._optimizer, learning_rate=1e-2)
-    module._num_steps = 1000
+@pytest.mark.parametrize(
+    ("optimizer", "smoothing"), [(AdamW(1e-2, 0.0, 0.0), 0.1), (Adafactor(1e-2, 0.0, 0.0), 0.0)], ids=["adamw", "adafactor"]
+)
+def test_a_generator_learns_a_few_questions_by_heart(folder: Path, optimizer: Optimizer, smoothing: float) -> None:
+    module, data = module_and_data(folder, optimizer=optimizer, smoothing=smoothing, steps=1000)
     before = float(trained(module, data, 1).callback_metrics["loss"])
     after = float(trained(module, data, 60).callback_metrics["loss"])
     assert after < before / 2
@@ -115,9 +124,14 @@ def test_a_generator_learns_a_few_questions_by_heart(folder: Path, name: str, sm
 
 def test_the_other_direction_writes_in_the_passages_language(folder: Path) -> None:
     module, data = module_and_data(folder, task=replace(TASK, direction="passage_from_query", language_at="prompt"))
-    assert data._reader.task.languages == ("en",)
-    item = written(data._reader, EXAMPLES[1], EXAMPLES[1].positives[0])
-    assert (item.source.text, item.text, item.language, item.group) == ("Где?", EXAMPLES[1].positives[0].text, "en", "ru")
+    assert data.tokenizer.task.languages == ("en",)
+    item = target_of(data.tokenizer, EXAMPLES[1], EXAMPLES[1].positives[0])
+    assert (item.source.text, item.text, item.language, item.query_language) == (
+        "Где?",
+        EXAMPLES[1].positives[0].text,
+        "en",
+        "ru",
+    )
     trained(module, data)
 
 
@@ -131,7 +145,7 @@ def test_balanced_languages_are_shown_equally_often() -> None:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     output = run(folder, quick=QUICK_GENERATOR)
-    assert "untrained" in output and "Written for dev sources" in output
+    assert "untrained" in output and "Generated for dev sources" in output
     return folder
 
 
@@ -142,6 +156,13 @@ def test_a_run_leaves_a_generator_and_what_it_wrote(uninterrupted: Path) -> None
     assert all(row["passage"] and row["reference"] for row in rows)
     ours = weights(uninterrupted, "generator")
     assert not torch.equal(ours["shared.weight"], ours["lm_head.weight"])
+
+
+def test_lightning_loads_a_checkpoint_as_its_users_do(uninterrupted: Path) -> None:
+    module = QueryGeneratorModule.load_from_checkpoint(uninterrupted / "checkpoints" / "best.ckpt")
+    saved = weights(uninterrupted, "generator")
+    assert all(torch.equal(value, saved[name]) for name, value in module.generator.model.state_dict().items() if name in saved)
+    assert module.hparams["languages"] == ["ar", "bn", "en", "fi", "ja", "ko", "ru", "te"]
 
 
 def assert_equal(left: Path, right: Path) -> None:
@@ -167,8 +188,8 @@ def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, process
 @pytest.mark.parametrize(
     ("argument", "problem"),
     [
-        ("trainer.precision=16-mixed", "overflows in the T5 family"),
-        ("data.batches.passages_per_query=2", "set data.batches.passages_per_query=1"),
+        ("trainer.precision=16-mixed", "must be bf16-mixed or 32-true for the T5 family"),
+        ("data.batches.passages_per_query=2", "data.batches.passages_per_query must be 1 for a generator"),
         ("callbacks=default", "set callbacks=generator"),
         ("callbacks.validation.round_trip=nowhere", "is no encoder's folder"),
         ("callbacks.validation.top_p=2", "top_p must be above 0 and at most 1, got 2"),

@@ -1,5 +1,6 @@
 """Loss and gradients of a step, with one process and with two."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.static_encoder import StaticEncoder
 from xdr.encoders.tokenization import InputFormat, TextTokenizer
 from xdr.text.records import Passage, Query, TrainingExample
-from xdr.training.bi_encoder_data import BatchSettings, BiEncoderData
-from xdr.training.bi_encoder_module import BiEncoderModule, Objective, Optimizer
+from xdr.training.batches import BatchSettings
+from xdr.training.bi_encoder_data import BiEncoderData
+from xdr.training.bi_encoder_module import BiEncoderModule
+from xdr.training.objectives import contrastive
+from xdr.training.optimizers import AdamW
 
 
 class Letters:
@@ -50,10 +54,12 @@ def step(path: Path, processes: int, both_directions: bool, chunk_size: int) -> 
         )  # two queries a passage
         for i, word in enumerate(words)
     ]
-    objective = Objective(5.0, False, both_directions, chunk_size)
-    module = BiEncoderModule(BiEncoder(encoder), objective, Optimizer(1e-3, 0.0, 0.0), 1, {}).train()
+    objective = partial(contrastive, both_directions=both_directions)
+    module = BiEncoderModule(
+        BiEncoder(encoder), objective, AdamW(1e-3, 0.0, 0.0), 1, score_scale=5.0, chunk_size=chunk_size
+    ).train()
     reader = TextTokenizer(Letters(), InputFormat(8, 8))
-    data = BiEncoderData(training_set(examples), None, reader, BatchSettings(8, 1, "mixed", 0.5, 0), 0)
+    data = BiEncoderData(training_set(examples), [], reader, BatchSettings(8, 1, "mixed", 0.5, None, 0), 0)
     trainer = pl.Trainer(
         max_steps=1,
         accelerator="cpu",

@@ -30,30 +30,29 @@ from xdr.training.batches import BatchSettings, epoch_batches
 from xdr.training.bi_encoder_data import BiEncoderData
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.checkpoints import CheckpointFolder
-from xdr.training.generated_samples import samples_table
-from xdr.training.generator_data import GeneratorData
+from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
-from xdr.training.generator_validation import dev_texts, sample_check, written_languages
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
 from xdr.training.run_negatives import examples_with_negatives
-from xdr.training.validation_pool import validation_pool
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
     """What is trained, on what, and how.
 
-    `model`, `optimizer` and `objective` are what their settings name; `validation` are the settings of the validation's
-    callback, empty where there is none."""
+    `model`, `optimizer` and `objective` are what their settings name. `scoring` are the arguments `score_scale`,
+    `learn_scale` and `chunk_size` of a `BiEncoderModule`. `validates` says whether a callback of the run validates on dev
+    examples."""
 
     model: Any
     optimizer: Any
     objective: Any
+    scoring: Mapping[str, Any]
     benchmark: Benchmark
     batches: BatchSettings
     negatives: str | None
     strict: bool
-    validation: Mapping[str, Any]
+    validates: bool
     run: TrainingRun
     console: Console
 
@@ -62,23 +61,22 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     """Trains a bi-encoder, from the newest whole checkpoint if there is one. Leaves `encoder/`, and `passage_encoder/` for two
     towers, in the output folder. Returns the best value of the monitored metric."""
     run, console = inputs.run, inputs.console
-    largest_pool = inputs.validation.get("largest_pool", 0)
-    data, dev = _read_examples(inputs, with_dev=largest_pool > 0)
-    pool = validation_pool(dev, data.examples, largest_pool) if largest_pool else None
+    data, dev = _read_examples(inputs)
     silence_libraries()
     bi_encoder, tokenizer = inputs.model.build(run.output_dir / "initial_model", run.seed)
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
-    module = BiEncoderModule(bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, run.settings)
-    data_module = BiEncoderData(data, pool, tokenizer, inputs.batches, run.seed)
+    module = BiEncoderModule(
+        bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, settings=run.settings, **inputs.scoring
+    )
+    data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
     if run.planned is not None:
-        plan_training(module, data_module, run, length, pool is not None, 3, console)
+        plan_training(module, data_module, run, length, inputs.validates, 3, console)
         return None
     initial = run.checkpoints.folder / MODEL
     if not (initial / ENCODER).exists():
         _save_towers(bi_encoder, tokenizer, initial)
-    printed = ("recall@1", "recall@10", "recall@100", "MRR") if pool is not None else ()
-    result = _fit(module, data_module, run, console, printed)
+    result = _fit(module, data_module, inputs, ("recall@1", "recall@10", "recall@100", "MRR"))
     if result.is_first_process:
         for name in (ENCODER, PASSAGE_ENCODER):
             shutil.rmtree(run.output_dir / name, ignore_errors=True)
@@ -89,37 +87,34 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
 
 def train_generator(inputs: TrainingInputs) -> float | None:
     """Trains a query generator, as `train_retriever` trains a bi-encoder. Leaves `generator/`."""
-    run, console, validation = inputs.run, inputs.console, dict(inputs.validation)
+    run, console = inputs.run, inputs.console
     _refuse_unfit_settings(inputs)
-    largest_dev = validation.get("largest_dev", 0)
-    data, dev = _read_examples(inputs, with_dev=largest_dev > 0)
+    data, dev = _read_examples(inputs)
     task = written_languages(inputs.model.task, data.examples)
     texts = texts_by_language(data.examples)
     silence_libraries()
     generator, tokenizer = inputs.model.build(task, run.output_dir / "initial_model", run.seed, chain(*texts.values()))
     identifier = train_identifier(texts)
-    dev_set = dev_texts(tokenizer, dev, largest_dev)
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
-    batches = inputs.batches
-    data_module = GeneratorData(data, dev_set, tokenizer, batches.size, batches.order, batches.num_workers, run.seed)
-    validation.pop("largest_dev", None)
-    validation.pop("monitor", None)
-    check = sample_check(tokenizer, dev_set, identifier, run.seed, **validation) if dev_set else None
-    module = QueryGeneratorModule(generator, inputs.optimizer, length.num_steps, data_module.groups, check, run.settings)
+    data_module = GeneratorData(data, dev, tokenizer, identifier, inputs.batches, run.seed)
+    module = QueryGeneratorModule(
+        generator,
+        inputs.objective,
+        inputs.optimizer,
+        length.num_steps,
+        languages=data_module.languages,
+        settings=run.settings,
+    )
     if run.planned is not None:
-        plan_training(module, data_module, run, length, bool(dev_set), 2, console)
+        plan_training(module, data_module, run, length, inputs.validates, 2, console)
         return None
     initial = run.checkpoints.folder / MODEL
     if not initial.exists():
         save_without_weights(generator, tokenizer, identifier, initial)
-    printed = ("loss", *(("right_language", "distinct", "copied", "tokens") if check is not None else ())) if dev_set else ()
-    if check is not None and check.round_trip is not None:
-        printed = (*printed, "round_trip@1", "round_trip@10")
-    result = _fit(module, data_module, run, console, printed)
+    printed = ("loss", "right_language", "distinct", "copied", "tokens", "round_trip@1", "round_trip@10")
+    result = _fit(module, data_module, inputs, printed)
     if result.is_first_process:
-        if module.samples:
-            console.print(samples_table(module.samples))
         folder = run.output_dir / GENERATOR
         shutil.rmtree(folder, ignore_errors=True)
         save_generator(generator.cpu(), tokenizer, identifier, folder)
@@ -134,11 +129,11 @@ def model_files(output_dir: Path) -> list[Path]:
     return [best, checkpoints.folder / MODEL] if best is not None else []
 
 
-def _read_examples(inputs: TrainingInputs, with_dev: bool) -> tuple[TrainingSet, list[TrainingExample]]:
+def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingExample]]:
     """The training set and the dev examples, counted in the terminal."""
     problems = Problems(inputs.strict)
     train = examples_with_negatives(inputs.benchmark, inputs.negatives, inputs.run.output_dir / "artifacts", problems)
-    dev = list(inputs.benchmark.examples("dev", problems)) if with_dev else []
+    dev = list(inputs.benchmark.examples("dev", problems)) if inputs.validates else []
     inputs.console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
     for note in problems.report():
         inputs.console.print(note, style="yellow", markup=False)
@@ -181,30 +176,30 @@ class _Fitted:
 def _fit(
     module: BiEncoderModule | QueryGeneratorModule,
     data_module: pl.LightningDataModule,
-    run: TrainingRun,
-    console: Console,
+    inputs: TrainingInputs,
     printed: Sequence[str],
 ) -> _Fitted:
-    """Fits, and validates before and after. `printed` are dev metrics for the terminal; without any there is no validation."""
+    """Fits, and validates before and after. `printed` are dev metrics for the terminal."""
+    run, console = inputs.run, inputs.console
     silence_libraries()
     module.train()  # Hugging Face loads models in eval mode, and Lightning leaves the mode as it is
     trainer = training_trainer(run)
     start = checkpoint_to_resume(run, console)
     value = None
     try:
-        if printed and start is None:
+        if inputs.validates and start is None:
             _print_metrics("untrained", trainer.validate(module, data_module, verbose=False)[0], printed, console)
         trainer.fit(module, data_module, ckpt_path=start, weights_only=True)
-        if module.asked_to_end or trainer.interrupted:
-            console.print(f"Interrupted at step {trainer.global_step}. Run the same command to resume.", style="yellow")
-            raise Unfinished
-        if printed:
+        if inputs.validates:
             if run.checkpoints.best.exists():
                 state = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)["state_dict"]
                 module.load_state_dict(state)
             metrics = trainer.validate(module, data_module, verbose=False)[0]
             _print_metrics("best", metrics, printed, console)
             value = metrics.get(run.monitor)
+    except Unfinished:
+        console.print(f"Interrupted at step {trainer.global_step}. Run the same command to resume.", style="yellow")
+        raise
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -213,4 +208,5 @@ def _fit(
 
 
 def _print_metrics(name: str, metrics: Mapping[str, float], printed: Sequence[str], console: Console) -> None:
-    console.print(f"{name:>10}  " + "  ".join(f"{key} {metrics[f'dev/{key}']:.3f}" for key in printed), soft_wrap=True)
+    shown = [f"{key} {metrics[f'dev/{key}']:.3f}" for key in printed if f"dev/{key}" in metrics]
+    console.print(f"{name:>10}  " + "  ".join(shown), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there."""
+"""Checkpoint files that are either complete or absent."""
 
 import errno
 import shutil
@@ -12,12 +12,12 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from xdr.storage.files import read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import checksum_file
 
-_NEARLY_NOTHING = 1 << 20
-"""Bytes left on a disk that a write has just filled."""
+_LEFT_ON_FULL_DISK = 1 << 20
+"""At most this many bytes are left on a disk that a write has just filled."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Written aside and renamed, then certified by a checksum beside it. Loads nothing but tensors and plain values."""
+    """Writes to a temporary file, renames it, then writes a checksum beside it. Loads tensors and plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
@@ -25,8 +25,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         with replacing_file(path) as partial:
             try:
                 torch.save(checkpoint, partial)
-            except RuntimeError as error:  # torch does not say that the disk is full
-                if shutil.disk_usage(path.parent).free > _NEARLY_NOTHING:
+            except RuntimeError as error:  # torch does not tell that the disk is full
+                if shutil.disk_usage(path.parent).free > _LEFT_ON_FULL_DISK:
                     raise
                 raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
         write_json(certificate(path), {"sha256": checksum_file(path)})
@@ -35,14 +35,19 @@ class WholeCheckpoints(TorchCheckpointIO):
         checkpoint: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True)
         return checkpoint
 
+    def remove_checkpoint(self, path: Any) -> None:
+        super().remove_checkpoint(path)
+        certificate(Path(path)).unlink(missing_ok=True)
+
 
 def certificate(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".json")
 
 
 def is_whole(checkpoint: Path) -> bool:
-    proof = certificate(checkpoint)
-    return checkpoint.is_file() and proof.is_file() and read_json(proof).get("sha256") == checksum_file(checkpoint)
+    """Whether the file has the checksum that was written after it."""
+    checksum = certificate(checkpoint)
+    return checkpoint.is_file() and checksum.is_file() and read_json(checksum).get("sha256") == checksum_file(checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +64,17 @@ class CheckpointFolder:
         return self.folder / f"step-{step:08d}.ckpt"
 
     def newest_whole(self) -> tuple[Path | None, list[Path]]:
-        """The newest checkpoint that is whole, and the newer ones that are not."""
-        broken: list[Path] = []
+        """Returns the newest whole checkpoint, and the damaged ones that are newer."""
+        damaged: list[Path] = []
         remove_leftovers(self.folder)
         for path in sorted(self.folder.glob("step-*.ckpt"), reverse=True):
             if is_whole(path):
-                return path, broken
-            broken.append(path)
-        return None, broken
+                return path, damaged
+            damaged.append(path)
+        return None, damaged
 
     def prune(self, keep: int) -> None:
-        """All but the newest `keep`, once those are written."""
+        """Removes all but the newest `keep`."""
         for path in sorted(self.folder.glob("step-*.ckpt"), reverse=True)[keep:]:
             path.unlink(missing_ok=True)
             certificate(path).unlink(missing_ok=True)

@@ -1,141 +1,167 @@
-"""What a generator writes for some dev sources, and whether that is what was asked for."""
+"""Texts sampled for some dev sources at each validation, and metrics of them.
 
-from collections import defaultdict
+P: passages. D: dimension.
+"""
+
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
 
 import torch
 from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
+from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder
 from xdr.encoders.texts import select
 from xdr.encoders.tokenization import TextTokenizer
-from xdr.evaluation.gold_ranks import first_gold_ranks
+from xdr.errors import UserError
+from xdr.evaluation.pool_ranks import relevant_ranks_in_pool
+from xdr.evaluation.ranking_metrics import success
 from xdr.generators.huggingface_backend import HuggingFaceBackend
 from xdr.generators.quality import copied_share, normalised
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import Sampling
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import Passage
+from xdr.training.generator_data import Target
 
 CUTOFFS = (1, 10)
 """Of the round trip."""
 
-
-@dataclass(frozen=True, slots=True)
-class SampleRequest:
-    """A dev source, the language of the text that is wanted for it, and the text that a person wrote. `group` is the language
-    of the query, by which figures are told apart."""
-
-    source: Passage
-    language: str
-    group: str
-    reference: str
+_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedSample:
-    asked: SampleRequest
+    """`target` holds the source and the text that a person wrote."""
+
+    target: Target
     text: str
     num_tokens: int
 
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """Does a question find the passage that it was written about, among a pool?"""
+    """Whether a generated query finds the passage that it was generated from, in a pool of passages."""
 
     encoder: nn.Module
-    reader: TextTokenizer
+    tokenizer: TextTokenizer
     pool: Sequence[Passage]
 
+    @classmethod
+    def of(cls, folder: str, targets: Sequence[Target]) -> "RoundTrip":
+        """`folder` holds an encoder; the pool is the sources of all targets."""
+        if not is_encoder_folder(Path(folder)):
+            raise UserError(
+                f"callbacks.validation.round_trip must be an encoder folder, got {folder}, which is no encoder's folder. "
+                "train.py leaves one as encoder/"
+            )
+        encoder, tokenizer = load_encoder_folder(Path(folder))
+        pool = {target.source.passage_id: target.source for target in targets}
+        return cls(encoder.eval(), tokenizer, list(pool.values()))
+
     @torch.inference_mode()
-    def ranks(self, samples: Sequence[GeneratedSample]) -> list[int]:
+    def success(self, samples: Sequence[GeneratedSample], cutoffs: Sequence[int]) -> dict[int, list[float]]:
+        """success@k of each sample."""
         row_of = {passage.passage_id: row for row, passage in enumerate(self.pool)}
-        passages_PD = torch.cat(
-            [self.encoder(self.reader.passages(self.pool[i : i + 256])) for i in range(0, len(self.pool), 256)]
-        )
+        starts = range(0, len(self.pool), _BATCH_SIZE)
+        passages_PD = torch.cat([self.encoder(self.tokenizer.passages(self.pool[i : i + _BATCH_SIZE])) for i in starts])
         texts = [sample.text for sample in samples]
-        queries_QD = torch.cat([self.encoder(self.reader.queries(texts[i : i + 256])) for i in range(0, len(texts), 256)])
-        return first_gold_ranks(queries_QD, passages_PD, [[row_of[sample.asked.source.passage_id]] for sample in samples])
+        starts = range(0, len(texts), _BATCH_SIZE)
+        queries_QD = torch.cat([self.encoder(self.tokenizer.queries(texts[i : i + _BATCH_SIZE])) for i in starts])
+        relevant = [[row_of[sample.target.source.passage_id]] for sample in samples]
+        ranked = relevant_ranks_in_pool(queries_QD, passages_PD, relevant)
+        return {cutoff: success(ranked, cutoff).tolist() for cutoff in cutoffs}
 
 
 @dataclass(frozen=True)
 class SampleCheck:
-    """Draws one text for each of `asked`, the same way at every validation and in every process."""
+    """Samples one text for each target, with the same random numbers at every validation and in every process."""
 
-    asked: Sequence[SampleRequest]
-    reader: GeneratorTokenizer
+    targets: Sequence[Target]
+    tokenizer: GeneratorTokenizer
     sampling: Sampling
     check: LanguageCheck
     seed: int
     round_trip: RoundTrip | None = None
 
     def draw(self, generator: QueryGenerator) -> list[GeneratedSample]:
-        """Leaves torch's random numbers as they were."""
+        """Torch's own random numbers are not used up."""
         devices = [generator.model.device] if generator.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            backend = HuggingFaceBackend(generator, self.reader, self.sampling)
+            backend = HuggingFaceBackend(generator, self.tokenizer, self.sampling)
             backend.begin(self.seed)
-            by_language: dict[str, list[SampleRequest]] = defaultdict(list)
-            for asked in self.asked:
-                by_language[asked.language].append(asked)
-            return [sample for language, its in by_language.items() for sample in self._drawn(backend, language, its)]
+            by_language: dict[str, list[Target]] = defaultdict(list)
+            for target in self.targets:
+                by_language[target.language].append(target)
+            return [sample for language, targets in by_language.items() for sample in self._drawn(backend, language, targets)]
 
-    def _drawn(self, backend: HuggingFaceBackend, language: str, asked: Sequence[SampleRequest]) -> list[GeneratedSample]:
-        prompts, _ = self.reader.sources([self.reader.prompt(a.source, language) for a in asked])
+    def _drawn(self, backend: HuggingFaceBackend, language: str, targets: Sequence[Target]) -> list[GeneratedSample]:
+        tokenizer = self.tokenizer
+        prompts, _ = tokenizer.sources([tokenizer.prompt(target.source, language) for target in targets])
         samples = []
-        for places in torch.split(torch.arange(len(asked)), 64):
+        for places in torch.split(torch.arange(len(targets)), 64):
             encoded = backend.encode(select(prompts, places))
-            for place, (drawn,) in zip(
-                places.tolist(), backend.decode(encoded, torch.arange(len(places)), [language] * len(places), 1), strict=True
-            ):
-                samples.append(GeneratedSample(asked[place], self.reader.decode(drawn.ids), len(drawn.ids)))
+            texts = backend.decode(encoded, torch.arange(len(places)), [language] * len(places), 1)
+            for place, (drawn,) in zip(places.tolist(), texts, strict=True):
+                samples.append(GeneratedSample(targets[place], tokenizer.decode(drawn.ids), len(drawn.ids)))
         return samples
 
-    def figures(self, samples: Sequence[GeneratedSample]) -> dict[str, float]:
-        """`right_language/ar` ..., and the means over languages as `right_language`; likewise `distinct`, the share of texts
-        that are no other's twin; `copied`, the share of their 8-grams that stand in the source; `tokens`; `round_trip@k`."""
-        groups: dict[str, list[int]] = defaultdict(list)
-        for place, sample in enumerate(samples):
-            groups[sample.asked.group].append(place)
+    def metrics(self, samples: Sequence[GeneratedSample]) -> dict[str, float]:
+        """`right_language`, the share of texts in the wanted language; `distinct`, the number of different texts over that of
+        all; `copied`, the share of 8-grams that the source has too; `tokens`; and `round_trip@k`. Each is a mean over query
+        languages, with `right_language/ar` ... for each language."""
         values = {
-            "right_language": [float(self.check.is_language(s.text, s.asked.language)) for s in samples],
-            "copied": [copied_share(s.text, s.asked.source.text) for s in samples],
+            "right_language": [float(self.check.is_language(s.text, s.target.language)) for s in samples],
+            "copied": [copied_share(s.text, s.target.source.text) for s in samples],
             "tokens": [float(s.num_tokens) for s in samples],
         }
         if self.round_trip is not None:
-            ranks = self.round_trip.ranks(samples)
-            values |= {f"round_trip@{k}": [float(rank <= k) for rank in ranks] for k in CUTOFFS}
-        by_group = {name: {g: _mean([of[i] for i in places]) for g, places in groups.items()} for name, of in values.items()}
-        by_group["distinct"] = {
-            group: len({normalised(samples[i].text) for i in places}) / len(places) for group, places in groups.items()
+            values |= {f"round_trip@{k}": shares for k, shares in self.round_trip.success(samples, CUTOFFS).items()}
+        rows: dict[str, list[int]] = defaultdict(list)
+        for row, sample in enumerate(samples):
+            rows[sample.target.query_language].append(row)
+        by_language = {
+            name: {language: fmean(of_sample[row] for row in rows[language]) for language in rows}
+            for name, of_sample in values.items()
         }
-        return _flat(by_group)
+        by_language["distinct"] = {
+            language: len({normalised(samples[row].text) for row in own}) / len(own) for language, own in rows.items()
+        }
+        return _with_means(by_language)
 
 
-def samples_table(samples: Sequence[GeneratedSample], each: int = 2) -> Table:
-    """The first of each language, beside what a person wrote."""
-    table = Table(title="Written for dev sources", title_justify="left")
-    for column in ("", "source", "written", "a person's"):
+def first_of_each_language(targets: Sequence[Target], number: int) -> list[Target]:
+    taken: Counter[str] = Counter()
+    chosen = []
+    for target in targets:
+        taken[target.query_language] += 1
+        if taken[target.query_language] <= number:
+            chosen.append(target)
+    return chosen
+
+
+def samples_table(samples: Sequence[GeneratedSample], per_language: int = 2) -> Table:
+    """The first samples of each query language, beside the text that a person wrote."""
+    table = Table(title="Generated for dev sources", title_justify="left")
+    for column in ("", "source", "generated", "by a person"):
         table.add_column(column)
-    shown: dict[str, int] = defaultdict(int)
-    for sample in sorted(samples, key=lambda sample: sample.asked.group):
-        asked = sample.asked
-        shown[asked.group] += 1
-        if shown[asked.group] <= each:
-            source = asked.source.title or asked.source.text
-            table.add_row(asked.group, *(escape(text[:120]) for text in (source, sample.text, asked.reference)))
+    shown: Counter[str] = Counter()
+    for sample in sorted(samples, key=lambda sample: sample.target.query_language):
+        target = sample.target
+        shown[target.query_language] += 1
+        if shown[target.query_language] <= per_language:
+            source = target.source.title or target.source.text
+            table.add_row(target.query_language, *(escape(text[:120]) for text in (source, sample.text, target.text)))
     return table
 
 
-def _flat(by_group: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    found = {}
-    for name, of_group in by_group.items():
-        found[name] = _mean(list(of_group.values()))
-        found |= {f"{name}/{group}": of_group[group] for group in sorted(of_group)}
-    return found
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _with_means(by_language: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    metrics = {}
+    for name, values in by_language.items():
+        metrics[name] = fmean(values.values())
+        metrics |= {f"{name}/{language}": values[language] for language in sorted(values)}
+    return metrics

@@ -1,6 +1,10 @@
-"""Batches for the query generator."""
+"""The LightningDataModule of a query generator.
 
-from collections.abc import Sequence
+B: texts of a batch.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,14 +15,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from xdr.data.training_set import TrainingSet, choose_positive
 from xdr.encoders.texts import Texts
+from xdr.errors import UserError
 from xdr.generators.query_generator import GeneratorTokenizer
+from xdr.generators.settings import Task
+from xdr.text.identification import LanguageIdentifier
 from xdr.text.records import Passage, TrainingExample
-from xdr.training.batches import Batches
-from xdr.training.loader import EpochBatches, Item, ResumableLoader
+from xdr.training.batches import BatchSettings
+from xdr.training.loader import Item, ResumableLoader, training_loader
 
 
-class WritingBatch(NamedTuple):
-    """Prompts, and what is to be written. `languages_B` are places in the list of the run's languages."""
+class GeneratorBatch(NamedTuple):
+    """Prompts and the texts to generate. `languages_B` are indices into the data module's `languages`."""
 
     sources: Texts
     targets: Texts
@@ -26,79 +33,91 @@ class WritingBatch(NamedTuple):
     languages_B: Tensor
 
 
-class Written(NamedTuple):
-    """A source and the text that is to be written for it. `language` is the text's, `group` that of the query of the two: the
-    one that figures are told apart by."""
+class Target(NamedTuple):
+    """A source, the text to generate for it, and the language of that text. `query_language`, that of the query of the two,
+    is the one that metrics are told apart by."""
 
     source: Passage
     text: str
     language: str
-    group: str
+    query_language: str
 
 
-def written(reader: GeneratorTokenizer, example: TrainingExample, passage: Passage) -> Written:
+def target_of(tokenizer: GeneratorTokenizer, example: TrainingExample, passage: Passage) -> Target:
     query = example.query
-    if reader.task.direction == "query_from_passage":
-        return Written(passage, query.text, query.language, query.language)
-    return Written(Passage(query.query_id, "", query.text, query.language), passage.text, passage.language, query.language)
+    if tokenizer.task.direction == "query_from_passage":
+        return Target(passage, query.text, query.language, query.language)
+    source = Passage(query.query_id, "", query.text, query.language)
+    return Target(source, passage.text, passage.language, query.language)
 
 
-def collate(reader: GeneratorTokenizer, groups: Sequence[str], items: Sequence[Written]) -> WritingBatch:
-    sources, _ = reader.sources([reader.prompt(item.source, item.language) for item in items])
-    return WritingBatch(
+def written_languages(task: Task, examples: Iterable[TrainingExample]) -> Task:
+    """The task with the languages of the texts that these examples teach to generate."""
+    of_queries = task.direction == "query_from_passage"
+    languages = {e.query.language if of_queries else passage.language for e in examples for passage in e.positives}
+    return replace(task, languages=tuple(sorted(languages)))
+
+
+def collate(tokenizer: GeneratorTokenizer, languages: Sequence[str], items: Sequence[Target]) -> GeneratorBatch:
+    sources, _ = tokenizer.sources([tokenizer.prompt(item.source, item.language) for item in items])
+    return GeneratorBatch(
         sources,
-        reader.targets([item.text for item in items]),
-        reader.first_tokens([item.language for item in items]),
-        torch.tensor([groups.index(item.group) for item in items]),
+        tokenizer.targets([item.text for item in items]),
+        tokenizer.first_tokens([item.language for item in items]),
+        torch.tensor([languages.index(item.query_language) for item in items]),
     )
 
 
-class _Examples(Dataset[list[Written]]):
-    def __init__(self, data: TrainingSet, reader: GeneratorTokenizer, seed: int) -> None:
-        self._data, self._reader, self._seed = data, reader, seed
+class _Targets(Dataset[list[Target]]):
+    def __init__(self, data: TrainingSet, tokenizer: GeneratorTokenizer, seed: int) -> None:
+        self._data, self._tokenizer, self._seed = data, tokenizer, seed
 
-    def __getitem__(self, items: list[Item]) -> list[Written]:
-        found = []
-        for epoch, row in items:
-            example = self._data.examples[row]
-            found.append(written(self._reader, example, choose_positive(example, self._seed, epoch)))
-        return found
+    def __getitem__(self, items: list[Item]) -> list[Target]:
+        chosen = ((self._data.examples[row], epoch) for epoch, row in items)
+        return [target_of(self._tokenizer, example, choose_positive(example, self._seed, epoch)) for example, epoch in chosen]
 
 
 class GeneratorData(pl.LightningDataModule):
-    """Validation goes over `dev`, each process over its own part of it."""
+    """Training batches of `data`. There are validation batches once `choose_dev` was called, as the validation callback
+    does."""
 
     def __init__(
         self,
         data: TrainingSet,
-        dev: Sequence[Written],
-        reader: GeneratorTokenizer,
-        batch_size: int,
-        order: Batches,
-        num_workers: int,
+        dev: Sequence[TrainingExample],
+        tokenizer: GeneratorTokenizer,
+        identifier: LanguageIdentifier | None,
+        batches: BatchSettings,
         seed: int,
     ) -> None:
         super().__init__()
-        self._data, self._dev, self._reader = data, dev, reader
-        self._batch_size, self._order, self._num_workers, self._seed = batch_size, order, num_workers, seed
-        self.groups = sorted({example.query.language for example in data.examples} | {item.group for item in dev})
+        self._data, self._dev, self._batches, self._seed = data, dev, batches, seed
+        self.tokenizer, self.identifier = tokenizer, identifier
+        self.languages = sorted({example.query.language for example in (*data.examples, *dev)})
+        self.dev: list[Target] = []
+
+    def choose_dev(self, largest: int) -> list[Target]:
+        """One target of each of the first `largest` dev examples."""
+        if largest and not self._dev:
+            raise UserError(
+                "Validation needs dev examples, and the data has none. Set callbacks.validation.largest_dev=0 to train without "
+                "validation"
+            )
+        examples = self._dev[:largest]
+        self.dev = [target_of(self.tokenizer, example, choose_positive(example, 0, 0)) for example in examples]
+        return self.dev
 
     def train_dataloader(self) -> ResumableLoader:
-        trainer = self.trainer
-        assert trainer is not None
-        return ResumableLoader(
-            _Examples(self._data, self._reader, self._seed),
-            EpochBatches(self._data, self._order, self._batch_size, 0.5, self._seed, trainer.global_rank, trainer.world_size),
-            collate_fn=partial(collate, self._reader, self.groups),
-            num_workers=self._num_workers,
-            persistent_workers=self._num_workers > 0,
-            multiprocessing_context="spawn" if self._num_workers else None,
-        )
+        targets = _Targets(self._data, self.tokenizer, self._seed)
+        return training_loader(targets, self._data, self._batches, self._seed, self._collate)
 
     def val_dataloader(self) -> list[DataLoader]:
+        """Each process has its share of the dev targets."""
         trainer = self.trainer
         assert trainer is not None
-        own: Any = list(self._dev[trainer.global_rank :: trainer.world_size])
-        if not own:
-            return []
-        return [DataLoader(own, batch_size=64, collate_fn=partial(collate, self._reader, self.groups))]
+        own: Any = self.dev[trainer.global_rank :: trainer.world_size]
+        return [DataLoader(own, batch_size=64, collate_fn=self._collate)] if own else []
+
+    @property
+    def _collate(self) -> Any:
+        return partial(collate, self.tokenizer, self.languages)

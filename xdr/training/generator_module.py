@@ -1,96 +1,111 @@
-"""The query generator in training."""
+"""The LightningModule of a query generator.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+B: texts of a batch. L: tokens. V: vocabulary. N: languages.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from xdr.errors import UserError
+from xdr.generators.generator_folder import open_generator
 from xdr.generators.query_generator import QueryGenerator, token_losses
-from xdr.training.generated_samples import GeneratedSample, SampleCheck
-from xdr.training.generator_data import WritingBatch
-from xdr.training.schedule import adafactor, adamw, linear_schedule
+from xdr.generators.settings import Task
+from xdr.training.generator_data import GeneratorBatch
+from xdr.training.objectives import GeneratorObjective
+from xdr.training.optimizers import Optimizer
+from xdr.training.processes import world_size
 
 
-@dataclass(frozen=True)
-class WritingOptimizer:
-    name: Literal["adamw", "adafactor"]
-    learning_rate: float
-    weight_decay: float
-    warmup_share: float
-    label_smoothing: float
+class TokenLoss(Metric):
+    """Mean cross entropy of a token: over all, and by language."""
+
+    full_state_update = False
+    higher_is_better = False
+    losses_N: Tensor
+    counts_N: Tensor
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        super().__init__()
+        self._languages = list(languages)
+        for name in ("losses_N", "counts_N"):
+            self.add_state(name, torch.zeros(len(languages), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, losses_B: Tensor, counts_B: Tensor, languages_B: Tensor) -> None:
+        self.losses_N = self.losses_N.index_add(0, languages_B, losses_B.double())  # not in place: inference mode
+        self.counts_N = self.counts_N.index_add(0, languages_B, counts_B.double())
+
+    def compute(self) -> dict[str, float]:
+        metrics = {"dev/loss": float(self.losses_N.sum() / self.counts_N.sum())}
+        for language, loss, number in zip(self._languages, self.losses_N.tolist(), self.counts_N.tolist(), strict=True):
+            if number:
+                metrics[f"dev/loss/{language}"] = loss / number
+        return metrics
 
 
 class QueryGeneratorModule(pl.LightningModule):
+    """Trains a generator with an objective. `languages` are those of the data module. `settings` are plain values that are
+    saved in checkpoints. A module without objective or optimizer can generate but not train."""
+
     def __init__(
         self,
         generator: QueryGenerator,
-        optimizer: WritingOptimizer,
-        num_steps: int,
-        groups: Sequence[str],
-        check: SampleCheck | None,
-        settings: dict[str, Any],
+        objective: GeneratorObjective | None = None,
+        optimizer: Optimizer | None = None,
+        num_steps: int = 0,
+        *,
+        languages: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters({"settings": settings})  # plain values, so that checkpoints load with weights_only
+        self.save_hyperparameters({"settings": dict(settings or {}), "languages": list(languages)})
         self.generator = generator
+        self.objective = objective
         self._optimizer, self._num_steps = optimizer, num_steps
-        self._groups, self._check = list(groups), check
-        self.samples: list[GeneratedSample] = []
-        """What the last validation drew; whoever logs takes it from here."""
-        self.asked_to_end = False
-        """Set by who stops a run before its time."""
-        self._losses_G2 = torch.zeros(0)
+        self.dev_loss = TokenLoss(languages)
 
-    def training_step(self, batch: WritingBatch, batch_idx: int) -> Tensor:
-        """The loss of a token, over the tokens of all processes, so that the mean over processes, which DDP takes of the
-        gradients, is the loss of one process with the whole batch."""
-        logits_BLV, labels_BL = self.generator(batch.sources, batch.targets, batch.first_tokens_B)
-        losses_B, counts_B = token_losses(logits_BLV, labels_BL, self._optimizer.label_smoothing)
-        total = self._sum_over_processes(counts_B.sum())
-        loss = losses_B.sum() * self._world / total
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, **arguments: Any) -> "QueryGeneratorModule":  # type: ignore[override]  # fewer parameters
+        """Returns the module of a checkpoint. Configuration and tokenizer are read from `model/` beside the checkpoint.
+        `arguments` are those of the constructor; give `objective` and `optimizer` to train on."""
+        any_lengths = Task("query_from_passage", "prompt", 128, 32)  # lengths are the tokenizer's
+        generator, _, _ = open_generator(str(checkpoint_path), any_lengths)
+        checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+        module = cls(generator, **{**checkpoint["hyper_parameters"], **arguments})
+        return module.to(map_location) if map_location is not None else module
+
+    def training_step(self, batch: GeneratorBatch, batch_idx: int) -> Tensor:
+        """Returns the mean loss over the tokens of all processes. DDP takes the mean of the gradients over processes, so it
+        equals the gradient of one process with the whole batch."""
+        assert self.objective is not None, "training needs an objective"
+        losses_B, counts_B = self.objective(*self.generator(batch.sources, batch.targets, batch.first_tokens_B))
+        loss = losses_B.sum() * world_size() / self._sum_over_processes(counts_B.sum())
         if not torch.isfinite(loss):
             raise UserError(
-                f"the loss is {loss.item()} at step {self.global_step}; the last checkpoint is good. Lower "
-                "model.optimizer.learning_rate, or use trainer.precision=32-true"
+                f"The loss is {loss.item()} at step {self.global_step}. The last checkpoint is intact. Lower "
+                "model.optimizer.learning_rate, or set trainer.precision=32-true"
             )
         self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch.languages_B))
         return loss
 
-    def on_validation_epoch_start(self) -> None:
-        self._losses_G2 = torch.zeros(len(self._groups), 2, dtype=torch.float64, device=self.device)
-
-    def validation_step(self, batch: WritingBatch, batch_idx: int) -> None:
-        losses_B, counts_B = token_losses(*self.generator(batch.sources, batch.targets, batch.first_tokens_B))
-        self._losses_G2.index_add_(0, batch.languages_B, torch.stack([losses_B.double(), counts_B.double()], 1))
+    def validation_step(self, batch: GeneratorBatch, batch_idx: int) -> None:
+        losses = token_losses(*self.generator(batch.sources, batch.targets, batch.first_tokens_B))
+        self.dev_loss.update(*losses, batch.languages_B)
 
     def on_validation_epoch_end(self) -> None:
-        losses_G2 = self._sum_over_processes(self._losses_G2).cpu()
-        figures = {"dev/loss": float(losses_G2[:, 0].sum() / losses_G2[:, 1].sum())}
-        for group, (loss, number) in zip(self._groups, losses_G2.tolist(), strict=True):
-            if number:
-                figures[f"dev/loss/{group}"] = loss / number
-        if self._check is not None:
-            self.samples = self._check.draw(self.generator)
-            figures |= {f"dev/{name}": value for name, value in self._check.figures(self.samples).items()}
-        self.log_dict(figures, rank_zero_only=False)
+        self.log_dict(self.dev_loss.compute(), rank_zero_only=False)
+        self.dev_loss.reset()
 
     def configure_optimizers(self) -> Any:
-        settings = self._optimizer
-        build = {"adamw": adamw, "adafactor": adafactor}[settings.name]
-        optimizer = build(self, settings.learning_rate, settings.weight_decay)
-        schedule = linear_schedule(optimizer, self._num_steps, settings.warmup_share)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    @property
-    def _world(self) -> int:
-        return self.trainer.world_size if self._trainer else 1
+        assert self._optimizer is not None, "training needs an optimizer"
+        return self._optimizer.build(self, self._num_steps)
 
     def _sum_over_processes(self, tensor: Tensor) -> Tensor:
-        if self._world == 1:
+        if world_size() == 1:
             return tensor
         gathered = self.all_gather(tensor)
         assert isinstance(gathered, Tensor)

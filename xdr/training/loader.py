@@ -1,29 +1,43 @@
-"""A loader that goes on where a checkpoint was written, in the middle of an epoch too.
+"""A training loader that resumes in the middle of an epoch.
 
-Lightning saves the state of any train loader that has one, of rank 0 alone: so it must mean the same on every rank. Batches are
-a function of (seed, epoch); the state is the epoch and the number of batches done.
+Lightning saves the state of a training loader that has one, from rank 0 only, so the state must mean the same on every rank.
+Batches are a function of (seed, epoch); the state is the epoch and the number of batches done.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
 
 from xdr.data.training_set import TrainingSet
-from xdr.training.batches import Batches, check_batch_size, epoch_batches, shares
+from xdr.training.batches import BatchSettings, check_batch_size, epoch_batches, shares
+from xdr.training.processes import rank, world_size
 
 Item = tuple[int, int]
+"""Epoch and row: what is chosen for an example depends on the epoch."""
+
+
+def training_loader(
+    examples: Any, data: TrainingSet, batches: BatchSettings, seed: int, collate: Callable[[Any], Any]
+) -> "ResumableLoader":
+    """Loads this process's share of each batch. `examples` maps the items of a batch to examples."""
+    return ResumableLoader(
+        examples,
+        EpochBatches(data, batches, seed, rank(), world_size()),
+        collate_fn=collate,
+        num_workers=batches.num_workers,
+        persistent_workers=batches.num_workers > 0,
+        multiprocessing_context="spawn" if batches.num_workers else None,
+    )
 
 
 class EpochBatches:
-    """A sampler of whole batches. Its items are (epoch, row): what is drawn for an example depends on the epoch."""
+    """A sampler of the items of whole batches."""
 
-    def __init__(
-        self, data: TrainingSet, kind: Batches, batch_size: int, monolingual_share: float, seed: int, rank: int, world: int
-    ) -> None:
-        check_batch_size(batch_size, world)
-        self._arguments = (data, kind, batch_size, monolingual_share, seed)
-        self._rank, self._world = rank, world
+    def __init__(self, data: TrainingSet, batches: BatchSettings, seed: int, rank: int, world_size: int) -> None:
+        check_batch_size(batches.size, world_size)
+        self._arguments = (data, batches.order, batches.size, batches.monolingual_share, seed)
+        self._rank, self._world_size = rank, world_size
         self._length = len(epoch_batches(*self._arguments, 0))
         self.epoch = self.start = 0
 
@@ -32,25 +46,26 @@ class EpochBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """Of a whole epoch, the same for all: where chance made fewer batches, the first come again."""
+        """All epochs have the number of batches of the first. An epoch that by chance has fewer repeats its first batches."""
         return self._length
 
     def __iter__(self) -> Iterator[list[Item]]:
         batches = epoch_batches(*self._arguments, self.epoch)
         for number in range(self.start, self._length):
-            rows = shares(batches[number % len(batches)], self._rank, self._world)
+            rows = shares(batches[number % len(batches)], self._rank, self._world_size)
             yield [(self.epoch, int(row)) for row in rows]
 
 
 class ResumableLoader(DataLoader):
-    """Its dataset takes a batch's items at once: Lightning tells the epoch to a sampler, not to a batch sampler."""
+    """Its dataset takes the items of a batch at once, because Lightning calls `set_epoch` on samplers but not on batch
+    samplers."""
 
     def __init__(self, dataset: Any, sampler: EpochBatches, **settings: Any) -> None:
         super().__init__(dataset, sampler=sampler, batch_size=None, **settings)
         self._epoch_batches = sampler
         self._done = self._skip = 0
 
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator will do
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator is enough
         self._epoch_batches.start = self._done = self._skip
         self._skip = 0
         for batch in super().__iter__():

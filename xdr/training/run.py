@@ -1,4 +1,4 @@
-"""What a run is besides its model and data, and where it goes on."""
+"""One training run: its trainer, and the checkpoint that it resumes from."""
 
 import logging
 import warnings
@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
@@ -28,8 +29,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a run is besides its model and data. `settings` are plain values that tell whether a checkpoint is this run's. One
-    that says what is `planned` to be kept is only planned."""
+    """A run besides its model and data.
+
+    `settings` are plain values; a checkpoint with other settings is refused. `trainer` are arguments of Lightning's Trainer.
+    `monitor` is the metric that chooses the best checkpoint. A run with `planned` is only planned, not done."""
 
     output_dir: Path
     seed: int
@@ -47,61 +50,69 @@ class TrainingRun:
 
 
 def training_trainer(run: TrainingRun, **changes: Any) -> pl.Trainer:
+    """Lightning's trainer with the run's callbacks. A progress bar is left out where `trainer.enable_progress_bar` is false."""
+    settings = {**run.trainer, **changes}
+    with_bar = settings.get("enable_progress_bar", True)
+    callbacks = [callback for callback in run.callbacks if with_bar or not isinstance(callback, ProgressBar)]
     return pl.Trainer(
-        **{**run.trainer, **changes},
+        **settings,
         default_root_dir=run.output_dir,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         logger=run.logger,
-        callbacks=[EndAtOnce(), *run.callbacks],
+        callbacks=[EndAtOnce(), *callbacks],
         plugins=[WholeCheckpoints()],
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         enable_model_summary=False,
     )
 
 
 def checkpoint_to_resume(run: TrainingRun, console: Console) -> Path | None:
+    """Returns the checkpoint that `run.resume` asks for, or None to start anew."""
     if run.resume == "never":
         if any(run.checkpoints.folder.glob("step-*.ckpt")):
-            raise UserError(f"resume=never, and {run.checkpoints.folder} holds a run; choose another output_dir, or remove it")
+            raise UserError(
+                f"resume=never needs an output_dir without checkpoints, got {run.checkpoints.folder}. Choose another "
+                "output_dir, or remove that folder"
+            )
         return None
     if run.resume != "auto":
         path = Path(run.resume)
         if not path.is_file():
-            raise UserError(f"resume={run.resume} is no checkpoint; it is a path, auto, or never")
+            raise UserError(f"resume must be auto, never, or the path of a checkpoint, got {run.resume}, which is no file")
     else:
-        found, broken = run.checkpoints.newest_whole()
-        for damaged in broken:
-            console.print(f"{damaged} is not whole and is passed over", style="yellow", markup=False)
-        if found is None:
+        newest, damaged = run.checkpoints.newest_whole()
+        for damaged_path in damaged:
+            console.print(f"Skipping {damaged_path}: it is damaged.", style="yellow", markup=False)
+        if newest is None:
             return None
-        path = found
+        path = newest
     _refuse_foreign(path, run.settings)
-    console.print(f"going on from {path}", markup=False, soft_wrap=True)
+    console.print(f"Resuming from {path}", markup=False, soft_wrap=True)
     return path
 
 
 def _refuse_foreign(path: Path, settings: dict[str, Any]) -> None:
     checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    theirs = checkpoint.get("hyper_parameters", {}).get("settings", {})
-    different = [
-        f"{name} was {shown(was)} and is now {shown(now)}" for name, was, now in _differences(theirs, settings) if was != now
-    ]
+    saved = checkpoint.get("hyper_parameters", {}).get("settings", {})
+    different = [f"{name} was {shown(was)} and is now {shown(now)}" for name, was, now in _pairs(saved, settings) if was != now]
     if different:
         raise UserError(
-            f"{path} is of a run with other settings: {'; '.join(different[:3])}. Choose another output_dir, or set them back"
+            f"{path} belongs to a run with other settings: {'; '.join(different[:3])}. Choose another output_dir, or restore "
+            "these settings"
         )
 
 
-def _differences(was: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+def _pairs(was: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """Values by dotted name, before and now."""
     if isinstance(was, dict) and isinstance(now, dict):
         keys = [*was, *(key for key in now if key not in was)]
-        return [found for key in keys for found in _differences(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))]
+        return [pair for key in keys for pair in _pairs(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))]
     return [(name, was, now)]
 
 
 def silence_libraries() -> None:
-    """Tips and warnings that the user can do nothing about, and bars of milliseconds; a download keeps its own."""
+    """Silences tips and warnings that the user cannot act on, and progress bars other than those of downloads."""
     downloads_show = not are_progress_bars_disabled()
     disable_progress_bar()
     if downloads_show:
@@ -114,7 +125,7 @@ def silence_libraries() -> None:
         logging.getLogger(f"lightning.{name}").setLevel(logging.WARNING)
     for name in ("lightning.pytorch", "lightning.fabric", "huggingface_hub"):
         library = logging.getLogger(name)
-        if library.propagate and logging.getLogger().handlers:  # Hydra's: each line came twice
+        if library.propagate and logging.getLogger().handlers:  # Hydra's; else each line comes twice
             library.handlers.clear()
     for pattern in (
         ".*does not have many workers.*",
@@ -124,6 +135,7 @@ def silence_libraries() -> None:
         ".*smaller than the logging interval.*",
         ".*all_gather is deprecated.*",
         "Experiment logs directory.*",
+        "Checkpoint directory .* exists and is not empty.*",
         "predict returned None.*",
     ):
         warnings.filterwarnings("ignore", pattern)

@@ -1,4 +1,4 @@
-"""What asks a run to end, and is heard."""
+"""Signals that ask a run to stop."""
 
 import signal
 import sys
@@ -14,18 +14,16 @@ ASKING = (signal.SIGINT, signal.SIGTERM)
 
 
 class EndAtOnce(pl.Callback):
-    """All but training ends where it is: what is on the disk is whole at any moment. Lightning lets SIGTERM pass unheard there,
-    and ends without a word on Ctrl-C; afterwards it puts back the handlers that were there before."""
+    """Ends validation, testing and prediction at once: files on the disk are whole at any moment. Lightning would ignore
+    SIGTERM there, and end without a message on Ctrl-C. Lightning restores the earlier handlers afterwards."""
 
     def _listen(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         def end(number: int, frame: FrameType | None) -> None:
             launcher: Any = trainer.strategy.launcher
             if number == signal.SIGTERM and launcher is not None:
-                launcher.kill(
-                    number
-                )  # a terminal tells all processes of Ctrl-C, but who sends SIGTERM may tell the first alone
+                launcher.kill(number)  # a terminal sends Ctrl-C to all processes, but SIGTERM may reach the first one only
             if not trainer.is_global_zero:
-                raise SystemExit(0)  # of another status Lightning kills the first process, at once
+                raise SystemExit(0)  # with another status, Lightning kills the first process at once
             print(f"\n{STOPPED}", file=sys.stderr, flush=True)
             raise SystemExit(128 + number)
 
