@@ -140,11 +140,11 @@ def reference(model: Model, texts: list[str], length: int) -> Vectors:
 
 
 def fused_ours(model: Model, texts: list[str], folder: Path, encoder: Any) -> Vectors:
-    from xdr.encoders.encoding import encode_companions
+    from xdr.encoders.encoding import encode_sums
 
     owner_N = torch.arange(OWNERS).repeat_interleave(PER_PASSAGE)
     read = model.reader.queries(texts)
-    sums_PD = encode_companions(encoder, read, owner_N, torch.zeros_like(owner_N), OWNERS, 1, TOKENS)[0].numpy()
+    sums_PD = encode_sums(encoder, read, owner_N, torch.zeros_like(owner_N), OWNERS, 1, TOKENS)[0].numpy()
     np.save(folder / "sums.npy", sums_PD.astype(np.float16))
     return sums_PD
 

@@ -16,6 +16,8 @@ from tests.runs import QUICK
 
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = "xdr/top_level"
+OTHER_PROJECTS = ["callbacks", "conf", "evaluate", "train"]
+"""Packages of the environment that have the names of ours."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,9 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "install", "--no-index", "--no-deps", str(wheel)], check=True)
     assert (packages / TOP_LEVEL / "train.py").is_file()
+    for name in OTHER_PROJECTS:
+        (packages / name).mkdir()
+        (packages / name / "__init__.py").write_text("OTHER_PROJECT = True")
     return folder
 
 
@@ -73,6 +78,11 @@ def test_the_wheel_claims_no_module_name_that_another_project_may_have(wheel: Pa
     with zipfile.ZipFile(wheel) as archive:
         top_level = {name.partition("/")[0] for name in archive.namelist()}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"xdr", "hydra_plugins"}
+
+
+def test_packages_of_other_projects_with_our_names_stay_importable(start: Callable[..., str]) -> None:
+    program = f"import {', '.join(OTHER_PROJECTS)}, xdr; print({', '.join(f'{name}.OTHER_PROJECT' for name in OTHER_PROJECTS)})"
+    assert start("python", "-c", program).split() == ["True"] * len(OTHER_PROJECTS)
 
 
 def test_a_console_script_has_the_settings_of_the_script_in_the_checkout(start: Callable[..., str], tmp_path: Path) -> None:

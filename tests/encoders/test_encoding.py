@@ -1,6 +1,6 @@
 import torch
 
-from xdr.encoders.encoding import encode_companions, encode_texts, length_sorted_batches
+from xdr.encoders.encoding import encode_sums, encode_texts, length_sorted_batches
 from xdr.encoders.texts import Texts, texts_of
 
 
@@ -31,11 +31,11 @@ def test_vectors_come_back_in_the_order_of_the_texts() -> None:
     assert encoder.lengths == [[1, 1, 2], [3], [3]]
 
 
-def test_companions_are_summed_by_passage_and_group() -> None:
+def test_vectors_are_summed_by_passage_and_group() -> None:
     texts = texts_of([[5, 0, 0], [6], [7, 0], [8], [9, 0, 0]])
     owner_N, group_N = torch.tensor([0, 2, 0, 2, 2]), torch.tensor([0, 1, 0, 1, 0])
     for tokens_per_batch in (1, 4, 100):
-        sums = encode_companions(FirstTokenAndLength(), texts, owner_N, group_N, 3, 2, tokens_per_batch)
+        sums = encode_sums(FirstTokenAndLength(), texts, owner_N, group_N, 3, 2, tokens_per_batch)
         assert sums.tolist() == [[[12, 5], [0, 0], [9, 3]], [[0, 0], [0, 0], [14, 2]]]
 
 
@@ -43,12 +43,12 @@ def test_a_sum_begins_with_its_shortest_text_whatever_the_batches() -> None:
     """In float32, (2**24 + 1) - 2**24 is 0 and 2**24 - 2**24 + 1 is 1."""
     texts = texts_of([[1, 0], [-(2**24), 0, 0], [2**24]])
     for tokens_per_batch in (1, 3, 100):
-        sums = encode_companions(FirstTokenAndLength(), texts, torch.zeros(3), torch.zeros(3), 1, 1, tokens_per_batch)
+        sums = encode_sums(FirstTokenAndLength(), texts, torch.zeros(3), torch.zeros(3), 1, 1, tokens_per_batch)
         assert sums[0, 0, 0] == 0
 
 
 def test_no_texts_are_no_vectors_and_empty_sums() -> None:
     none = texts_of([])
     assert encode_texts(FirstTokenAndLength(), none, 4).shape == (0, 2)
-    sums = encode_companions(FirstTokenAndLength(), none, none.lengths_B, none.lengths_B, 2, 1, 4)
+    sums = encode_sums(FirstTokenAndLength(), none, none.lengths_B, none.lengths_B, 2, 1, 4)
     assert sums.tolist() == [[[0, 0], [0, 0]]]

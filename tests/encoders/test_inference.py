@@ -8,7 +8,7 @@ import torch
 from transformers import AutoTokenizer
 
 from tests.encoders.conftest import TEXTS
-from xdr.encoders.encoding import encode_companions, encode_texts
+from xdr.encoders.encoding import encode_sums, encode_texts
 from xdr.encoders.inference import has_bfloat16_instructions, prepared_for_inference
 from xdr.encoders.prepacked import PrepackedEncoder
 from xdr.encoders.small import build_small_bert
@@ -142,7 +142,7 @@ def test_batches_of_any_size_give_the_plain_encoders_vectors(small_models: dict[
     fast = prepared_for_inference(encoder)
     torch.testing.assert_close(encode_texts(fast, texts, tokens_per_batch), expected, atol=1e-5, rtol=1e-5)
     owner_N = torch.arange(len(TEXTS)) % 2
-    sums = encode_companions(fast, texts, owner_N, torch.zeros(len(TEXTS)), 2, 1, tokens_per_batch)
+    sums = encode_sums(fast, texts, owner_N, torch.zeros(len(TEXTS)), 2, 1, tokens_per_batch)
     torch.testing.assert_close(sums[0], torch.stack([expected[::2].sum(0), expected[1::2].sum(0)]), atol=1e-5, rtol=1e-5)
-    again = encode_companions(fast, texts, owner_N, torch.zeros(len(TEXTS)), 2, 1, tokens_per_batch)
+    again = encode_sums(fast, texts, owner_N, torch.zeros(len(TEXTS)), 2, 1, tokens_per_batch)
     assert torch.equal(sums, again)

@@ -20,7 +20,7 @@ def texts() -> list[str]:
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_no_text_of_the_sample_holds_an_unknown_piece(build: Callable[..., Path], texts: list[str], tmp_path: Path) -> None:
+def test_no_text_of_the_sample_holds_an_unknown_token(build: Callable[..., Path], texts: list[str], tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(build(texts, tmp_path, seed=1, hidden=32, layers=1))
     assert not any(tokenizer.unk_token_id in ids for ids in tokenizer(texts).input_ids)
 

@@ -18,7 +18,8 @@ from tests.runs import run
 from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
-from xdr.encoders.open_encoder import EncoderOptions, open_encoder
+from xdr.encoders.input_format import EncoderOptions
+from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.small import build_small_bert
 from xdr.errors import DataError
 from xdr.generators.generated_source import import_generated
@@ -100,6 +101,21 @@ def test_a_sweep_over_the_number_of_questions_encodes_once(trained_encoder: Path
     assert len({folder.parent for folder in folders}) == 1 and len(folders) == 12
     found = [json.loads((job.folder / "metrics.json").read_text()) for job in read_jobs(tmp_path / "run")]
     assert found[0]["baseline"] == found[1]["baseline"] and found[0]["mean-a0.3"] != found[1]["mean-a0.3"], output
+
+
+def test_bf16_true_on_a_cpu_gives_nearly_the_vectors_of_fp32(job: EncodingJob, tmp_path: Path) -> None:
+    """The trainer converts the encoder, and makes bfloat16 the default type of new tensors while a shard is encoded."""
+    vectors = []
+    for precision in ("32-true", "bf16-true"):
+        plain = replace(job, queries=deepcopy(job.queries), generated=None)
+        ledger = plain.ledger(tmp_path, precision)
+        encode_collection(plain, ledger, TRAINER | {"precision": precision}, Console(quiet=True))
+        vectors.append(
+            np.concatenate([block.passages() for block in EmbeddingStore.open(ledger.folder).blocks(1000)]).astype(np.float32)
+        )
+    norms = [np.linalg.norm(each, axis=1) for each in vectors]
+    assert ((vectors[0] * vectors[1]).sum(1) / (norms[0] * norms[1]) > 0.999).all()
+    assert not np.array_equal(*vectors)
 
 
 def test_vectors_that_are_no_numbers_are_refused_by_the_passages_id(job: EncodingJob, tmp_path: Path) -> None:

@@ -325,6 +325,6 @@ def test_vectors_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
     arguments += [f"output_dir={tmp_path}", f"artifacts_dir={tmp_path}"]
     settings = entry.compose("evaluate", arguments)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5000})())
-    with pytest.raises(UserError, match="the vectors of 144 passages take 9,216 bytes, and 5,000 bytes are free"):
+    with pytest.raises(UserError, match="the vectors of 144 passages take 9,216 bytes, and only 5,000 bytes are free"):
         main(settings)
     assert not vectors(tmp_path)

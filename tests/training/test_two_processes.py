@@ -10,8 +10,9 @@ import torch
 
 from xdr.data.training_set import training_set
 from xdr.encoders.bi_encoder import BiEncoder
+from xdr.encoders.input_format import InputFormat
 from xdr.encoders.static_encoder import StaticEncoder
-from xdr.encoders.tokenization import InputFormat, TextTokenizer
+from xdr.encoders.tokenization import TextTokenizer
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings
 from xdr.training.bi_encoder_data import BiEncoderData

@@ -7,7 +7,7 @@
 - pooling: POOLINGS
 - encoder_folder: save_encoder, load_encoder_folder, is_encoder_folder
 - inference: prepared_for_inference
-- encoding: encode_texts, encode_companions
+- encoding: encode_texts, encode_sums
 - tokenization: TextTokenizer
 - texts: Texts, texts_of
 - bi_encoder: BiEncoder

@@ -1,4 +1,7 @@
-"""Two towers, or one that is both."""
+"""One encoder for queries and passages, or one for each.
+
+B texts of a batch.
+"""
 
 from torch import Tensor, cat, nn, split
 from torch.utils.checkpoint import checkpoint
@@ -7,7 +10,7 @@ from xdr.encoders.texts import Texts, by_length, concatenate, select
 
 
 class BiEncoder(nn.Module):
-    """Tied where there is no second encoder."""
+    """Without a `passage_encoder`, `encoder` encodes both."""
 
     def __init__(self, encoder: nn.Module, passage_encoder: nn.Module | None = None) -> None:
         super().__init__()
@@ -23,8 +26,9 @@ class BiEncoder(nn.Module):
         return vectors
 
     def forward(self, queries: Texts, passages: Texts, chunk_size: int = 0) -> tuple[Tensor, Tensor]:
-        """Vectors of both. `chunk_size` above zero encodes so many texts at a time and keeps no activations of them: the
-        backward pass encodes each chunk again (GradCache), so that memory does not grow with the batch."""
+        """Returns the vectors of queries and those of passages. With `chunk_size` above 0, encodes that many texts at a time
+        and discards their activations; the backward pass encodes each chunk again (GradCache). Memory then does not grow with
+        the batch."""
         if self.passage_encoder is not None:
             return (
                 encode_in_chunks(self.encoder, queries, chunk_size),
@@ -36,7 +40,7 @@ class BiEncoder(nn.Module):
 
 
 def encode_in_chunks(encoder: nn.Module, texts: Texts, chunk_size: int) -> Tensor:
-    """Chunks are of texts of like length. Randomness (dropout) is that of the first encoding in the second as well."""
+    """Texts of similar length share a chunk. Both encodings of a chunk use the same dropout."""
     if not chunk_size or len(texts.lengths_B) <= chunk_size:
         vectors: Tensor = encoder(texts)
         return vectors

@@ -1,6 +1,8 @@
-"""Vectors of many texts, in order of length and so many tokens at a time: little is padded, and memory is bounded.
+"""Encodes many texts, sorted by length, in batches of a limited number of tokens.
 
-Which texts share a batch, and the order of every sum, are functions of the texts alone.
+Batches and the order of every sum depend on the texts alone.
+
+N texts, B texts of a batch, S sums, D dimensions.
 """
 
 from collections.abc import Iterator
@@ -12,14 +14,14 @@ from xdr.encoders.texts import Texts, by_length, select
 
 
 def encode_texts(encoder: nn.Module, texts: Texts, tokens_per_batch: int) -> Tensor:
-    """(N, D) in float32 on the CPU, in the order of the texts."""
+    """Returns the vectors (N, D), in float32 on the CPU, in the order of the texts."""
     vectors_ND = torch.empty(len(texts.lengths_B), _dimension(encoder), dtype=torch.float32)
     for rows_B, vectors_BD in _batches_of_vectors(encoder, texts, tokens_per_batch):
         vectors_ND[rows_B] = vectors_BD
     return vectors_ND
 
 
-def encode_companions(
+def encode_sums(
     encoder: nn.Module,
     texts: Texts,
     owner_N: Tensor,
@@ -28,11 +30,11 @@ def encode_companions(
     num_groups: int,
     tokens_per_batch: int,
 ) -> Tensor:
-    """(groups, passages, D) in float32 on the CPU: the sum of the vectors of those texts that passage `owner` has in `group`,
-    zero where it has none. No more than one batch of vectors exists beside the sums.
+    """Returns, for each group and passage, the sum of the vectors of its texts: (groups, passages, D), in float32 on the CPU,
+    zero without texts. Memory holds the sums and the vectors of one batch.
 
-    A sum begins with its shortest text; of equally long ones, with the first. On the CPU index_add adds row by row, and
-    nowhere else is that order certain: hence the sums are there."""
+    Texts are added from the shortest to the longest; equally long ones in their order. The sums are on the CPU because only
+    there does index_add add in the order of the rows."""
     assert len(owner_N) == len(group_N) == len(texts.lengths_B)
     slot_N = group_N.long() * num_passages + owner_N.long()
     sums_SD = torch.zeros(num_groups * num_passages, _dimension(encoder), dtype=torch.float32)
@@ -42,7 +44,7 @@ def encode_companions(
 
 
 def length_sorted_batches(lengths_N: list[int], tokens_per_batch: int) -> list[slice]:
-    """Of texts in order of length: as many as the budget holds, and at least one."""
+    """Slices of texts sorted by length: as many texts as fit into `tokens_per_batch`, and at least one."""
     batches, first, tokens = [], 0, 0
     for i, length in enumerate(lengths_N):
         if tokens + length > tokens_per_batch and i > first:
@@ -54,7 +56,7 @@ def length_sorted_batches(lengths_N: list[int], tokens_per_batch: int) -> list[s
 
 @torch.no_grad()
 def _batches_of_vectors(encoder: nn.Module, texts: Texts, tokens_per_batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(rows of the texts, their vectors)."""
+    """Yields the rows of a batch's texts and their vectors."""
     device = next(encoder.parameters(), texts.ids_T).device
     order_N = by_length(texts)
     ordered = select(texts, order_N)

@@ -11,8 +11,7 @@ from transformers import AutoTokenizer
 
 from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder
 from xdr.encoders.hub import sentence_transformers_folder
-from xdr.encoders.input_format import DEFAULT_FORMAT, Batching
-from xdr.encoders.input_format import EncoderOptions as EncoderOptions
+from xdr.encoders.input_format import DEFAULT_FORMAT, Batching, EncoderOptions
 from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.static_encoder import StaticEncoder, read_static_vectors
 from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
@@ -132,7 +131,7 @@ def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Modu
 
 
 def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenizer: TextTokenizer) -> str:
-    """Of all that its vectors depend on: weights, pieces, lengths, prefixes, pooling, norm."""
+    """A digest of everything the vectors depend on: weights, pooling, normalization, vocabulary, lengths and prefixes."""
     digest = hashlib.sha256()
     for tower in (queries, passages):
         if tower is None:
@@ -143,7 +142,7 @@ def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenize
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     inner = tokenizer.tokenize.tokenizer  # type: ignore[attr-defined]  # both kinds have one
     vocabulary = inner.backend_tokenizer if isinstance(tokenizer.tokenize, HuggingFaceTokenizer) else inner
-    described = json.loads(vocabulary.to_str()) | {"truncation": None, "padding": None}  # what its last call options for
+    described = json.loads(vocabulary.to_str()) | {"truncation": None, "padding": None}  # which the last call has set
     digest.update(json.dumps(described, sort_keys=True).encode())
     digest.update(json.dumps(asdict(tokenizer.input_format), sort_keys=True).encode())
     return digest.hexdigest()[:32]

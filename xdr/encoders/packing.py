@@ -1,7 +1,9 @@
-"""Attention without padding: all tokens of a batch in one row, each text attending to itself alone.
+"""Attention without padding: all tokens of a batch are in one row, and each text attends to itself alone.
 
-On the CPU, texts stand in order of length and each run of one length is one dense call. On CUDA the flash kernel inside torch
-takes them all (fp16 or bf16, no dropout). Results equal the padded model's to rounding.
+On the CPU, texts are sorted by length, and each run of texts of one length is one dense call. On CUDA, torch's flash kernel
+takes all texts at once (fp16 or bf16, no dropout). Results equal those of the padded model to rounding.
+
+B texts, T tokens of all, H heads, W dimensions of a head, D dimensions.
 """
 
 from typing import Any, NamedTuple
@@ -16,11 +18,11 @@ from xdr.encoders.texts import Texts
 
 NAME = "xdr_packed"
 FIRST_POSITION = {"bert": 0, "xlm-roberta": 2, "roberta": 2}
-"""The backbones that pack, and the position of a text's first token: RoBERTa's begin behind the padding's."""
+"""The backbones that can be packed, and the position of a text's first token: RoBERTa's first two are for padding."""
 
 
 class TextRun(NamedTuple):
-    """`num_texts` texts of one `length` whose tokens begin at `start`."""
+    """`num_texts` consecutive texts of `length` tokens; the first begins at token `start`."""
 
     start: int
     num_texts: int
@@ -28,7 +30,7 @@ class TextRun(NamedTuple):
 
 
 def runs_of_equal_length(lengths: list[int]) -> list[TextRun]:
-    """Of texts in order of length."""
+    """The runs of texts that are sorted by length."""
     runs: list[TextRun] = []
     start = 0
     for length in lengths:
@@ -41,7 +43,7 @@ def runs_of_equal_length(lengths: list[int]) -> list[TextRun]:
 
 
 def packed_inputs(texts: Texts, model_type: str) -> dict[str, Any]:
-    """What a backbone with this attention takes for texts in order of length."""
+    """The arguments of a backbone with this attention, for texts that are sorted by length."""
     positions_T = torch.arange(len(texts.ids_T), device=texts.ids_T.device)
     positions_T -= texts.starts_B.repeat_interleave(texts.lengths_B)
     ends_B = F.pad(texts.lengths_B.cumsum(0), (1, 0)).to(torch.int32)
@@ -78,10 +80,10 @@ def states_of_one_token(backbone: Any, texts: Texts, rows_B: Tensor) -> Tensor:
 def _attend_one_query(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float, runs: list[TextRun], text_ends: Tensor
 ) -> Tensor:
-    """As `_attend`, of one query a text."""
+    """Like `_attend`, with one query a text."""
     if query.is_cuda:
-        each = torch.arange(len(text_ends), dtype=torch.int32, device=query.device)
-        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, each, 1)
+        query_ends = torch.arange(len(text_ends), dtype=torch.int32, device=query.device)
+        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, query_ends, 1)
     heads, width = key.shape[1], key.shape[3]
     parts, done = [], 0
     for start, num_texts, length in runs:
@@ -130,7 +132,7 @@ def _attend_on_cuda(
     query_ends: Tensor | None = None,
     most_queries: int | None = None,
 ) -> Tensor:
-    """`query_ends` and `most_queries` where a text has fewer queries than tokens."""
+    """`query_ends` and `most_queries` are given if texts have fewer queries than tokens."""
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))

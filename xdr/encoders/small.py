@@ -1,7 +1,7 @@
-"""Small real models for tests and the demo: made on the spot from texts, in Hugging Face layout, the same for the same seed.
+"""Small BERT, XLM-R and mT5 models with random weights and a vocabulary learned from given texts, for tests and the demo.
 
-They differ from their big relatives in size alone: an mBERT-like encoder with WordPiece, an XLM-R-like one and an mT5-like
-generator with SentencePiece's unigram model, the generator with a head of its own as in google/mt5-*.
+They are saved in Hugging Face's layout; equal seeds give equal files. As in google/mt5-*, the mT5's head is not tied to its
+embedding.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ from transformers import (
 from xdr.encoders.small_vocabulary import train_unigram, word_pieces
 
 VOCABULARY = 6000
-"""About the smallest that still has whole words in eight scripts when trained on the sample."""
+"""About the smallest size at which the sample's eight scripts have whole words."""
 
 
 def build_small_bert(
     texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4, dropout: float = 0.1
 ) -> Path:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {piece: number for number, piece in enumerate(special + word_pieces(train_unigram(texts, VOCABULARY)))}
+    vocabulary = {token: number for number, token in enumerate(special + word_pieces(train_unigram(texts, VOCABULARY)))}
     tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False)
     config = BertConfig(
         vocab_size=len(vocabulary),
@@ -50,9 +50,9 @@ def build_small_bert(
 def build_small_xlm_roberta(
     texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 4, dropout: float = 0.1
 ) -> Path:
-    pieces = train_unigram(texts, VOCABULARY)
-    special = [(piece, 0.0) for piece in ("<s>", "<pad>", "</s>", "<unk>")]
-    tokenizer = XLMRobertaTokenizer(vocab=[*special, *pieces, ("<mask>", 0.0)])
+    unigrams = train_unigram(texts, VOCABULARY)
+    special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    tokenizer = XLMRobertaTokenizer(vocab=[*special, *unigrams, ("<mask>", 0.0)])
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -74,7 +74,7 @@ BUILDERS: dict[str, Callable[..., Path]] = {"bert": build_small_bert, "xlm-rober
 
 
 def build_small_mt5(texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 3) -> Path:
-    special = [(piece, 0.0) for piece in ("<pad>", "</s>", "<unk>")]
+    special = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")]
     tokenizer = T5Tokenizer(vocab=[*special, *train_unigram(texts, VOCABULARY)], extra_ids=0)
     config = MT5Config(
         vocab_size=len(tokenizer),
@@ -88,7 +88,7 @@ def build_small_mt5(texts: Sequence[str], folder: Path, *, seed: int, hidden: in
     )
 
     def untied() -> MT5ForConditionalGeneration:
-        """transformers ties the head of every new MT5 to the embedding, whatever the config says."""
+        """transformers ties the head of every new MT5 to the embedding, regardless of its configuration."""
         model = MT5ForConditionalGeneration(config)
         model.lm_head = torch.nn.Linear(hidden, config.vocab_size, bias=False)
         torch.nn.init.normal_(model.lm_head.weight, std=hidden**-0.5)

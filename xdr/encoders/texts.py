@@ -1,4 +1,7 @@
-"""Tokens of several texts, one after the other. Padding, where an encoder wants it, is that encoder's business."""
+"""The tokens of several texts in one row, without padding.
+
+B texts, T tokens of all of them, L tokens of the longest, N selected texts.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +11,7 @@ from torch import Tensor
 
 
 class Texts(NamedTuple):
-    """`ids` of all texts in a row, T tokens, and the `lengths` of the B texts."""
+    """The token ids of all texts, and the number of tokens of each."""
 
     ids_T: Tensor
     lengths_B: Tensor
@@ -36,12 +39,12 @@ def select(texts: Texts, rows_N: Tensor) -> Texts:
 
 
 def by_length(texts: Texts) -> Tensor:
-    """Rows from the shortest text to the longest; equal lengths keep their order."""
+    """Returns the rows of the texts from the shortest to the longest; equally long ones keep their order."""
     return texts.lengths_B.argsort(stable=True)
 
 
 def pad(texts: Texts, pad_id: int) -> tuple[Tensor, Tensor]:
-    """(ids_BL, mask_BL): dynamic padding to the longest text."""
+    """Pads to the longest text. Returns ids_BL and mask_BL, which is true for tokens."""
     longest = int(texts.lengths_B.max())
     mask_BL = torch.arange(longest, device=texts.ids_T.device) < texts.lengths_B[:, None]
     ids_BL = texts.ids_T.new_full(mask_BL.shape, pad_id)

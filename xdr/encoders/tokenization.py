@@ -1,4 +1,4 @@
-"""Texts -> tokens, the same in training, validation, encoding and export."""
+"""Tokenizes queries and passages, with their prefixes and lengths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
-from xdr.encoders.input_format import InputFormat as InputFormat
+from xdr.encoders.input_format import InputFormat
 from xdr.encoders.texts import Texts, texts_of
 from xdr.text.prompts import passage_text
 from xdr.text.records import Passage
@@ -18,7 +18,7 @@ class TokenizeTexts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HuggingFaceTokenizer:
-    """With the special tokens of the model."""
+    """Adds the special tokens of the model."""
 
     tokenizer: Any
 
@@ -32,7 +32,7 @@ class HuggingFaceTokenizer:
 
 @dataclass(frozen=True, slots=True)
 class StaticTokenizer:
-    """Of a static encoder: no special tokens."""
+    """For static encoders: adds no special tokens."""
 
     tokenizer: Tokenizer
 
@@ -42,14 +42,15 @@ class StaticTokenizer:
 
 @dataclass(frozen=True, slots=True)
 class TextTokenizer:
+    """Texts to tokens in an input format. The same object serves training, validation, encoding and saving."""
+
     tokenize: TokenizeTexts
     input_format: InputFormat
 
     def queries(self, texts: Sequence[str]) -> Texts:
-        return texts_of(
-            self.tokenize([self.input_format.query_prefix + text for text in texts], self.input_format.query_length)
-        )
+        prefixed = [self.input_format.query_prefix + text for text in texts]
+        return texts_of(self.tokenize(prefixed, self.input_format.query_length))
 
     def passages(self, passages: Sequence[Passage]) -> Texts:
-        texts = [self.input_format.passage_prefix + passage_text(passage) for passage in passages]
-        return texts_of(self.tokenize(texts, self.input_format.passage_length))
+        prefixed = [self.input_format.passage_prefix + passage_text(passage) for passage in passages]
+        return texts_of(self.tokenize(prefixed, self.input_format.passage_length))

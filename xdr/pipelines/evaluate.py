@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 
 import lightning.pytorch as pl
 
-from xdr.encoders.open_encoder import EncoderOptions, open_encoder
+from xdr.encoders.input_format import EncoderOptions
+from xdr.encoders.open_encoder import open_encoder
 from xdr.evaluation.metric_names import parse_metrics, require_headline
 from xdr.pipelines.encode import EncodingJob, EncodingSettings, encode_collection
 from xdr.pipelines.plan_evaluation import plan_evaluation

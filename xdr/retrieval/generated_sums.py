@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xdr.encoders.encoder import Encoder
-from xdr.encoders.encoding import encode_companions
+from xdr.encoders.encoding import encode_sums
 from xdr.encoders.texts import Texts
 from xdr.retrieval.layout import Layout
 from xdr.text.records import GeneratedTexts, Passage
@@ -60,7 +60,7 @@ def _sums(
     if not placed:
         return np.zeros((*shape, layout.dimension), np.float32), counts_SN.numpy()
     texts = tokenize([text for _, _, text in placed])
-    sums_SND = encode_companions(module, texts, rows, slots_T, shape[1], shape[0], encoder.tokens_per_batch)
+    sums_SND = encode_sums(module, texts, rows, slots_T, shape[1], shape[0], encoder.tokens_per_batch)
     return _sums_of_groups(layout, sums_SND), _sums_of_groups(layout, counts_SN)
 
 

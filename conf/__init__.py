@@ -1,0 +1,1 @@
+"""Settings and the command line of train.py and evaluate.py."""
