@@ -1,5 +1,6 @@
 """Checkpoints every so many steps, at the end, and when SIGTERM or Ctrl-C asks the run to stop; and the best one."""
 
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -16,17 +17,17 @@ _STOPPED_EARLY = "stopped_early"
 
 
 class Checkpoints(ModelCheckpoint):
-    """Lightning's `ModelCheckpoint` keeps the weights with the best value of `monitor` in `best.ckpt`. Beside it stand the
+    """Lightning's `ModelCheckpoint` keeps the weights with the best value of `monitor` in `best.ckpt`, in the folder
+    `checkpoints` of the trainer's `default_root_dir`. Beside it stand the
     newest `keep` checkpoints, one every `every_num_steps` steps (0: only the last).
 
     A signal saves a checkpoint after the current step and ends the run with `Unfinished`. A run that an early stop ended has
     nothing left to do when it is started again."""
 
-    def __init__(self, dirpath: str, every_num_steps: int, keep: int, monitor: str | None, mode: Literal["max", "min"]) -> None:
+    def __init__(self, every_num_steps: int, keep: int, monitor: str | None, mode: Literal["max", "min"]) -> None:
         super().__init__(
-            dirpath,
-            "best",
-            monitor,
+            filename="best",
+            monitor=monitor,
             mode=mode,
             save_weights_only=True,
             save_on_train_epoch_end=False,
@@ -38,6 +39,10 @@ class Checkpoints(ModelCheckpoint):
         self._step = self._saved_step = -1
         self._asked_to_stop = self._due = False
         self._handlers_before: dict[signal.Signals, Any] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.dirpath = os.path.realpath(Path(trainer.default_root_dir) / "checkpoints")
+        super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Replaces Lightning's handlers, which end the run without a checkpoint."""

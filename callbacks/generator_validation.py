@@ -32,12 +32,11 @@ class GeneratorValidation(pl.Callback):
     """The module logs `dev/loss` of at most `largest_dev` examples; 0 switches validation off.
 
     This callback samples `num_sampled` texts in each language and logs metrics of them. It writes them to
-    `output_dir/samples/step-00000100.jsonl` and to a table in W&B. `round_trip` is an encoder folder: does a generated query
-    find its passage among those of the dev examples?"""
+    `samples/step-00000100.jsonl` in the trainer's `default_root_dir` and to a table in W&B. `round_trip` is an encoder
+    folder: does a generated query find its passage among those of the dev examples?"""
 
     def __init__(
         self,
-        output_dir: str,
         seed: int,
         largest_dev: int,
         num_sampled: int,
@@ -50,7 +49,7 @@ class GeneratorValidation(pl.Callback):
     ) -> None:
         if round_trip and not num_sampled:
             raise UserError("callbacks.validation.num_sampled must be at least 1 with round_trip, got 0")
-        self._folder, self._seed = Path(output_dir) / "samples", seed
+        self._seed = seed
         self._largest_dev, self._num_sampled = largest_dev, num_sampled
         self._sampling = Sampling(top_k, top_p, temperature, 1, vocabulary, latin)
         self._round_trip = round_trip
@@ -94,7 +93,7 @@ class GeneratorValidation(pl.Callback):
             for sample in self._samples
             for source, reference, _, language in [sample.target]
         ]
-        with replacing_file(self._folder / f"step-{trainer.global_step:08d}.jsonl") as partial:
+        with replacing_file(Path(trainer.default_root_dir) / "samples" / f"step-{trainer.global_step:08d}.jsonl") as partial:
             lines = [json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) for row in rows]
             partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if trainer.logger is not None:

@@ -102,7 +102,7 @@ def plain(settings: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def build(settings: DictConfig, name: str, /, *without: str, **arguments: Any) -> Any:
+def build(settings: DictConfig, name: str, *without: str, **arguments: Any) -> Any:
     """What `settings.NAME._target_` names, built from the other settings of that node and further arguments.
 
     `without` are settings of the node that the code reads itself. Returns None for a node that is null."""
@@ -124,7 +124,7 @@ def logging(settings: DictConfig, job_type: str) -> "Iterator[Logger]":
     job: dict[str, Any] = {}
     if "job_type" in inspect.signature(target).parameters:
         job = {**labels_of(settings, job_type), "run_config": plain(settings)}
-    with ending(build(settings, "logger", **job)) as logger:
+    with ending(build(settings, "logger", _partial_=True)(**job)) as logger:
         yield logger
 
 

@@ -41,7 +41,7 @@ def locate(target: str, plugins: tuple[str, ...], name: str = TARGET) -> Any:
         raise UserError(f"{name}={target} cannot be imported: {first_line(error)}") from None
 
 
-def build(settings: DictConfig, plugins: tuple[str, ...], name: str, /, **arguments: Any) -> Any:
+def build(settings: DictConfig, plugins: tuple[str, ...], name: str, **arguments: Any) -> Any:
     """What `settings._target_` names, built by Hydra's `instantiate` with these settings and further arguments."""
     if missing := sorted(OmegaConf.missing_keys(settings)):
         raise UserError(f"{name}.{missing[0]} has no value; give it on the command line: {name}.{missing[0]}=...")
