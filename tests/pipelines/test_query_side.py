@@ -13,7 +13,7 @@ from tests.runs import start
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.generators.generated_store import KIND, write_texts
-from xdr.pipelines.shards import queries_as_sources
+from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.prompts import passage_text
 from xdr.text.records import GeneratedTexts
