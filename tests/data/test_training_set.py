@@ -129,7 +129,7 @@ def test_the_pool_holds_what_answers_first_and_then_others_up_to_its_size() -> N
     assert [passage.passage_id for passage in pool.passages] == ["n3-0", "p1", "p2", "p3"]
     assert pool.relevant == [[1], [2]]
     assert len(validation_pool(dev, train, 1).passages) == 2
-    with pytest.raises(UserError, match="there are no dev examples"):
+    with pytest.raises(UserError, match="Validation needs dev examples"):
         validation_pool([], train, 4)
 
 
