@@ -206,11 +206,12 @@ TRAINING = [
 
 
 def assert_trained_alone(job: Job, folder: Path) -> None:
-    """One process with the job's learning rate comes to the same weights as its two."""
+    """One process with the job's learning rate comes to the same weights as its two, which Adam moves by about the rate a step:
+    to a tenth of that."""
     rate = job.settings["model"]["optimizer"]["learning_rate"]  # type: ignore[index, call-overload]
     run(folder, f"model.optimizer.learning_rate={rate}", "model.dropout=0", "trainer.devices=1", quick=TRAINING)
     ours, theirs = weights(job.folder), weights(folder)
-    assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in theirs)
+    assert all(torch.allclose(ours[name], theirs[name], atol=rate / 10) for name in theirs)
 
 
 DDP = ["hydra/launcher=subprocess", "trainer.devices=2", "trainer.strategy=ddp", "model.dropout=0"]
