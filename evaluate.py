@@ -65,7 +65,7 @@ def _score(inputs: StageInputs) -> float | None:
     from callbacks.report_evaluation import ReportEvaluation
     from callbacks.retrieval_evaluation import RetrievalEvaluation
     from xdr.pipelines.evaluate import score
-    from xdr.pipelines.progress import took
+    from xdr.sharding.progress import took
 
     callbacks: list[RetrievalEvaluation] = []
     reports: list[ReportEvaluation] = []

@@ -9,7 +9,7 @@ import torch
 
 from xdr.pipelines.encode import Encoding
 from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask, gather_rankings
-from xdr.pipelines.shard_module import ShardModule
+from xdr.sharding.shard_module import ShardModule
 
 
 class RetrievalEvaluation(pl.Callback):

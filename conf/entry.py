@@ -1,5 +1,6 @@
-"""How train.py and evaluate.py start: settings are composed and checked in a fraction of a second, and a mistake is one
-sentence with its remedy."""
+"""How train.py and evaluate.py start: compose the settings, check them in a fraction of a second, and run the job.
+
+A user's mistake is printed as one sentence with its remedy."""
 
 import inspect
 import os
@@ -51,17 +52,16 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
 
 
 def check(name: str, overrides: list[str]) -> sweep.Sweep | None:
-    """Every job that the command line asks for, before the first one starts. A sweep's folder is that of the settings which
-    its jobs have in common."""
+    """Checks every job of the command line before the first one starts. Returns None for a single job."""
     settings = compose(name, sweep.common(overrides), with_hydra=True)
     if not sweep.is_multirun(settings):
         compose(name, overrides)
         return None
-    HydraConfig.instance().set_config(settings)  # which output_dir refers to
+    HydraConfig.instance().set_config(settings)  # output_dir refers to it
     if not any(override.startswith("output_dir=") for override in overrides):
         overrides = [*overrides, f"output_dir='{settings.output_dir}'"]
     planned = sweep.plan(overrides, settings, partial(compose, name))
-    sys.argv[1:] = [*(word for word in sys.argv[1:] if not _is_override(word)), *overrides]  # in a row, or argparse refuses
+    sys.argv[1:] = [*(word for word in sys.argv[1:] if not _is_override(word)), *overrides]  # argparse: side by side
     return planned
 
 
@@ -156,13 +156,13 @@ def _part(name: str, described: dict[str, Any], settings: DictConfig) -> Any:
 
 def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
     if "artifacts_dir" in settings:
-        settings.artifacts_dir = settings.artifacts_dir  # as it stands with the sweep's folder: its jobs share it
-    settings.output_dir = HydraConfig.get().runtime.output_dir  # in a multirun each job has its own
+        settings.artifacts_dir = settings.artifacts_dir  # resolved to the sweep's folder, which its jobs share
+    settings.output_dir = HydraConfig.get().runtime.output_dir  # each job of a sweep has its own
     try:
         return run_job(task, settings)
     except Unfinished:
         if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-            return None  # Lightning kills the first process of all when another's status is not 0
+            return None  # Lightning kills the first process when another one ends with an error status
         raise SystemExit(INTERRUPTED) from None
     except UserError as error:
         _exit(error)

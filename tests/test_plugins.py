@@ -36,7 +36,14 @@ def test_a_model_is_trained_on_a_benchmark_with_an_objective_and_a_callback_from
     callback = ["+callbacks.steps._target_=mylab.CountSteps", f"+callbacks.steps.path={folder / 'steps'}"]
     data = ["plugins=[mylab]", "data=rivers", f"data.path={folder / 'rivers.txt'}"]
     result = run(
-        "train.py", *QUICK, *data, "objective=margin", *callback, "data.batches.size=4", f"output_dir={folder / 'train'}"
+        "train.py",
+        *QUICK,
+        *data,
+        "objective=margin",
+        *callback,
+        "data.batches.size=4",
+        "trainer.log_every_n_steps=1",
+        f"output_dir={folder / 'train'}",
     )
     assert result.returncode == 0, result.stderr
     assert (folder / "steps").read_text() == "2"

@@ -127,7 +127,7 @@ def test_the_pool_holds_what_answers_first_and_then_others_up_to_its_size() -> N
     dev, train = [example(1), example(2)], [example(3, negatives=5)]
     pool = validation_pool(dev, train, 4)
     assert [passage.passage_id for passage in pool.passages] == ["n3-0", "p1", "p2", "p3"]
-    assert pool.gold == [[1], [2]]
+    assert pool.relevant == [[1], [2]]
     assert len(validation_pool(dev, train, 1).passages) == 2
     with pytest.raises(UserError, match="there are no dev examples"):
         validation_pool([], train, 4)

@@ -13,7 +13,7 @@ from tests.runs import start
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.generators.generated_store import KIND, write_texts
-from xdr.pipelines.shards import queries_as_sources
+from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.prompts import passage_text
 from xdr.text.records import GeneratedTexts
@@ -97,7 +97,7 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     warned = "fusion=sum with 1 to 3 generated texts: the more texts a query has, the less its own vector weighs"
     page = (tmp_path / "sum" / "report.html").read_text(encoding="utf-8")
     assert warned in output and warned in page
-    assert "Passages written for a query are fused into its vector by sum." in page
+    assert "Passages generated for a query are fused into its vector by sum." in page
     assert "Generated passages in English" in page
     assert json.loads((tmp_path / "sum" / "environment.json").read_text())["fused into"] == "queries"
 

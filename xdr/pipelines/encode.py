@@ -16,14 +16,14 @@ from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.generators.generated_store import GeneratedStore
-from xdr.pipelines.disk_space import reporting_full_disk, require_room
-from xdr.pipelines.progress import counting
-from xdr.pipelines.shard_module import ShardModule
-from xdr.pipelines.shard_run import ShardProgress, make_trainer
-from xdr.pipelines.shards import Shards
 from xdr.retrieval.embedding_writer import ShardWriter, create_embeddings, writing_shard
 from xdr.retrieval.generated_sums import ROWS_AT_ONCE, sum_generated_queries
 from xdr.retrieval.layout import Keep, Layout
+from xdr.sharding.disk_space import reporting_full_disk, require_room
+from xdr.sharding.progress import counting
+from xdr.sharding.shard_module import ShardModule
+from xdr.sharding.shard_run import ShardProgress, make_trainer
+from xdr.sharding.shards import Shards
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import GeneratedTexts, Passage

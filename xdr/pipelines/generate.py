@@ -20,8 +20,6 @@ from xdr.generators.generator_folder import fingerprint_generator, require_langu
 from xdr.generators.quality import Gate, Reason
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import GenerationSettings, Sampling
-from xdr.pipelines.disk_space import reporting_full_disk, require_room, shown_bytes
-from xdr.pipelines.memory import measured_memory
 from xdr.pipelines.plan import (
     BUDGET_SECONDS,
     PlannedStage,
@@ -32,10 +30,12 @@ from xdr.pipelines.plan import (
     spaced,
     total,
 )
-from xdr.pipelines.progress import counting, shown_seconds
-from xdr.pipelines.shard_module import ShardModule, run_probe
-from xdr.pipelines.shard_run import ShardProgress, make_trainer
-from xdr.pipelines.shards import Shards, Sources
+from xdr.sharding.disk_space import reporting_full_disk, require_room, shown_bytes
+from xdr.sharding.memory import measured_memory
+from xdr.sharding.progress import counting, shown_seconds
+from xdr.sharding.shard_module import ShardModule, run_probe
+from xdr.sharding.shard_run import ShardProgress, make_trainer
+from xdr.sharding.shards import Shards, Sources
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.identification import LanguageCheck, LanguageIdentifier

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from rich.table import Table
 
 from xdr.errors import UserError
-from xdr.pipelines.disk_space import require_room, shown_bytes
-from xdr.pipelines.memory import Memory
-from xdr.pipelines.progress import shown_seconds
+from xdr.sharding.disk_space import require_room, shown_bytes
+from xdr.sharding.memory import Memory
+from xdr.sharding.progress import shown_seconds
 
 BUDGET_SECONDS = 15.0
 """The time of one probe. A plan has four large ones at most."""

@@ -6,8 +6,8 @@ from xdr.data.collection import open_collection
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.pipelines.collection_summary import as_table, count_benchmark
-from xdr.pipelines.progress import counting
 from xdr.pipelines.settings import StageInputs
+from xdr.sharding.progress import counting
 from xdr.storage.files import write_json
 from xdr.storage.fingerprint import Json
 

@@ -17,9 +17,9 @@ from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
 from xdr.pipelines.settings import StageInputs
-from xdr.pipelines.shards import queries_as_sources
 from xdr.reporting.evaluation_files import read_metrics
 from xdr.retrieval.fusion import fusion_named, require_alphas
+from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 

@@ -11,9 +11,9 @@ from xdr.generators.quality import as_table
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.pipelines.generate import GenerationJob, Request, generate_collection, plan_generation
 from xdr.pipelines.prepare import collection_of
-from xdr.pipelines.progress import counting
 from xdr.pipelines.settings import GenerationOptions, StageInputs
-from xdr.pipelines.shards import Sources, queries_as_sources
+from xdr.sharding.progress import counting
+from xdr.sharding.shards import Sources, queries_as_sources
 from xdr.storage.files import write_json
 from xdr.text.languages import language_codes
 from xdr.training.run import silence_libraries

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from xdr.pipelines import progress
-from xdr.pipelines.progress import counting, shown_seconds
+from xdr.sharding.progress import counting, shown_seconds
 
 
 class Clock:

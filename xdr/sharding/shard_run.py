@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from xdr.pipelines.shards import Shards
+from xdr.sharding.shards import Shards
 from xdr.training.run import silence_libraries
 from xdr.training.signals import EndAtOnce
 

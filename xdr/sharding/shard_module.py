@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from xdr.pipelines.memory import explaining_device_memory
-from xdr.pipelines.shard_run import make_trainer
+from xdr.sharding.memory import explaining_device_memory
+from xdr.sharding.shard_run import make_trainer
 from xdr.storage.ledger import ShardLedger
 
 WAIT_POLL_SECONDS = 0.2

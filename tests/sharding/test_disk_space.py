@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from xdr.errors import UserError
-from xdr.pipelines.disk_space import require_room
+from xdr.sharding.disk_space import require_room
 
 
 def test_what_cannot_fit_is_refused_with_both_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

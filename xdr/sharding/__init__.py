@@ -1,0 +1,9 @@
+"""Work on a collection in shards, which any number of processes make and resume.
+
+shards: Shards, Sources, queries_as_sources
+shard_module: ShardModule, run_probe
+shard_run: make_trainer, ShardProgress
+progress: counting
+disk_space: require_room, reporting_full_disk
+memory: measured_memory, explaining_device_memory
+"""
