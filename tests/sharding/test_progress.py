@@ -3,7 +3,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from xdr.pipelines import progress
+from xdr.sharding import progress
 from xdr.sharding.progress import counting, shown_seconds
 
 
