@@ -1,4 +1,4 @@
-"""Builds what an experiment names and fits it. `python train.py experiment=sample_bi_encoder`; See `--help`."""
+"""Builds what an experiment names and fits it. See `python train.py --help`."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from conf import entry, targets
 from conf.schema import BESIDE
 
-SCORING = ("score_scale", "learn_scale", "chunk_size")
-"""Settings of a retriever's model that its module takes."""
-
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
     from omegaconf import DictConfig
+
+SCORING = ("score_scale", "learn_scale", "chunk_size")
+"""Settings of a retriever's model that its module takes."""
 
 
 def main(settings: "DictConfig") -> float | None:

@@ -18,8 +18,8 @@ _STOPPED_EARLY = "stopped_early"
 
 class Checkpoints(ModelCheckpoint):
     """Lightning's `ModelCheckpoint` keeps the weights with the best value of `monitor` in `best.ckpt`, in the folder
-    `checkpoints` of the trainer's `default_root_dir`. Beside it stand the
-    newest `keep` checkpoints, one every `every_num_steps` steps (0: only the last).
+    `checkpoints` of the trainer's `default_root_dir`. Beside it are the newest
+    `keep` checkpoints, one every `every_num_steps` steps (0: only the last).
 
     A signal saves a checkpoint after the current step and ends the run with `Unfinished`. A run that an early stop ended has
     nothing left to do when it is started again."""

@@ -24,11 +24,10 @@ from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_uncheck
 from conf.schema import check_settings
 from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
 
-_INFORMATION = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--version"}
-
-
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
+
+_INFORMATION = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--version"}
 
 
 def run(name: str, task: Callable[[DictConfig], Any]) -> None:
@@ -66,7 +65,7 @@ def check(name: str, overrides: list[str]) -> sweep.Sweep | None:
 
 
 def _own_files(words: list[str]) -> list[str]:
-    """`--config-dir FOLDER`, a user's own YAML files, as the override that Hydra composes with."""
+    """`--config-dir FOLDER` as an override, so that the check before Hydra's start finds a user's own YAML files."""
     for flag in ("--config-dir", "-cd"):
         if flag in words[:-1]:
             return [f"hydra.searchpath=['file://{Path(words[words.index(flag) + 1]).absolute()}']"]

@@ -28,7 +28,7 @@ def loaded(path: Path, language_at: str = "prompt") -> tuple[QueryGenerator, Gen
 
 
 def sampling(**other: object) -> Sampling:
-    return Sampling(**{"top_k": 5, "top_p": 1.0, "temperature": 1.0, "output_length": 6, **other})  # type: ignore[arg-type]
+    return Sampling(**{"top_k": 5, "top_p": 1.0, "temperature": 1.0, "output_length": 6, **other})  # type: ignore[arg-type]  # of several types
 
 
 def fast(generator: QueryGenerator, tokenizer: GeneratorTokenizer, how: Sampling, folder: Path) -> CTranslate2Backend:

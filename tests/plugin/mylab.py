@@ -13,6 +13,7 @@ from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems
 from xdr.retrieval.fusion import Fusion
 from xdr.text.records import Passage, Query, TrainingExample
+from xdr.training.batch_labels import BatchLabels
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,10 @@ class Rivers(Benchmark):
             yield TrainingExample(query, (passage,))
 
 
-def margin(scores_QP: Tensor, labels: object, *, width: float) -> dict[str, Tensor]:
+def margin(scores_QP: Tensor, labels: BatchLabels, *, width: float) -> dict[str, Tensor]:
     """A hinge on the difference between the target's score and the best other score."""
-    targets_Q = labels.targets_Q  # type: ignore[attr-defined]
-    target_scores_Q = scores_QP.gather(1, targets_Q[:, None])[:, 0]
-    others_QP = scores_QP.scatter(1, targets_Q[:, None], -torch.inf)
+    target_scores_Q = scores_QP.gather(1, labels.targets_Q[:, None])[:, 0]
+    others_QP = scores_QP.scatter(1, labels.targets_Q[:, None], -torch.inf)
     return {"margin": F.relu(width - target_scores_Q + others_QP.max(1).values).mean()}
 
 

@@ -102,7 +102,7 @@ def test_an_index_that_cannot_be_built_or_searched_is_refused(store: EmbeddingSt
         (Flat(), 2001, "cpu", "2,000"),
     ]:
         with pytest.raises(UserError, match=says):
-            index_search(store, QUERIES, [baseline_family()], k, index=index, device=device)  # type: ignore[arg-type]
+            index_search(store, QUERIES, [baseline_family()], k, index=index, device=device)  # type: ignore[arg-type]  # mypy infers object
 
 
 def test_the_settings_of_an_index_need_neither_torch_nor_faiss() -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xdr.errors import UserError
+from xdr.generators.quality import Reason
+from xdr.generators.settings import Vocabulary
+from xdr.text.prompts import Direction, LanguageAt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,14 +33,14 @@ class GenerationOptions:
     temperature: float
     input_length: int
     output_length: int
-    vocabulary: Literal["full", "language"]
+    vocabulary: Vocabulary
     latin: bool
-    refuse: Sequence[Literal["empty", "wrong_language", "repeated", "copied", "over_long"]]
+    refuse: Sequence[Reason]
     regenerate: int
     backend: Any
     split: str
-    direction: Literal["query_from_passage", "passage_from_query"]
-    language_at: Literal["prompt", "decoder"]
+    direction: Direction
+    language_at: LanguageAt
     tokens_per_batch: int
     shard_size: int
     probe: int

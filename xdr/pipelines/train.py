@@ -1,6 +1,5 @@
 """What train.py does: read the examples, build the model, fit it, and save the best weights as a folder."""
 
-import errno
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from xdr.generators.generator_folder import save_generator, save_without_weights
 from xdr.pipelines.collection_summary import as_table, count_examples
 from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
+from xdr.sharding.disk_space import reporting_full_disk
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 from xdr.text.identification import train_identifier
 from xdr.text.records import TrainingExample
@@ -187,23 +187,20 @@ def _fit(
     start = checkpoint_to_resume(run, console)
     value = None
     try:
-        if inputs.validates and start is None:
-            _print_metrics("untrained", trainer.validate(module, data_module, verbose=False)[0], printed, console)
-        trainer.fit(module, data_module, ckpt_path=start, weights_only=True)
-        if inputs.validates:
-            if run.checkpoints.best.exists():
-                state = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)["state_dict"]
-                module.load_state_dict(state)
-            metrics = trainer.validate(module, data_module, verbose=False)[0]
-            _print_metrics("best", metrics, printed, console)
-            value = metrics.get(run.monitor)
+        with reporting_full_disk("The last checkpoint is whole. Free some space and run the same command to resume"):
+            if inputs.validates and start is None:
+                _print_metrics("untrained", trainer.validate(module, data_module, verbose=False)[0], printed, console)
+            trainer.fit(module, data_module, ckpt_path=start, weights_only=True)
+            if inputs.validates:
+                if run.checkpoints.best.exists():
+                    state = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)["state_dict"]
+                    module.load_state_dict(state)
+                metrics = trainer.validate(module, data_module, verbose=False)[0]
+                _print_metrics("best", metrics, printed, console)
+                value = metrics.get(run.monitor)
     except Unfinished:
         console.print(f"Interrupted at step {trainer.global_step}. Run the same command to resume.", style="yellow")
         raise
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise UserError("The disk is full. The last checkpoint is whole; free some space and run the same command") from error
     return _Fitted(trainer.is_global_zero, value)
 
 
