@@ -42,7 +42,7 @@ REFERENCE_BATCH, PEER_BATCH = 128, 64
 class Model:
     """The same weights as xdr, sentence-transformers and transformers load them."""
 
-    reader: Any
+    text_tokenizer: Any
     plain: Any
     fast: Any
     peer: Any
@@ -107,15 +107,15 @@ def load_model(folder: Path, length: int, pooling: Any) -> Model:
     pool = Pooling(plain.dimension, pooling_mode="cls" if pooling == "first" else "mean")
     peer = SentenceTransformer(modules=[transformer, pool], device="cpu")
     backbone = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
-    reader = TextTokenizer(HuggingFaceTokenizer(tokenizer), InputFormat(QUESTION_LENGTH, length))
-    return Model(reader, plain, fast, peer, backbone, tokenizer, length, pooling)
+    text_tokenizer = TextTokenizer(HuggingFaceTokenizer(tokenizer), InputFormat(QUESTION_LENGTH, length))
+    return Model(text_tokenizer, plain, fast, peer, backbone, tokenizer, length, pooling)
 
 
 def ours(model: Model, texts: list[str], encoder: Any) -> Vectors:
     from xdr.encoders.encoding import encode_texts
     from xdr.text.records import Passage
 
-    read = model.reader.passages([Passage(str(i), "", text) for i, text in enumerate(texts)])
+    read = model.text_tokenizer.passages([Passage(str(i), "", text) for i, text in enumerate(texts)])
     return np.asarray(encode_texts(encoder, read, TOKENS))
 
 
@@ -142,7 +142,7 @@ def fused_ours(model: Model, texts: list[str], folder: Path, encoder: Any) -> Ve
     from xdr.encoders.encoding import encode_sums
 
     owner_N = torch.arange(OWNERS).repeat_interleave(PER_PASSAGE)
-    read = model.reader.queries(texts)
+    read = model.text_tokenizer.queries(texts)
     sums_PD = encode_sums(encoder, read, owner_N, torch.zeros_like(owner_N), OWNERS, 1, TOKENS)[0].numpy()
     np.save(folder / "sums.npy", sums_PD.astype(np.float16))
     return sums_PD
@@ -184,7 +184,7 @@ def spread(values: list[float]) -> str:
 
 
 def compare_passages(model: Model, texts: list[str], rounds: int) -> None:
-    lengths = [len(ids) for ids in model.reader.tokenize(texts, model.length)]
+    lengths = [len(ids) for ids in model.text_tokenizer.tokenize(texts, model.length)]
     mean = statistics.mean(lengths)
     print(f"{len(texts):,} passages of {mean:.1f} tokens on average, {model.length} at most, pooling {model.pooling}")
     ways: dict[str, Way] = {
@@ -197,7 +197,7 @@ def compare_passages(model: Model, texts: list[str], rounds: int) -> None:
 
 
 def compare_questions(model: Model, texts: list[str], rounds: int, folder: Path) -> None:
-    lengths = [len(ids) for ids in model.reader.tokenize(texts, QUESTION_LENGTH)]
+    lengths = [len(ids) for ids in model.text_tokenizer.tokenize(texts, QUESTION_LENGTH)]
     mean = statistics.mean(lengths)
     print(f"{OWNERS} passages with {PER_PASSAGE} questions each, of {mean:.1f} tokens on average, fused by sum")
     stored = {name: folder / name for name in ("ours", "plain", "reference")}

@@ -62,15 +62,15 @@ def trained(folder: Path, steps: int) -> Path:
     settings = SmallGenerator(512, 8, "query_from_passage", "prompt", 48, OUTPUT)
     task = replace(settings.task, languages=LANGUAGES)
     texts = [text for texts in texts_by_language(examples).values() for text in texts]
-    generator, reader = settings.build(task, folder / "new", 0, texts)
+    generator, tokenizer = settings.build(task, folder / "new", 0, texts)
     batches = BatchSettings(32, 1, "mixed", 0.5, None, 0)
-    data = GeneratorData(training_set(examples), [], reader, None, batches, 0)
+    data = GeneratorData(training_set(examples), [], tokenizer, None, batches, 0)
     objective = partial(token_likelihood, label_smoothing=0.0)
     module = QueryGeneratorModule(generator, objective, AdamW(3e-3, 0.0, 0.1), steps, languages=data.languages).train()
     trainer(folder, max_steps=steps).fit(module, data)
-    save_generator(generator, reader, None, folder / "prompt")
-    pieces = choose_language_tokens(reader.huggingface, LANGUAGES)
-    other = replace(reader, task=replace(task, language_at="decoder"), language_tokens=pieces)
+    save_generator(generator, tokenizer, None, folder / "prompt")
+    language_tokens = choose_language_tokens(tokenizer.huggingface, LANGUAGES)
+    other = replace(tokenizer, task=replace(task, language_at="decoder"), language_tokens=language_tokens)
     save_generator(generator, other, None, folder / "decoder")
     return folder
 
@@ -126,14 +126,14 @@ def ours(
     from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.text.identification import LanguageCheck
 
-    generator, reader, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
+    generator, tokenizer, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
     generator.eval()
     sampling = Sampling(10, 1.0, 1.0, OUTPUT, vocabulary)
-    one: Backend = HuggingFaceBackend(generator, reader, sampling)
+    one: Backend = HuggingFaceBackend(generator, tokenizer, sampling)
     if backend != "huggingface":
-        one = CTranslate2Backend(generator, reader, sampling, backend, conversions, str(folder))
+        one = CTranslate2Backend(generator, tokenizer, sampling, backend, conversions, str(folder))
     order = GenerationSettings(languages, NUMBER, INPUT, 0, 16384, 0)
-    generation = Generation(reader, one, Gate(LanguageCheck(None), frozenset()), order)
+    generation = Generation(tokenizer, one, Gate(LanguageCheck(None), frozenset()), order)
     generation.write(some[:1], 0)  # makes conversions and restricted matrices, once for all shards
     before = time.perf_counter()
     if isinstance(one, CTranslate2Backend):  # its translators start once for a shard of a thousand passages

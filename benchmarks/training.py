@@ -71,13 +71,13 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
             self.times.append(time.perf_counter())
 
     examples = [TrainingExample(Query(str(i), q, "en"), (Passage(str(i), "", p),)) for i, (q, p) in enumerate(pairs)]
-    bi_encoder, reader = TransformerBiEncoder(
+    bi_encoder, tokenizer = TransformerBiEncoder(
         str(model), "first", False, True, "packed", "float32", 0, False, False, 128, 128, None, None
     ).build(folder, 0)
     objective, optimizer = partial(contrastive, both_directions=False), AdamW(1e-5, 0.0, 0.0)
     module = BiEncoderModule(bi_encoder, objective, optimizer, steps, chunk_size=chunk)
     module.train()
-    data = BiEncoderData(training_set(examples), [], reader, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)
+    data = BiEncoderData(training_set(examples), [], tokenizer, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)
     clock = Clock()
     trainer = pl.Trainer(
         max_steps=steps,

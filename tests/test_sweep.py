@@ -24,8 +24,8 @@ from xdr.storage.jobs import Job, read_jobs
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Settings of an evaluation of a second: an untrained encoder, and as generated questions those of the training set."""
     folder = tmp_path_factory.mktemp("parts")
-    bi_encoder, reader = SmallBiEncoder("bert", 32, 1, 0.0, "mean", True, 16, 32, "", "").build(folder, seed=0)
-    save_encoder(bi_encoder.encoder, reader, folder / "encoder")
+    bi_encoder, tokenizer = SmallBiEncoder("bert", 32, 1, 0.0, "mean", True, 16, 32, "", "").build(folder, seed=0)
+    save_encoder(bi_encoder.encoder, tokenizer, folder / "encoder")
     sample = Sample()
     asked = {p.passage_id: {"fi": [p.title], "ja": [p.title]} for p in sample.passages(Problems())}
     for example in sample.examples("train", Problems()):

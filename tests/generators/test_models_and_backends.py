@@ -10,7 +10,7 @@ import torch
 
 from tests.encoders.conftest import TEXTS
 from xdr.errors import UserError
-from xdr.generators.backends import CTranslate2, HuggingFace
+from xdr.generators.backends import BackendParts, CTranslate2, HuggingFace
 from xdr.generators.generator_folder import open_generator, save_generator
 from xdr.generators.models import SequenceToSequenceGenerator, SmallGenerator
 from xdr.generators.settings import Sampling, Task
@@ -41,8 +41,9 @@ def test_gradient_checkpointing_is_switched_on(small_mt5: Path) -> None:
 def test_a_backend_is_opened_by_its_settings_and_says_what_its_texts_depend_on(small_mt5: Path, tmp_path: Path) -> None:
     generator, tokenizer, _ = open_generator(str(small_mt5), Task("query_from_passage", "prompt", 24, 16))
     sources, _ = tokenizer.sources(TEXTS[:1])
+    parts = BackendParts(generator, tokenizer, Sampling(1, 1.0, 1.0, 4), tmp_path, "name", torch.device("cpu"))
     for settings in (HuggingFace(), CTranslate2("float32")):
-        backend = settings.open(generator, tokenizer, Sampling(1, 1.0, 1.0, 4), tmp_path, "name", torch.device("cpu"))
+        backend = settings.open(parts)
         backend.begin(0)
         ((text,),) = backend.decode(backend.encode(sources), torch.tensor([0]), ["fi"], 1)
         assert 0 < len(text.ids) <= 4

@@ -51,9 +51,9 @@ def job(questions: Path, tmp_path_factory: pytest.TempPathFactory) -> EncodingJo
     folder = tmp_path_factory.mktemp("job")
     store = open_collection(Sample(), folder, Problems(), lambda number: None)
     bert = build_small_bert([passage_text(p) for p in store], folder / "bert", seed=0, hidden=32, layers=1)
-    queries, passages, reader = open_encoder(str(bert), EncoderOptions(pooling="mean", query_length=16, passage_length=32))
+    queries, passages, tokenizer = open_encoder(str(bert), EncoderOptions(pooling="mean", query_length=16, passage_length=32))
     generated = import_generated([questions], store, folder, lambda number: None)
-    return EncodingJob(queries, passages, reader, store, generated, EncodingSettings("count", LANGUAGES, 0, 50, 4096))
+    return EncodingJob(queries, passages, tokenizer, store, generated, EncodingSettings("count", LANGUAGES, 0, 50, 4096))
 
 
 def encoded(job: EncodingJob, folder: Path) -> EmbeddingStore:
@@ -123,7 +123,7 @@ def test_vectors_that_are_no_numbers_are_refused_by_the_passages_id(job: Encodin
     broken = deepcopy(job.queries)
     embeddings = broken.get_submodule("backbone.embeddings.word_embeddings")
     assert isinstance(embeddings, nn.Embedding)
-    texts = [set(job.reader.passages([passage]).ids_T.tolist()) for passage in job.store]
+    texts = [set(job.tokenizer.passages([passage]).ids_T.tolist()) for passage in job.store]
     row = next(row for row in range(60, 144) if texts[row] - set().union(*texts[:row]))
     piece = min(texts[row] - set().union(*texts[:row]))
     with torch.no_grad():

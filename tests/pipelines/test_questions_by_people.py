@@ -18,8 +18,8 @@ def test_questions_by_people_raise_recall_with_an_encoder_that_never_saw_them(
     """The sample's training questions (two a language and passage) stand in for a generator's; dev asks for other facts."""
     collection = as_collection(tmp_path / "collection")
     vectors = StaticBiEncoder(str(real_data("static-multilingual")), True, 32, 128, "", "")
-    untrained, reader = vectors.build(tmp_path, 0)
-    save_encoder(untrained.encoder, reader, tmp_path / "encoder")
+    untrained, tokenizer = vectors.build(tmp_path, 0)
+    save_encoder(untrained.encoder, tokenizer, tmp_path / "encoder")
     run(
         tmp_path / "run",
         f"checkpoint={tmp_path / 'encoder'}",

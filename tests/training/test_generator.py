@@ -98,13 +98,13 @@ def test_dev_loss_is_that_of_a_piece_by_language_and_in_all(folder: Path) -> Non
     (figures,) = trainer.validate(module, data, verbose=False)
     module.eval()
     losses, numbers = {}, {}
-    reader = data.tokenizer
+    tokenizer = data.tokenizer
     for example in EXAMPLES:
-        item = target_of(reader, example, example.positives[0])
+        item = target_of(tokenizer, example, example.positives[0])
         prompt = f"Generate a question for this passage: Saimaa {item.source.text}"
         with torch.no_grad():
             output = module.generator(
-                reader.sources([prompt])[0], reader.targets([item.text]), reader.first_tokens([item.language])
+                tokenizer.sources([prompt])[0], tokenizer.targets([item.text]), tokenizer.first_tokens([item.language])
             )
         (losses[example.query.query_id],), (numbers[example.query.query_id],) = map(torch.Tensor.tolist, token_losses(*output))
     assert figures["dev/loss/fi"] == pytest.approx((losses["0"] + losses["2"]) / (numbers["0"] + numbers["2"]), rel=1e-5)

@@ -59,8 +59,8 @@ def step(path: Path, processes: int, both_directions: bool, chunk_size: int) -> 
     module = BiEncoderModule(
         BiEncoder(encoder), objective, AdamW(1e-3, 0.0, 0.0), 1, score_scale=5.0, chunk_size=chunk_size
     ).train()
-    reader = TextTokenizer(Letters(), InputFormat(8, 8))
-    data = BiEncoderData(training_set(examples), [], reader, BatchSettings(8, 1, "mixed", 0.5, None, 0), 0)
+    tokenizer = TextTokenizer(Letters(), InputFormat(8, 8))
+    data = BiEncoderData(training_set(examples), [], tokenizer, BatchSettings(8, 1, "mixed", 0.5, None, 0), 0)
     trainer = pl.Trainer(
         max_steps=1,
         accelerator="cpu",

@@ -49,20 +49,24 @@ class Backend(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class BackendParts:
+    """What a backend samples with. `artifacts_dir` is for what it makes of the generator, named by `generator_fingerprint`."""
+
+    generator: "QueryGenerator"
+    tokenizer: "GeneratorTokenizer"
+    sampling: Sampling
+    artifacts_dir: Path
+    generator_fingerprint: str
+    device: "torch.device"
+
+
 class BackendSettings(Protocol):
     def made_by(self, precision: str) -> dict[str, Json]:
         """What the texts depend on, for their fingerprint. `precision` is the trainer's."""
         ...
 
-    def open(
-        self,
-        generator: "QueryGenerator",
-        tokenizer: "GeneratorTokenizer",
-        sampling: Sampling,
-        artifacts_dir: Path,
-        generator_fingerprint: str,
-        device: "torch.device",
-    ) -> Backend: ...
+    def open(self, parts: BackendParts) -> Backend: ...
 
 
 @dataclass(frozen=True)
@@ -72,18 +76,10 @@ class HuggingFace:
     def made_by(self, precision: str) -> dict[str, Json]:
         return {"name": "huggingface", "precision": precision}
 
-    def open(
-        self,
-        generator: "QueryGenerator",
-        tokenizer: "GeneratorTokenizer",
-        sampling: Sampling,
-        artifacts_dir: Path,
-        generator_fingerprint: str,
-        device: "torch.device",
-    ) -> Backend:
+    def open(self, parts: BackendParts) -> Backend:
         from xdr.generators.huggingface_backend import HuggingFaceBackend
 
-        return HuggingFaceBackend(generator, tokenizer, sampling)
+        return HuggingFaceBackend(parts.generator, parts.tokenizer, parts.sampling)
 
 
 @dataclass(frozen=True)
@@ -99,24 +95,16 @@ class CTranslate2:
     def made_by(self, precision: str) -> dict[str, Json]:
         return {"name": "ctranslate2", "compute_type": self.compute_type}
 
-    def open(
-        self,
-        generator: "QueryGenerator",
-        tokenizer: "GeneratorTokenizer",
-        sampling: Sampling,
-        artifacts_dir: Path,
-        generator_fingerprint: str,
-        device: "torch.device",
-    ) -> Backend:
+    def open(self, parts: BackendParts) -> Backend:
         from xdr.generators.ctranslate2_backend import CTranslate2Backend
 
         return CTranslate2Backend(
-            generator,
-            tokenizer,
-            sampling,
+            parts.generator,
+            parts.tokenizer,
+            parts.sampling,
             self.compute_type,
-            artifacts_dir / "ctranslate2",
-            generator_fingerprint,
-            device.type,
-            device.index or 0,
+            parts.artifacts_dir / "ctranslate2",
+            parts.generator_fingerprint,
+            parts.device.type,
+            parts.device.index or 0,
         )

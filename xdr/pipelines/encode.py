@@ -49,7 +49,7 @@ class EncodingJob:
 
     queries: nn.Module
     passages: nn.Module | None
-    reader: TextTokenizer
+    tokenizer: TextTokenizer
     store: PassageStore
     generated: GeneratedStore | None
     settings: EncodingSettings
@@ -69,7 +69,7 @@ class EncodingJob:
         encodes once."""
         settings = self.settings
         return {
-            "encoder": fingerprint_encoder(self.queries, self.passages, self.reader),
+            "encoder": fingerprint_encoder(self.queries, self.passages, self.tokenizer),
             "collection": self.store.fingerprint,
             "generated": self.generated.fingerprint if self.generated else None,
             "number": settings.number if self.generated and settings.keep != "count" else 0,
@@ -113,7 +113,7 @@ def prepared(job: EncodingJob) -> Encoder:
     """On a CPU with weights in the order that its library likes."""
     queries = prepared_for_inference(job.queries)
     passages = queries if job.passages is None else prepared_for_inference(job.passages)
-    return Encoder(queries, passages, job.reader, job.settings.tokens_per_batch)
+    return Encoder(queries, passages, job.tokenizer, job.settings.tokens_per_batch)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from xdr.errors import UserError
-from xdr.generators.backends import BackendSettings
+from xdr.generators.backends import BackendParts, BackendSettings
 from xdr.generators.generated_store import KIND, GeneratedStore, write_counts, write_texts
 from xdr.generators.generation import Generation
 from xdr.generators.generator_folder import fingerprint_generator, require_languages
@@ -65,7 +65,7 @@ class GenerationJob:
     """Which texts to generate, with what, and where they are stored."""
 
     generator: QueryGenerator
-    reader: GeneratorTokenizer
+    tokenizer: GeneratorTokenizer
     identifier: LanguageIdentifier | None
     sources: Sources
     sources_fingerprint: str
@@ -74,14 +74,14 @@ class GenerationJob:
 
     @cached_property
     def generator_fingerprint(self) -> str:
-        return fingerprint_generator(self.generator, self.reader)
+        return fingerprint_generator(self.generator, self.tokenizer)
 
     def shards(self, precision: str) -> Shards:
         """The shards in a folder that is named by the fingerprint of generator, sources and settings."""
         request = self.request
         if precision.startswith("16"):
             raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
-        require_languages(self.reader, request.generation.languages)
+        require_languages(self.tokenizer, request.generation.languages)
         made_by: dict[str, Json] = {
             "generator": self.generator_fingerprint,
             "sources": self.sources_fingerprint,
@@ -93,7 +93,7 @@ class GenerationJob:
             "refuse": tuple(sorted(request.refuse)),
             "backend": request.backend.made_by(precision),
             "shard_size": request.shard_size,
-            "direction": self.reader.task.direction,
+            "direction": self.tokenizer.task.direction,
             "format": GENERATED_FORMAT,
         }
         folder = self.artifacts_dir / "generated" / fingerprint(made_by)
@@ -102,10 +102,10 @@ class GenerationJob:
 
     def generation_on(self, device: torch.device) -> Generation:
         gate = Gate(LanguageCheck(self.identifier), frozenset(self.request.refuse))
-        backend = self.request.backend.open(
-            self.generator, self.reader, self.request.sampling, self.artifacts_dir, self.generator_fingerprint, device
+        parts = BackendParts(
+            self.generator, self.tokenizer, self.request.sampling, self.artifacts_dir, self.generator_fingerprint, device
         )
-        return Generation(self.reader, backend, gate, self.request.generation)
+        return Generation(self.tokenizer, self.request.backend.open(parts), gate, self.request.generation)
 
 
 def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> GeneratedStore:

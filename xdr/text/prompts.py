@@ -7,7 +7,7 @@ from xdr.text.records import Passage
 
 Direction = Literal["query_from_passage", "passage_from_query"]
 LanguageAt = Literal["prompt", "decoder"]
-"""Where the language of the wanted text stands: in the prompt, or as the decoder's first piece, so that one prompt serves all
+"""Where the language of the wanted text stands: in the prompt, or as the decoder's first token, so that one prompt serves all
 languages."""
 
 
