@@ -44,15 +44,22 @@ class _Rate(TextColumn):
 
 
 class _Lines:
-    """One line every `SECONDS_BETWEEN_LINES`, and a last one that says how long everything took."""
+    """One line every `SECONDS_BETWEEN_LINES`, and a last one that says how long everything took. The last line comes as soon as
+    the total is reached, so that what follows the counted work is not in its time."""
 
     def __init__(self, what: str, console: Console, total: int | None) -> None:
         self._what, self._console, self._total = what, console, total
         self._start = self._printed = time.monotonic()
         self._done: int | None = None
+        self._finished = False
 
     def update(self, number: int) -> None:
+        if self._finished:
+            return
         self._done = number
+        if number == self._total:
+            self.finish()
+            return
         if time.monotonic() - self._printed < SECONDS_BETWEEN_LINES:
             return
         self._printed = time.monotonic()
@@ -61,7 +68,8 @@ class _Lines:
         self._print(number, seconds, left)
 
     def finish(self) -> None:
-        if self._done is not None:
+        if self._done is not None and not self._finished:
+            self._finished = True
             seconds = time.monotonic() - self._start
             self._print(self._done, seconds, f", took {shown_seconds(seconds)}")
 
