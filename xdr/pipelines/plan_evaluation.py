@@ -155,7 +155,7 @@ def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bo
         return seconds
 
     time = measured_time(
-        score, total, f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,", 32, min(512, total), math.inf
+        score, total, f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,", 32, min(2048, total), math.inf
     )
     disk = [Term(total, "queries", num_bytes)]
     return PlannedStage("scoring", time, disk, task.ledger.folder, measured_memory(device))
