@@ -135,8 +135,9 @@ def build_benchmark(settings: DictConfig) -> Any:
     if not isinstance(described, dict) or not all(isinstance(part, dict) and "data" in part for part in described.values()):
         raise UserError("data.parts must be {NAME: {data: BENCHMARK, path: ..., weight: 1}, ...}")
     weights = {str(name): part.pop("weight", 1.0) for name, part in described.items()}
+    pool = {str(name): part.pop("pool") for name, part in described.items() if "pool" in part}
     parts = {str(name): _part(f"data.parts.{name}", part, settings) for name, part in described.items()}
-    return targets.locate(str(settings.data._target_), tuple(settings.plugins))(parts=parts, weights=weights)
+    return targets.locate(str(settings.data._target_), tuple(settings.plugins))(parts=parts, weights=weights, pool=pool)
 
 
 def _part(name: str, described: dict[str, Any], settings: DictConfig) -> Any:

@@ -76,3 +76,14 @@ def test_the_real_files_are_read_whole(real_data: Callable[[str], Path]) -> None
     assert problems.omitted == {"gold passages without text": 152}
     passages = list(benchmark.passages(Problems()))
     assert len({passage.passage_id for passage in passages}) == len(passages) > 3_000
+
+
+def test_a_tenth_of_train_can_be_held_out_to_choose_settings_on(real_data: Callable[[str], Path]) -> None:
+    folder, languages = str(real_data("afriqa") / "data"), ("bem", "ha", "ig", "rw", "tw", "yo", "zu")
+    released, held_out = (AfriQa(folder, languages, "original", holdout) for holdout in ("none", "tenth"))
+    train, dev, test = (list(held_out.examples(split, Problems())) for split in ("train", "dev", "test"))
+    assert sorted(train + dev, key=str) == sorted(released.examples("train", Problems()), key=str)
+    assert test == list(released.examples("dev", Problems()))
+    assert len(dev) == pytest.approx(len(train) / 9, rel=0.25)
+    assert not {example.positives for example in train} & {example.positives for example in dev}
+    assert list(held_out.passages(Problems())) == list(released.passages(Problems()))

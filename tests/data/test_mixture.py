@@ -41,6 +41,18 @@ def test_a_mixture_is_built_from_the_command_line(tmp_path: Path) -> None:
     assert mixture.parts["c"].path == str(folder)
 
 
+def test_a_part_of_the_pool_gives_passages_alone(tmp_path: Path) -> None:
+    def store_of(number: int) -> int:
+        parts = f"data.parts={{a: {{data: sample}}, b: {{data: sample, pool: {number}}}}}"
+        mixture = entry.build_benchmark(entry.compose("evaluate", ["data=mixture", parts]))
+        assert {query.query_id[:2] for query in mixture.queries("dev", Problems())} == {"a:"}
+        assert {judgement.passage_id[:2] for judgement in mixture.judgements("dev", Problems())} == {"a:"}
+        assert {example.query.query_id[:2] for example in mixture.examples("train", Problems())} == {"a:"}
+        return len(open_collection(mixture, tmp_path, Problems()))
+
+    assert [store_of(number) for number in (10, 30, 0)] == [154, 174, 288]
+
+
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
@@ -48,6 +60,7 @@ def test_a_mixture_is_built_from_the_command_line(tmp_path: Path) -> None:
         ("{s: sample}", "data.parts must be {NAME: {data: BENCHMARK"),
         ("{s: {data: sampel}}", "there is no data 'sampel'; did you mean 'sample'"),
         ("{s: {data: sample, weight: -1}}", "data.parts.s.weight must be a number of at least 0, got -1"),
+        ("{s: {data: sample, pool: -1}}", "data.parts.s.pool must be a whole number of at least 0, got -1"),
         ("{s: {data: sample, colour: red}}", "there is no setting 'data.parts.s.colour'"),
     ],
 )

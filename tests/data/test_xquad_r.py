@@ -91,6 +91,31 @@ def test_held_out_articles_are_paired_as_the_regime_says(write: Write) -> None:
     assert ("de:q1", "en_1_0") in pairs["x_y"]
 
 
+def test_questions_in_every_language_may_search_the_passages_of_one(folder: Path) -> None:
+    benchmark = XquadR(str(folder), ("en", "de"), "paragraph", "multilingual", "none", "x_y", ("en",))
+    assert [passage.passage_id for passage in benchmark.passages(Problems())] == ["en_0"]
+    assert {query.query_id for query in benchmark.queries("dev", Problems())} == {"en:q1", "de:q1"}
+    relevant = {("en:q1", "en_0"), ("de:q1", "en_0")}
+    assert {(j.query_id, j.passage_id) for j in benchmark.judgements("dev", Problems())} == relevant
+    assert {(e.query.query_id, e.positives[0].passage_id) for e in benchmark.examples("dev", Problems())} == relevant
+    with pytest.raises(DataError, match="no question is asked in a language of the passages"):
+        XquadR(str(folder), ("de",), "paragraph", "monolingual", "none", "x_y", ("en",))
+
+
+def test_articles_can_be_split_three_ways(real_data: Callable[[str], Path]) -> None:
+    folder = str(real_data("xquad-r"))
+    benchmark = XquadR(folder, ("en", "th"), "paragraph", "multilingual", "three_way", "x_y", ("en",))
+    found = {}
+    for split in ("train", "dev", "test"):
+        examples = list(benchmark.examples(split, Problems()))
+        found[split] = {example.positives[0].passage_id for example in examples}
+        assert {example.query.language for example in examples} == {"en", "th"}
+        assert len(list(benchmark.queries(split, Problems()))) == len(examples)
+        assert len(list(benchmark.judgements(split, Problems()))) == len(examples)
+    assert [len(passages) for passages in found.values()] == [120, 40, 80]
+    assert len(set().union(*found.values())) == 240
+
+
 def test_a_language_that_the_benchmark_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="XQuAD-R has no 'fi'"):
         XquadR(str(tmp_path), ("en", "fi"), "sentence", "monolingual", "none", "x_x")

@@ -23,12 +23,15 @@ class AfriQa(Benchmark):
     """The collection has every passage of `gold_passages` in these languages once, whatever its split. A split has the
     questions with a passage. `questions` says whether they are asked in their own language or in that of the passages.
 
-    Not every language has every split: Swahili has a test split alone, Yoruba has no dev split.
+    Not every language has every split: Swahili has a test split alone, Yoruba has no dev split. With `holdout` = `tenth`,
+    settings can be chosen without the release's dev split: `dev` has the train questions about a tenth of the passages, `train`
+    the others, and `test` is the release's dev.
     """
 
     path: str
     languages: tuple[str, ...]
     questions: Literal["original", "translated"]
+    holdout: Literal["none", "tenth"] = "none"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
@@ -41,9 +44,20 @@ class AfriQa(Benchmark):
         return tuple(file for language in self.languages for split in SPLITS for file in self._files(language, split))
 
     def passages(self, problems: Problems) -> Iterator[Passage]:
-        return distinct_positives(example for split in SPLITS for example in self.examples(split, problems))
+        return distinct_positives(example for split in SPLITS for example in self._released(split, problems))
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
+        if self.holdout == "none":
+            return self._released(split, problems)
+        if split == "test":
+            return self._released("dev", problems)
+        return (
+            example
+            for example in self._released("train", problems)
+            if (int(example.positives[0].passage_id, 16) % 10 == 0) == (split == "dev")
+        )
+
+    def _released(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         for language in self.languages:
             for path in self._files(language, split):
                 pivot = "fr" if ".fr." in path.name else "en"

@@ -1,4 +1,4 @@
-"""XQuAD-R (LAReQA): the same questions and paragraphs in eleven languages; what is retrieved is a sentence.
+"""XQuAD-R (LAReQA): the same questions and paragraphs in eleven languages; what is retrieved is a sentence or a paragraph.
 
 {lang}.json is SQuAD's layout with `sentences` and `sentence_breaks` [[start, end], ...] beside each paragraph. The relevant
 sentence is the one in which the answer starts. Languages share question ids: a query's id here is `lang:id`, and a passage's
@@ -19,6 +19,13 @@ from xdr.errors import DataError
 from xdr.text.languages import XQUAD_R, language_codes
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
+_SPLITS = {
+    "none": ("dev",) * 6,
+    "articles": ("train", "train", "dev") * 2,
+    "three_way": ("train", "train", "train", "dev", "test", "test"),
+}
+"""The splits of six articles in a row."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Paragraph:
@@ -30,63 +37,88 @@ class _Paragraph:
 
 @dataclass(frozen=True)
 class XquadR(Benchmark):
-    """A passage is a `unit`: a `sentence` followed by its whole paragraph (LAReQA's task) or a `paragraph`. The relevant
-    passages of a question are those in its own language (`judge` = `monolingual`) or in all `languages` (`multilingual`).
+    """A passage is a `unit`: a `sentence` followed by its whole paragraph (LAReQA's task) or a `paragraph`. Questions are those
+    in `languages`, passages those in `passage_languages`; None: the same languages. The relevant passages of a question are
+    those in its own language (`judge` = `monolingual`) or in all passage languages (`multilingual`).
 
-    The benchmark has one split, `dev`. With `holdout` = `articles`, two thirds of its articles are `train`, paired by `regime`:
-    English with English (`en_en`), each language with itself (`x_x`), or with every language (`x_y`)."""
+    The benchmark has one split, `dev`, unless articles are held out: with `holdout` = `articles`, two thirds of the 48 articles
+    are `train` and one third is `dev`; with `three_way`, 24 are `train`, 8 `dev` and 16 `test`. Training pairs English with
+    English (`en_en`), each language with itself (`x_x`), or with every passage language (`x_y`), as `regime` says."""
 
     path: str
     languages: tuple[str, ...]
     unit: Literal["sentence", "paragraph"]
     judge: Literal["monolingual", "multilingual"]
-    holdout: Literal["none", "articles"]
+    holdout: Literal["none", "articles", "three_way"]
     regime: Literal["en_en", "x_x", "x_y"]
+    passage_languages: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
-        if foreign := [code for code in self.languages if code not in XQUAD_R]:
+        object.__setattr__(self, "passage_languages", language_codes(self.passage_languages or self.languages))
+        if foreign := [code for code in (*self.languages, *self._pool) if code not in XQUAD_R]:
             raise DataError(f"XQuAD-R has no '{foreign[0]}'", remedy=f"It has {' '.join(XQUAD_R)}")
+        own = set(self.languages) & set(self._pool)
+        if not own and (self.judge == "monolingual" or self.regime != "x_y"):
+            raise DataError(
+                f"no question is asked in a language of the passages ({' '.join(self._pool)})",
+                remedy="Set data.judge=multilingual and data.regime=x_y",
+            )
+
+    @property
+    def _pool(self) -> tuple[str, ...]:
+        return self.passage_languages or self.languages
 
     def passage_sources(self) -> tuple[Path, ...]:
-        return tuple(self._file(language) for language in self.languages)
+        return tuple(self._file(language) for language in self._pool)
 
     def passages(self, problems: Problems) -> Iterator[Passage]:
-        for _, paragraph in self._paragraphs(None, problems):
+        for _, paragraph in self._paragraphs(self._pool, None, problems):
             yield from paragraph.passages
 
     def queries(self, split: str, problems: Problems) -> Iterator[Query]:
-        for _, paragraph in self._paragraphs(split, problems):
+        for _, paragraph in self._paragraphs(self.languages, split, problems):
             for _, query, _ in paragraph.questions:
                 yield query
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        """In training, pairs by `regime`; in dev, each question with the relevant passage in its own language."""
+        """In training, pairs by `regime`. In dev, each question with the relevant passage in its own language, or else with
+        those in the other languages."""
         regime = self.regime if split == "train" else "x_x"
-        for parallel in self._parallel(split, problems):
-            for query, own in parallel:
-                if regime == "en_en" and query.language != "en":
-                    continue
-                for passage in [passage for _, passage in parallel] if regime == "x_y" else [own]:
-                    yield TrainingExample(query, (passage,))
+        for queries, passages in self._parallel(split, problems):
+            for query in queries:
+                own = [passage for passage in passages if passage.language == query.language]
+                if regime == "x_y" or (split != "train" and not own):
+                    own = passages
+                if regime != "en_en" or query.language == "en":
+                    for passage in own:
+                        yield TrainingExample(query, (passage,))
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        for parallel in self._parallel(split, problems):
-            for query, own in parallel:
-                for passage in [passage for _, passage in parallel] if self.judge == "multilingual" else [own]:
-                    yield Judgement(query.query_id, passage.passage_id, 1)
+        for queries, passages in self._parallel(split, problems):
+            for query in queries:
+                for passage in passages:
+                    if self.judge == "multilingual" or passage.language == query.language:
+                        yield Judgement(query.query_id, passage.passage_id, 1)
 
-    def _parallel(self, split: str, problems: Problems) -> list[list[tuple[Query, Passage]]]:
-        """Each question in its languages, with the relevant passage in the same language."""
-        by_id: dict[str, list[tuple[Query, Passage]]] = {}
-        for _, paragraph in self._paragraphs(split, problems):
+    def _parallel(self, split: str, problems: Problems) -> list[tuple[list[Query], list[Passage]]]:
+        """Each question in the languages of the questions, with its passages in the languages of the passages."""
+        by_id: dict[str, tuple[list[Query], list[Passage]]] = {}
+        both = tuple(dict.fromkeys((*self.languages, *self._pool)))
+        for language, paragraph in self._paragraphs(both, split, problems):
             for shared_id, query, index in paragraph.questions:
-                by_id.setdefault(shared_id, []).append((query, paragraph.passages[index]))
+                queries, passages = by_id.setdefault(shared_id, ([], []))
+                if language in self.languages:
+                    queries.append(query)
+                if language in self._pool:
+                    passages.append(paragraph.passages[index])
         return list(by_id.values())
 
-    def _paragraphs(self, split: str | None, problems: Problems) -> Iterator[tuple[str, _Paragraph]]:
+    def _paragraphs(
+        self, languages: tuple[str, ...], split: str | None, problems: Problems
+    ) -> Iterator[tuple[str, _Paragraph]]:
         """Of a split, or all. Articles have the same order in every language, so a split has the same ones."""
-        for language in self.languages:
+        for language in languages:
             path = self._file(language)
             articles = json_document(path).objects("data")
             rows = [(number, row) for number, article in enumerate(articles) for row in article.objects("paragraphs")]
@@ -95,7 +127,7 @@ class XquadR(Benchmark):
                 yield language, paragraph
 
     def _split_of(self, article: int) -> str:
-        return "train" if self.holdout == "articles" and article % 3 < 2 else "dev"
+        return _SPLITS[self.holdout][article % 6]
 
     def _parse(self, language: str, numbered: tuple[int, Row]) -> _Paragraph:
         number, row = numbered
