@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from xdr.generators.settings import Task
-from xdr.text.prompts import Direction, LanguageAt
+from xdr.text.prompts import Direction, LanguageAt, PromptTemplate
 
 if TYPE_CHECKING:
     from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
@@ -37,11 +37,13 @@ class SequenceToSequenceGenerator:
     language_at: LanguageAt
     input_length: int
     output_length: int
+    prompt: str | None
     gradient_checkpointing: bool
 
     @property
     def task(self) -> Task:
-        return Task(self.direction, self.language_at, self.input_length, self.output_length)
+        prompt = None if self.prompt is None else PromptTemplate(self.prompt)
+        return Task(self.direction, self.language_at, self.input_length, self.output_length, prompt=prompt)
 
     def build(
         self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
@@ -64,10 +66,12 @@ class SmallGenerator:
     language_at: LanguageAt
     input_length: int
     output_length: int
+    prompt: str | None
 
     @property
     def task(self) -> Task:
-        return Task(self.direction, self.language_at, self.input_length, self.output_length)
+        prompt = None if self.prompt is None else PromptTemplate(self.prompt)
+        return Task(self.direction, self.language_at, self.input_length, self.output_length, prompt=prompt)
 
     def build(
         self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
