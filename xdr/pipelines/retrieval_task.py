@@ -21,7 +21,7 @@ from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.generators.generated_store import GeneratedStore
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, baseline_family, fused_families
+from xdr.retrieval.families import Family, baseline_family, fused_family
 from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
 from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.index_search import index_search
@@ -116,7 +116,7 @@ class RetrievalTask:
         """What to search. Fused queries need no family of their own: their search is the baseline's."""
         if self.fusing is None or self.fuses_queries:
             return [baseline_family()]
-        return [baseline_family(), *fused_families(self.fusing.fusion, self.fusing.alphas, self._selection())]
+        return [baseline_family(), fused_family(self.fusing.fusion, self.fusing.alphas, self._selection())]
 
     def ranked(
         self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]
