@@ -3,10 +3,9 @@
     python benchmarks/real_encoding.py MODEL --afriqa DIR [--passages 300] [--rounds 5] [--threads 1]
 
 MODEL is a folder of multilingual-e5-small, or of another encoder with mean pooling and unit norm. The ways take turns in one
-process, with tokenization; medians (least - most) of CPU seconds on one thread, which other work on the machine disturbs little,
-or of seconds on several (--threads). OpenVINO, if it is installed (pip install openvino), gets batches sorted by length, padded,
-of at most 2,048 tokens. Then AfriQA's questions are searched in the passages: recall, and how much of the ten nearest passages
-bf16 keeps.
+process, with tokenization; medians (least - most) of CPU seconds on one thread, which other work disturbs little, or of seconds
+on several (--threads). OpenVINO, if it is installed (pip install openvino), gets padded batches of at most 2,048 tokens, sorted
+by length. Then AfriQA's questions are searched in the passages: recall, and how much of the ten nearest passages bf16 keeps.
 """
 
 import argparse

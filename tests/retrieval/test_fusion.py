@@ -1,12 +1,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from xdr.errors import UserError
-from xdr.retrieval.families import fused_families
+from xdr.retrieval.families import fused_family
 from xdr.retrieval.fusion import FUSIONS, Fusion, fuse_vectors, fusion_named, require_alphas, system_name
+from xdr.retrieval.in_memory import fuse
 from xdr.retrieval.layout import Layout
 
 PASSAGES = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
@@ -34,6 +36,18 @@ def test_unit_mean_by_hand() -> None:
     assert fuse_vectors(FUSIONS["unit_mean"], torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1), 0.3).tolist() == [[0, 0]]
 
 
+def test_unit_of_mean_by_hand() -> None:
+    """unit(p) = (.6, .8) and s / c = (0, 2). At 1/4 their mean is (.45, 1.1), of norm 1.18849; at 1 (0, 2). Two texts of norm 1
+    at a right angle, (1, 0) and (0, 1), have the mean (.5, .5): at 1/2 with (1, 0) it is unit(.75, .25)."""
+    assert fused("unit_of_mean", 0.25) == [[0.37863, 0.92555], [0.6, 0.8]]
+    assert fused("unit_of_mean", 1.0) == [[0.0, 1.0], [0.6, 0.8]]
+    one = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 1.0]]), torch.tensor([2])
+    expected = torch.tensor([[3.0, 1.0]]) / 10**0.5
+    assert torch.allclose(fuse_vectors(FUSIONS["unit_of_mean"], *one, 0.5), expected)
+    texts = [np.array([[3.0, 0.0], [0.0, 5.0]])]
+    assert np.allclose(fuse(np.array([[2.0, 0.0]]), texts, "unit_of_mean", 0.5), expected), "texts of any norm in memory"
+
+
 @pytest.mark.parametrize("fusion", ["sum", "mean"])
 def test_at_alpha_zero_nothing_is_fused(fusion: str) -> None:
     assert fused(fusion, 0.0) == PASSAGES.tolist()
@@ -51,12 +65,9 @@ def test_systems_are_named_by_fusion_and_alpha() -> None:
     assert system_name("unit_mean", 0.2, "fi-n3") == "unit_mean-a0.2-fi-n3"
     assert [system_name("hyde_mean", alpha) for alpha in require_alphas(FUSIONS["hyde_mean"], [])] == ["hyde_mean"]
     selection = Layout(2, "total").select()
-    (family,) = fused_families(FUSIONS["sum"], require_alphas(FUSIONS["sum"], [0.1, 0.0]), selection)
+    family = fused_family(FUSIONS["sum"], require_alphas(FUSIONS["sum"], [0.1, 0.0]), selection)
     assert (family.systems, family.weights) == (("sum-a0", "sum-a0.1"), (0.0, 0.1))
-    assert [family.systems for family in fused_families(FUSIONS["unit_mean"], [0.1, 0.2], selection)] == [
-        ("unit_mean-a0.1",),
-        ("unit_mean-a0.2",),
-    ]
+    assert fused_family(FUSIONS["unit_mean"], [0.1, 0.2], selection).systems == ("unit_mean-a0.1", "unit_mean-a0.2")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +82,7 @@ def test_systems_are_named_by_fusion_and_alpha() -> None:
         (
             "unit-mean",
             [0.1],
-            "fusion must be one of sum, mean, unit_mean, hyde_mean, got 'unit-mean'. did you mean 'unit_mean'?",
+            "fusion must be one of sum, mean, unit_mean, unit_of_mean, hyde_mean, got 'unit-mean'. did you mean 'unit_mean'?",
         ),
     ],
 )
@@ -113,7 +124,7 @@ def locate(path: str) -> object:
 def test_a_formula_outside_the_package_is_named_by_its_dotted_path() -> None:
     fusion = fusion_named("mine.maximum", locate)
     assert fuse_vectors(fusion, PASSAGES, SUMS, COUNTS, 0.5).tolist() == [[3, 7], [3, 4]]
-    (family,) = fused_families(fusion, [0.1, 0.2], Layout(2, "total").select())
+    family = fused_family(fusion, [0.1, 0.2], Layout(2, "total").select())
     assert family.systems == ("maximum-a0.1", "maximum-a0.2"), "linear in alpha: one pass for all"
     assert system_name("mine.maximum", 0.1) == "maximum-a0.1", "as settings name it"
 

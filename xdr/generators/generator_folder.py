@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
-from xdr.errors import UserError, did_you_mean, first_line
+from xdr.errors import UserError, first_line
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_tokens
 from xdr.generators.settings import Task
 from xdr.storage.files import creating_folder
@@ -97,14 +97,6 @@ def untie(model: Any) -> None:
     """Gives the model an output matrix of its own, as google/mt5-* have it. transformers shares the embedding in every model
     that it makes from a configuration, and then loads two matrices into the one without a warning."""
     model.lm_head = nn.Linear(model.config.d_model, model.config.vocab_size, bias=False, dtype=model.shared.weight.dtype)
-
-
-def require_languages(tokenizer: GeneratorTokenizer, languages: tuple[str, ...]) -> None:
-    """Refuses languages that the generator was not trained for, as far as its folder says."""
-    trained = tokenizer.task.languages
-    if unknown := [code for code in languages if trained and code not in trained]:
-        hint = did_you_mean(unknown[0], trained) or "Set augmentation.generation.languages"
-        raise UserError(f"languages must be among those of the generator ({' '.join(trained)}), got {unknown[0]}. {hint}")
 
 
 def save_generator(

@@ -59,7 +59,10 @@ def written_languages(task: Task, examples: Iterable[TrainingExample]) -> Task:
 
 
 def collate(tokenizer: GeneratorTokenizer, languages: Sequence[str], items: Sequence[Target]) -> GeneratorBatch:
-    sources, _ = tokenizer.sources([tokenizer.prompt(item.source, item.language) for item in items])
+    sources, _ = tokenizer.sources(
+        [tokenizer.prompt(item.source, item.language) for item in items],
+        tails=[tokenizer.tail(item.source, item.language) for item in items],
+    )
     return GeneratorBatch(
         sources,
         tokenizer.targets([item.text for item in items]),
