@@ -39,7 +39,7 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
     metrics = tuple(metric.name for metric in task.metrics)
     headline = headline if headline in metrics else next(name for name in metrics if not counts_ranks(name))
     averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
-    own = [system for system in answer.rankings if system != BASELINE]
+    own = [system for system in answer.rankings if answer.roles[system] == "augmented"]
     best = best_system(own, averages, headline) if own else ""
     moved = _moved(task, answer.rankings, best) if best and task.qrels.has_judgements else []
     return Report(
@@ -74,8 +74,10 @@ def _fused(task: RetrievalTask) -> list[FusedSystem]:
     if task.fusing is None:
         return []
     fusing = task.fusing
-    named = zip(fusing.systems, fusing.alphas, strict=True)
-    return [FusedSystem(system, fusing.fusion.name, alpha) for system, alpha in named if alpha is not None]
+    labels = [label for label in ("", *fusing.controls) for _ in fusing.alphas]
+    alphas = fusing.alphas * (1 + len(fusing.controls))
+    named = zip((*fusing.systems, *fusing.control_systems), alphas, labels, strict=True)
+    return [FusedSystem(system, fusing.fusion.name, alpha, label) for system, alpha, label in named if alpha is not None]
 
 
 def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:
@@ -126,6 +128,7 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
         "fused into": fusing.side if fusing else None,
         "texts of each language": (fusing.number or "all") if fusing else None,
         "languages": " ".join(fusing.languages) if fusing else None,
+        "controls": " ".join(fusing.controls) or None if fusing else None,
         "embeddings": str(task.ledger.folder),
         "query length": job.tokenizer.input_format.query_length,
         "passage length": job.tokenizer.input_format.passage_length,

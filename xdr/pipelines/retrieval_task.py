@@ -22,9 +22,10 @@ from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.generators.generated_store import GeneratedStore
+from xdr.retrieval.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, baseline_family, fused_family
-from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
+from xdr.retrieval.families import Family, TextSums, baseline_family, fused_family
+from xdr.retrieval.fusion import Alpha, ControlName, Fusion, Side, fuse_vectors, system_name
 from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
@@ -48,6 +49,7 @@ class Fusing:
     generated: GeneratedStore
     languages: tuple[str, ...]
     number: int
+    controls: tuple[ControlName, ...] = ()
 
     @property
     def side(self) -> Side:
@@ -55,7 +57,15 @@ class Fusing:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        return tuple(system_name(self.fusion.name, alpha) for alpha in self.alphas)
+        """With generated texts."""
+        return self._systems("")
+
+    @property
+    def control_systems(self) -> tuple[str, ...]:
+        return tuple(system for control in self.controls for system in self._systems(control))
+
+    def _systems(self, label: str) -> tuple[str, ...]:
+        return tuple(system_name(self.fusion.name, alpha, label) for alpha in self.alphas)
 
     def require_unit_texts(self, encoder: nn.Module) -> None:
         """`encoder` is that of the generated texts."""
@@ -97,6 +107,8 @@ class RetrievalTask:
     others: Mapping[str, PerQuery]
     """Systems of earlier evaluations."""
     remarks: tuple[str, ...] = ()
+    sentences: ShardLedger | None = None
+    """The sums of passages' own sentences, for the control."""
 
     @property
     def layout(self) -> Layout:
@@ -125,19 +137,44 @@ class RetrievalTask:
     def roles(self) -> dict[str, Role]:
         """Of the systems that this task searches, in their order."""
         roles: dict[str, Role] = {BASELINE: "baseline"}
-        for system in self.fusing.systems if self.fusing is not None else ():
-            roles[system] = "augmented"
+        if self.fusing is not None:
+            roles |= dict.fromkeys(self.fusing.systems, "augmented")
+            roles |= dict.fromkeys(self.fusing.control_systems, "control")
         return roles
 
     @property
     def systems(self) -> tuple[str, ...]:
         return tuple(self.roles)
 
-    def families(self) -> list[Family]:
-        """What to search. Fused queries need no family of their own: their search is the baseline's."""
+    def families(self, controls: Mapping[str, TextSums] | None = None) -> list[Family]:
+        """What to search. Fused queries need no family of their own: their search is the baseline's. `controls` are what the
+        controls fuse, by name, if it is not what they say."""
         if self.fusing is None or self.fuses_queries:
             return [baseline_family()]
-        return [baseline_family(), fused_family(self.fusing.fusion, self.fusing.alphas, self._selection())]
+        fused = {"": self._selection(), **(self._control_texts() if controls is None else controls)}
+        return [
+            baseline_family(),
+            *(fused_family(self.fusing.fusion, self.fusing.alphas, texts, label) for label, texts in fused.items()),
+        ]
+
+    def planned_families(self) -> list[Family]:
+        """As many families, of stored sums alone: those that controls read may not be there yet."""
+        if self.fusing is None or self.fuses_queries:
+            return self.families()
+        return self.families(dict.fromkeys(self.fusing.controls, self._selection()))
+
+    def _control_texts(self) -> dict[str, TextSums]:
+        assert self.fusing is not None
+        store, selection = self.embeddings, self._selection()
+        return {name: self._texts_of(name, store, selection) for name in self.fusing.controls}
+
+    def _texts_of(self, control: ControlName, store: EmbeddingStore, selection: Selection) -> TextSums:
+        if control == "other_passages":
+            return OtherPassages(store, selection)
+        if control == "own_sentences":
+            assert self.sentences is not None
+            return SentenceSums(EmbeddingStore.open(self.sentences.folder), selection)
+        return mean_texts(store, selection, control == "mean_text_by_language", self.ledger.folder / "controls")
 
     def ranked(
         self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]
