@@ -8,9 +8,7 @@ FILES = [
     "*sentence_bert_config.json",
     "*_Pooling/config.json",
     "*_StaticEmbedding/*",
-    "*_Dense/config.json",
-    "*_Dense/model.safetensors",
-    "*_Normalize/config.json",
+    "*_Dense/*",
 ]
 """Everything but the weights and the tokenizer of a transformer, which transformers finds by itself."""
 
