@@ -57,6 +57,10 @@ def plan_evaluation(
     stages: list[PlannedStage] = []
     shards = Shards(job.store, ledger, job.settings.shard_size)
 
+    if task is not None and task.correcting is not None:
+        task = replace(task, correcting=None)
+        console.print("The correction is not planned: it takes about as long as a search for as many queries", style="yellow")
+
     def probe(device: torch.device, rank: int, processes: int) -> None:
         encoder = prepared(job)
         stages.append(_plan_encoding(job, shards, encoder, device, processes))
@@ -116,7 +120,9 @@ def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: 
 
     def search_random(depth: int) -> float:
         probed = replace(task, ledger=scratch)
-        return seconds_of(lambda: search(probed.embeddings, queries_QD, probed.planned_families(), depth, device=device.type))
+        return seconds_of(
+            lambda: search(probed.embeddings, queries_QD, probed.searched_families(planned=True), depth, device=device.type)
+        )
 
     own_rows = max(
         sum(stop - start for start, stop in map(shards.rows, own_shards(shards.ledger.num_shards, rank, processes)))
