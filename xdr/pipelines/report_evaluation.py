@@ -1,6 +1,7 @@
 """The result of an evaluation as files and as a report."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from xdr.evaluation.metric_names import counts_ranks
@@ -127,8 +128,10 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
         "texts of each language": (fusing.number or "all") if fusing else None,
         "languages": " ".join(fusing.languages) if fusing else None,
         "embeddings": str(task.ledger.folder),
-        "query length": job.tokenizer.input_format.query_length,
-        "passage length": job.tokenizer.input_format.passage_length,
+        "pooling": getattr(job.queries, "pooling", "mean"),
+        "normalized": job.queries.normalize,
+        "dimension": job.layout().dimension,
+        **{name.replace("_", " "): value for name, value in asdict(job.tokenizer.input_format).items()},
         "precision": made_by["precision"],
         "search": "exact" if task.index is None else repr(task.index),
         "depth": task.depth,

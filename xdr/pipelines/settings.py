@@ -102,6 +102,8 @@ class EvaluationSettings:
     passage_length: int | None
     query_prefix: str | None
     passage_prefix: str | None
+    truncate_dim: int | None
+    end_token: bool | None
 
 
 @dataclass(frozen=True)
