@@ -286,6 +286,11 @@ def test_settings_that_cannot_be_are_refused(change: str, message: str) -> None:
     assert "word" not in str(raised.value).replace("password", "")
 
 
+def test_what_a_server_cannot_do_is_refused() -> None:
+    with pytest.raises(UserError, match="language_at must be prompt and vocabulary must be full"):
+        opened("http://127.0.0.1:1/v1", sampling=replace(SAMPLING, vocabulary="language"))
+
+
 def test_a_missing_package_is_named() -> None:
     code = (
         "import sys; sys.modules['httpx2'] = None\n"
