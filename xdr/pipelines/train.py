@@ -143,7 +143,7 @@ def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingEx
 def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
     """Lightning's own estimate would set up the loader before a checkpoint's state of it can be restored."""
     batches, run = inputs.batches, inputs.run
-    num_batches = len(epoch_batches(data, batches.order, batches.size, batches.monolingual_share, run.seed, 0))
+    num_batches = len(epoch_batches(data, batches, run.seed, 0))
     return Length.of(num_batches, run.trainer)
 
 
