@@ -59,7 +59,7 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.training.optimizers import AdamW
 
     examples = [e for e in Sample().examples("train", Problems()) if e.query.language in LANGUAGES]
-    settings = SmallGenerator(512, 8, "query_from_passage", "prompt", 48, OUTPUT)
+    settings = SmallGenerator(512, 8, "query_from_passage", "prompt", 48, OUTPUT, None)
     task = replace(settings.task, languages=LANGUAGES)
     texts = [text for texts in texts_by_language(examples).values() for text in texts]
     generator, tokenizer = settings.build(task, folder / "new", 0, texts)
@@ -95,12 +95,13 @@ def reference(folder: Path, some: list[Any]) -> tuple[float, int]:
     """The published recipe: batches of 32 prompts in their order, padded to 256. Returns seconds and tokens."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from xdr.text.prompts import query_prompt
+    from xdr.text.prompts import published_prompt
 
     model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     torch.manual_seed(0)
     start, tokens = time.perf_counter(), 0
-    prompts = [query_prompt(passage, language) for language in LANGUAGES for passage in some]
+    words = published_prompt("query_from_passage", "prompt")
+    prompts = [words.render(passage, language) for language in LANGUAGES for passage in some]
     for first in range(0, len(prompts), 32):
         inputs = tokenizer(
             prompts[first : first + 32], padding="max_length", truncation=True, max_length=INPUT, return_tensors="pt"

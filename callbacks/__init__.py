@@ -5,6 +5,7 @@ retriever_validation: RetrieverValidation
 generator_validation: GeneratorValidation
 exact_resumption: ReseedEachStep
 same_wandb_run: SameWandbRun
+training_progress: TrainingProgress
 retrieval_evaluation: RetrievalEvaluation
 loggers: tensorboard, wandb, ending
 """

@@ -10,7 +10,7 @@ from callbacks.loggers import tensorboard
 from callbacks.run_rows import Table
 from callbacks.wandb_logger import log_row
 from conf import entry
-from tests.runs import run, weights
+from tests.runs import QUICK, run, weights
 from xdr.errors import UserError
 
 EARLY_STOPPING = (
@@ -65,3 +65,12 @@ def test_learning_rates_are_logged_where_their_monitor_is_switched_on(tmp_path: 
 def test_a_metric_that_is_not_logged_cannot_be_monitored(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="monitor must be a logged metric, got dev/MRRR. did you mean"):
         run(tmp_path / "run", "callbacks.checkpoints.monitor=dev/MRRR")
+
+
+def test_a_log_file_gets_plain_lines_of_progress(tmp_path: Path) -> None:
+    """One at the end, as the run is shorter than the time between two lines."""
+    quick = [setting for setting in QUICK if "progress" not in setting]
+    output = run(tmp_path / "run", "trainer.max_epochs=1", quick=quick)
+    (line,) = (line for line in output.splitlines() if " steps, " in line)
+    assert line.startswith("36 of 36 (100%) steps, ")
+    assert "━━━ " not in output

@@ -12,7 +12,7 @@ from xdr.data.problems import Problems
 from xdr.data.training_set import texts_by_language, training_set
 from xdr.pipelines.collection_summary import as_table, count_benchmark
 from xdr.text.identification import LanguageCheck, train_identifier
-from xdr.text.prompts import query_prompt
+from xdr.text.prompts import published_prompt
 from xdr.text.records import GeneratedTexts, Passage, Query
 
 PASSAGES = {
@@ -63,7 +63,10 @@ def test_its_examples_and_generated_queries_keep_their_languages(folder: Path) -
 
 def test_its_prompts_name_the_language() -> None:
     passage = Passage("p", "", "Texto.")
-    assert query_prompt(passage, "pt") == "Generate a Portuguese question for this passage: Texto."
+    assert (
+        published_prompt("query_from_passage", "prompt").render(passage, "pt")
+        == "Generate a Portuguese question for this passage: Texto."
+    )
 
 
 def test_its_questions_are_told_from_english_ones(folder: Path) -> None:

@@ -62,7 +62,10 @@ def test_hybrid_batches_are_monolingual_with_the_probability_asked_for() -> None
 def test_language_weights_repeat_examples_and_leave_them_out() -> None:
     made = [example(i, language) for i, language in enumerate(["fi"] * 100 + ["ko"] * 100 + ["ru"] * 100)]
     data = training_set(made, {"ko": 2.5, "ru": 0})
-    counts = Counter(made[row].query.language for row in np.concatenate(epoch_batches(data, BatchSettings(1, 1, "mixed", 0.5, None, 0), 0, 0)))
+    counts = Counter(
+        made[row].query.language
+        for row in np.concatenate(epoch_batches(data, BatchSettings(1, 1, "mixed", 0.5, None, 0), 0, 0))
+    )
     assert counts["fi"] == 100
     assert 220 < counts["ko"] < 280
     assert "ru" not in counts

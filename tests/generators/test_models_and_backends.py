@@ -24,7 +24,7 @@ def test_settings_need_no_torch() -> None:
 
 
 def test_a_small_generator_is_made_once_and_then_read(tmp_path: Path) -> None:
-    settings = SmallGenerator(32, 1, "query_from_passage", "prompt", 24, 16)
+    settings = SmallGenerator(32, 1, "query_from_passage", "prompt", 24, 16, None)
     assert settings.task == Task("query_from_passage", "prompt", 24, 16)
     first, tokenizer = settings.build(settings.task, tmp_path / "initial", 0, TEXTS)
     again, _ = settings.build(settings.task, tmp_path / "initial", 1, [])
@@ -33,7 +33,7 @@ def test_a_small_generator_is_made_once_and_then_read(tmp_path: Path) -> None:
 
 
 def test_gradient_checkpointing_is_switched_on(small_mt5: Path) -> None:
-    settings = SequenceToSequenceGenerator(str(small_mt5), "query_from_passage", "prompt", 24, 16, True)
+    settings = SequenceToSequenceGenerator(str(small_mt5), "query_from_passage", "prompt", 24, 16, None, True)
     generator, _ = settings.build(settings.task, Path("unused"), 0, [])
     assert generator.model.encoder.gradient_checkpointing
 

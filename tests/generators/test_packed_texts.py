@@ -85,7 +85,16 @@ def test_packed_texts_have_the_gradients_of_one_by_one(family: str, monkeypatch:
 
 def test_common_tokens_stand_once_and_each_text_keeps_a_token_of_its_prompt() -> None:
     packed = pack(PROMPTS, TARGETS, GROUPS, 0)
-    assert packed.ids_SL[0].tolist() == [1, 5, 6, 7, *[8, 9, 30, 31], *[8, 11, 12, 13], *[10, 32], *[8, 9, 37, 38, 39, 40, 41, 42]]
+    assert packed.ids_SL[0].tolist() == [
+        1,
+        5,
+        6,
+        7,
+        *[8, 9, 30, 31],
+        *[8, 11, 12, 13],
+        *[10, 32],
+        *[8, 9, 37, 38, 39, 40, 41, 42],
+    ]
     assert packed.positions_SL[0, 4:14].tolist() == [4, 5, 6, 7, 4, 5, 6, 7, 4, 5]
     assert packed.ids_SL[1, :8].tolist() == [1, 20, 21, 33, 34, 35, 36, 0] and packed.owners_SL[1, 7] == -1
     same = pack([[1, 5], [1, 5]], [[30], [31]], [[0, 1]], 0)
@@ -95,7 +104,9 @@ def test_common_tokens_stand_once_and_each_text_keeps_a_token_of_its_prompt() ->
 def test_slices_of_logits_do_not_change_a_smoothed_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(CONFIGS["llama"])
     packed, objective = pack(PROMPTS, TARGETS, GROUPS, 0), partial(token_losses, smoothing=0.1)
-    torch.testing.assert_close(CausalGenerator(model).losses(packed, objective)[0], one_by_one(model, 0.1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        CausalGenerator(model).losses(packed, objective)[0], one_by_one(model, 0.1), rtol=1e-5, atol=1e-5
+    )
     seen = []
     monkeypatch.setattr(causal_generator, "SLICE", 5)
     CausalGenerator(model).losses(packed, lambda logits, labels: (seen.append(len(labels)), token_losses(logits, labels))[1])

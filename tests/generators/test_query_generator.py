@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from xdr.generators.generator_folder import (
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_tokens, token_losses
 from xdr.generators.settings import Task
 from xdr.text.identification import train_identifier
-from xdr.text.prompts import passage_prompt, query_prompt
+from xdr.text.prompts import PromptTemplate
 from xdr.text.records import Passage
 
 TASK = Task("query_from_passage", "prompt", 24, 16, ("fi", "ru"))
@@ -28,13 +29,6 @@ AT_DECODER = Task("query_from_passage", "decoder", 24, 16, ("fi", "ru"))
 def loaded(path: Path, task: Task = TASK) -> tuple[QueryGenerator, GeneratorTokenizer]:
     generator, tokenizer = load_generator(str(path), task)
     return generator.eval(), tokenizer
-
-
-def test_the_prompt_is_the_published_one() -> None:
-    passage = Passage("1", "Saimaa", "A lake.")
-    assert query_prompt(passage, "fi") == "Generate a Finnish question for this passage: Saimaa A lake."
-    assert query_prompt(passage, None) == "Generate a question for this passage: Saimaa A lake."
-    assert passage_prompt("Where?", "en") == "Please write a passage in English to answer the question: Where?"
 
 
 def test_the_loss_is_hugging_faces_own(small_mt5: Path) -> None:
@@ -100,6 +94,17 @@ def test_a_saved_generator_is_the_same_and_keeps_its_head(small_mt5: Path, tmp_p
     assert not torch.equal(again.model.lm_head.weight, again.model.shared.weight)
     theirs = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "g")
     assert torch.equal(theirs.lm_head.weight, generator.model.lm_head.weight)
+
+
+def test_a_prompt_of_ones_own_is_recorded_and_another_one_can_be_asked(small_mt5: Path, tmp_path: Path) -> None:
+    own, other = PromptTemplate("{passage} {language}?"), PromptTemplate("{language}: {text}")
+    generator, tokenizer = loaded(small_mt5, replace(TASK, prompt=own))
+    assert tokenizer.prompt(Passage("1", "Saimaa", "A lake."), "fi") == "Saimaa A lake. Finnish?"
+    published = replace(tokenizer, task=TASK)
+    assert fingerprint_generator(generator, tokenizer) != fingerprint_generator(generator, published)
+    save_generator(generator, tokenizer, None, tmp_path / "g")
+    assert open_generator(str(tmp_path / "g"), TASK)[1].task.template == own
+    assert open_generator(str(tmp_path / "g"), replace(TASK, prompt=other))[1].task.template == other
 
 
 def test_other_weights_have_another_fingerprint(small_mt5: Path) -> None:

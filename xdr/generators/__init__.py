@@ -1,6 +1,7 @@
 """Models that write queries for passages or passages for queries.
 
 settings:           Task, Sampling, GenerationSettings (needs no torch)
+prompts:            Words, FewShot, SummarizeThenAsk: settings of prompts (needs no torch)
 models:             SequenceToSequenceGenerator, SmallGenerator: settings of a generator to train (needs no torch)
 backends:           Backend, BackendSettings, Drawn, HuggingFace, CTranslate2: settings of a backend (needs no torch)
 query_generator:    QueryGenerator, GeneratorTokenizer, token_losses, choose_language_tokens

@@ -31,10 +31,7 @@ class CausalTokenizer:
     language_tokens: Mapping[str, int] = field(default_factory=dict)
 
     def prompt(self, source: Passage, language: str) -> str:
-        from xdr.text.languages import find_language
-        from xdr.text.prompts import passage_text
-
-        return f"{passage_text(source)}\n\nA question in {find_language(language).name}:"
+        return self.task.template.render(source, language)
 
     def prompt_ids(self, source: Passage, language: str) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether the source was shortened. What the prompt says after the source is never cut."""
@@ -77,13 +74,11 @@ class CausalGenerator(nn.Module):
         super().__init__()
         self.model = model
 
-    def losses(
-        self, texts: PackedTexts, objective: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, Tensor]:
+    def losses(self, texts: PackedTexts, objective: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """The objective's loss of each text, summed over its labels, and the number of its labels. The objective is called for
         slices of labels, each as a text of its own; backward computes their logits again, so that few exist at one time."""
         hidden_ND = self._hidden_states(texts)
-        slices = zip(hidden_ND.split(SLICE), texts.labels_N.split(SLICE), strict=True)
+        slices = zip(torch.split(hidden_ND, SLICE), torch.split(texts.labels_N, SLICE), strict=True)
         parts = [checkpoint(self._slice, objective, hidden, labels, use_reentrant=False) for hidden, labels in slices]
         losses_N = torch.cat([losses for losses, _ in parts])
         counts_N = torch.cat([counts for _, counts in parts])
@@ -93,10 +88,10 @@ class CausalGenerator(nn.Module):
 
     def _hidden_states(self, texts: PackedTexts) -> Tensor:
         """The last hidden state at the place of each label."""
-        decoder = self._causal.get_decoder()
+        decoder = self.language_model.get_decoder()
         output = decoder(
             input_ids=texts.ids_SL,
-            attention_mask=attention_masks(decoder.config, texts, self._causal.dtype),
+            attention_mask=attention_masks(decoder.config, texts, self.language_model.dtype),
             position_ids=texts.positions_SL,
             use_cache=False,
         )
@@ -108,12 +103,13 @@ class CausalGenerator(nn.Module):
         return losses_N, counts_N
 
     def _logits(self, hidden_ND: Tensor) -> Tensor:
-        logits_NV: Tensor = self._causal.get_output_embeddings()(hidden_ND)
-        cap = getattr(self._causal.config, "final_logit_softcapping", None)
+        logits_NV: Tensor = self.language_model.get_output_embeddings()(hidden_ND)
+        cap = getattr(self.language_model.config, "final_logit_softcapping", None)
         return logits_NV if cap is None else torch.tanh(logits_NV / cap) * cap
 
     @property
-    def _causal(self) -> Any:
+    def language_model(self) -> Any:
+        """The model of transformers, within which adapters stand."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
 
@@ -132,6 +128,6 @@ def require_packable(generator: CausalGenerator, path: str) -> None:
         theirs_B.append(token_losses(logits_1LV, ids_1L[:, len(own) :])[0])
     if not torch.allclose(ours_B, torch.cat(theirs_B), rtol=1e-2):
         raise UserError(
-            f"path must be a causal model that can be trained with several texts behind one prompt, got {path}, whose logits then "
-            "differ"
+            "path must be a causal model that can be trained with several texts behind one prompt, got "
+            f"{path}, whose logits then differ"
         )

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,12 +69,19 @@ def open_generator(
     checkpoint: str, task: Task, dtype: torch.dtype = torch.float32
 ) -> tuple[Any, Any, LanguageIdentifier | None]:
     """Opens a Lightning checkpoint of xdr, the output folder of a training, a generator's folder, or a hub name. A generator
-    that xdr trained keeps its task and takes only the lengths from `task`."""
+    that xdr trained keeps its task and takes only the lengths from `task`, and the prompt if there is one."""
     path = Path(checkpoint).expanduser()
     folder = path.parent / MODEL if path.is_file() else path / GENERATOR if (path / GENERATOR).is_dir() else path
     trained = _trained(folder)
     if trained is not None:
-        task = replace(trained.task, input_length=task.input_length, output_length=task.output_length)
+        own = trained.task
+        task = replace(
+            task,
+            direction=own.direction,
+            language_at=own.language_at,
+            languages=own.languages,
+            prompt=task.prompt or own.prompt,
+        )
     if path.is_file():
         generator, tokenizer = _load_checkpoint(path, folder, task, trained, dtype)
     else:
@@ -142,7 +149,7 @@ def save_without_weights(
 
 def _save_rest(tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, folder: Path) -> None:
     tokenizer.huggingface.save_pretrained(folder)
-    trained = {"task": asdict(tokenizer.task), "language_tokens": dict(tokenizer.language_tokens)}
+    trained = {"task": tokenizer.task.to_json(), "language_tokens": dict(tokenizer.language_tokens)}
     (folder / _XDR).write_text(json.dumps(trained, indent=2) + "\n", encoding="utf-8")
     if identifier is not None:
         save_identifier(identifier, folder / _IDENTIFIER)
@@ -155,7 +162,7 @@ def fingerprint_generator(generator: AnyGenerator, tokenizer: AnyTokenizer) -> s
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     digest.update(tokenizer.huggingface.backend_tokenizer.to_str().encode())
-    digest.update(json.dumps([asdict(tokenizer.task), dict(tokenizer.language_tokens)], sort_keys=True).encode())
+    digest.update(json.dumps([tokenizer.task.to_json(), dict(tokenizer.language_tokens)], sort_keys=True).encode())
     return digest.hexdigest()[:32]
 
 
@@ -187,14 +194,14 @@ _CAUSAL = _Family(AutoModelForCausalLM, CausalGenerator, _causal_tokenizer)
 
 
 def _require_same_task(path: str, trained: Task, wanted: Task) -> Task:
-    """Returns the task to use: the trained languages, unless new ones are wanted."""
+    """Returns the task to use: the trained languages and prompt, unless new ones are wanted."""
     for name in ("direction", "language_at"):
         if getattr(trained, name) != getattr(wanted, name):
             raise UserError(
                 f"{name} must be {getattr(trained, name)} for the generator in {path}, which was trained so, "
                 f"got {getattr(wanted, name)}"
             )
-    return wanted if wanted.languages else trained
+    return replace(wanted, languages=wanted.languages or trained.languages, prompt=wanted.prompt or trained.prompt)
 
 
 def _config(path: str) -> Any:
@@ -224,8 +231,9 @@ def _trained(folder: Path) -> _Trained | None:
     values = json.loads((folder / _XDR).read_text(encoding="utf-8"))
     if "task" not in values:
         raise UserError(f"{folder} must be the folder of a generator, got another model's: its {_XDR} names no task")
-    task = Task(**{**values["task"], "languages": tuple(values["task"]["languages"])})
-    return _Trained(task, values.get("language_tokens", values.get("language_pieces")))  # its name in older folders
+    return _Trained(
+        Task.from_json(values["task"]), values.get("language_tokens", values.get("language_pieces"))
+    )  # its name in older folders
 
 
 def _is_no_warning_of_untied_heads(record: logging.LogRecord) -> bool:

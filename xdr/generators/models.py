@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from xdr.errors import UserError
 from xdr.generators.settings import Task
-from xdr.text.prompts import Direction, LanguageAt
+from xdr.text.prompts import Direction, LanguageAt, PromptTemplate
 
 if TYPE_CHECKING:
     from xdr.generators.causal_generator import CausalGenerator, CausalTokenizer
@@ -38,11 +38,13 @@ class SequenceToSequenceGenerator:
     language_at: LanguageAt
     input_length: int
     output_length: int
+    prompt: str | None
     gradient_checkpointing: bool
 
     @property
     def task(self) -> Task:
-        return Task(self.direction, self.language_at, self.input_length, self.output_length)
+        prompt = None if self.prompt is None else PromptTemplate(self.prompt)
+        return Task(self.direction, self.language_at, self.input_length, self.output_length, prompt=prompt)
 
     def build(
         self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
@@ -57,13 +59,14 @@ class SequenceToSequenceGenerator:
 
 @dataclass(frozen=True)
 class CausalLanguageModel:
-    """A causal language model, from a folder or the hub. With `lora_rank` above 0, low-rank updates of its attention are trained
-    and its own weights are frozen."""
+    """A causal language model, from a folder or the hub. With `lora_rank` above 0, low-rank updates are trained and the model is
+    frozen."""
 
     path: str
     direction: Direction
     input_length: int
     output_length: int
+    prompt: str | None
     lora_rank: int
     gradient_checkpointing: bool
 
@@ -73,7 +76,8 @@ class CausalLanguageModel:
 
     @property
     def task(self) -> Task:
-        return Task(self.direction, "prompt", self.input_length, self.output_length)
+        prompt = None if self.prompt is None else PromptTemplate(self.prompt)
+        return Task(self.direction, "prompt", self.input_length, self.output_length, prompt=prompt)
 
     def build(
         self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
@@ -88,9 +92,7 @@ class CausalLanguageModel:
                 f"path must be a causal language model, got one of the T5 family in {self.path}. Set model=query_generator"
             )
         require_packable(generator, self.path)
-        generator.model = adapt(
-            generator.model, gradient_checkpointing=self.gradient_checkpointing, lora_rank=self.lora_rank
-        )
+        generator.model = adapt(generator.model, gradient_checkpointing=self.gradient_checkpointing, lora_rank=self.lora_rank)
         return generator, tokenizer
 
 
@@ -104,10 +106,12 @@ class SmallGenerator:
     language_at: LanguageAt
     input_length: int
     output_length: int
+    prompt: str | None
 
     @property
     def task(self) -> Task:
-        return Task(self.direction, self.language_at, self.input_length, self.output_length)
+        prompt = None if self.prompt is None else PromptTemplate(self.prompt)
+        return Task(self.direction, self.language_at, self.input_length, self.output_length, prompt=prompt)
 
     def build(
         self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]

@@ -15,7 +15,6 @@ from xdr.encoders.texts import Texts, pad, texts_of
 from xdr.errors import UserError
 from xdr.generators.settings import Task
 from xdr.text.languages import find_language
-from xdr.text.prompts import passage_prompt, query_prompt
 from xdr.text.records import Passage
 
 IGNORED = -100
@@ -40,11 +39,7 @@ class GeneratorTokenizer:
     language_tokens: Mapping[str, int]
 
     def prompt(self, source: Passage, language: str) -> str:
-        """The prompt for a text about `source`; it names the language unless the decoder is given it."""
-        named = language if self.task.language_at == "prompt" else None
-        if self.task.direction == "query_from_passage":
-            return query_prompt(source, named)
-        return passage_prompt(source.text, named)
+        return self.task.template.render(source, language)
 
     def sources(self, prompts: Sequence[str], max_length: int | None = None) -> tuple[Texts, Tensor]:
         """The prompts' tokens, and which prompts were truncated. A truncated prompt keeps its end token."""

@@ -1,10 +1,11 @@
 """What is to be generated: the task, how tokens are sampled, how many texts are wanted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from xdr.errors import UserError
-from xdr.text.prompts import Direction, LanguageAt
+from xdr.text.prompts import Direction, LanguageAt, PromptTemplate, published_prompt
 
 Vocabulary = Literal["full", "language"]
 
@@ -12,13 +13,42 @@ Vocabulary = Literal["full", "language"]
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a generator writes. `languages` are the languages it was trained to write in; they are empty for a model folder
-    from elsewhere, which does not record them. Lengths are in tokens, including the end token."""
+    from elsewhere, which does not record them. Lengths are in tokens, including the end token. `prompt` is None for the
+    published words."""
 
     direction: Direction
     language_at: LanguageAt
     input_length: int
     output_length: int
     languages: tuple[str, ...] = ()
+    prompt: PromptTemplate | None = None
+
+    def __post_init__(self) -> None:
+        fields, text = self.template.fields, self.template.text
+        if self.direction == "query_from_passage":
+            _require(bool(fields & {"passage", "text"}), "prompt must contain {passage} or {text}", text)
+            _require("query" not in fields, "prompt must contain {query} only with direction=passage_from_query", text)
+        else:
+            _require("query" in fields, "prompt must contain {query} with direction=passage_from_query", text)
+        if self.language_at == "decoder":
+            _require(not self.template.names_language, "prompt must not name {language} with language_at=decoder", text)
+
+    @property
+    def template(self) -> PromptTemplate:
+        return self.prompt or published_prompt(self.direction, self.language_at)
+
+    def to_json(self) -> dict[str, Any]:
+        """The published words are left out, as in folders that older versions wrote."""
+        values = {name: getattr(self, name) for name in ("direction", "language_at", "input_length", "output_length")}
+        values["languages"] = list(self.languages)
+        if self.template != published_prompt(self.direction, self.language_at):
+            values["prompt"] = self.template.to_json()
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        prompt = PromptTemplate.from_json(values["prompt"]) if "prompt" in values else None
+        return cls(**{**values, "languages": tuple(values["languages"]), "prompt": prompt})
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class GenerationOptions:
     refuse: Sequence[Reason]
     regenerate: int
     backend: Any
+    prompt: Any
     split: str
     direction: Direction
     language_at: LanguageAt

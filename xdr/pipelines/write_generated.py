@@ -24,7 +24,14 @@ def generate(inputs: StageInputs) -> None:
     checkpoint = inputs.require_checkpoint("generate", "a generator")
     settings = inputs.require_augmentation("generate").generation
     silence_libraries()
-    task = Task(settings.direction, settings.language_at, settings.input_length, settings.output_length)
+    languages = language_codes(settings.languages)
+    task = Task(
+        settings.direction,
+        settings.language_at,
+        settings.input_length,
+        settings.output_length,
+        prompt=settings.prompt.template(languages),
+    )
     generator, tokenizer, identifier = open_generator(checkpoint, task)
     sources, fingerprint = _sources(inputs, settings, tokenizer.task)
     job = GenerationJob(generator, tokenizer, identifier, sources, fingerprint, _request(settings), inputs.artifacts_dir)

@@ -26,7 +26,7 @@ def counting(what: str, console: Console, total: int | None = None) -> Iterator[
     """Yields a function to call with the number done so far. Nothing is shown before its first call. The time left is shown
     where `total` is known."""
     if not console.is_interactive:
-        lines = _Lines(what, console, total)
+        lines = Lines(what, console, total)
         yield lines.update
         lines.finish()
         return
@@ -43,7 +43,7 @@ class _Rate(TextColumn):
         return Text(f"{task.speed or 0:,.0f}/s")
 
 
-class _Lines:
+class Lines:
     """One line every `SECONDS_BETWEEN_LINES`, and a last one that says how long everything took. The last line comes as soon as
     the total is reached, so that what follows the counted work is not in its time."""
 

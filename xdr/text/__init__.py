@@ -3,6 +3,6 @@
 records: Passage, Query, TrainingExample, Judgement, GeneratedTexts, content_id
 languages: find_language, language_codes, NAMES
 scripts: count_scripts, script_of
-prompts: query_prompt, passage_prompt, passage_text
+prompts: PromptTemplate, published_prompt, passage_text, require_fields, fill
 identification: LanguageCheck, Identifier, LanguageIdentifier, train_identifier
 """

@@ -55,8 +55,9 @@ def epoch_batches(data: TrainingSet, settings: BatchSettings, seed: int, epoch: 
     else:
         batches = _cut(rng.permutation(rows if kind == "mixed" else _across(data, rows)), batch_size)
     if not batches:
-        pools = {"mixed": [rows], "by_passage": [rows], "cross_lingual": [_across(data, rows)]}.get(kind)
-        pools = pools or _by_languages(data, rows)
+        pools = [rows] if kind in ("mixed", "by_passage") else [_across(data, rows)]
+        if kind == "monolingual":
+            pools = [np.array(group) for group in _by_languages(data, rows)]
         largest = max(map(len, pools), default=0)
         raise UserError(
             f"a {kind} batch must have {batch_size:,} examples, got {largest:,} of {len(rows):,} that can be in one. "
@@ -99,9 +100,7 @@ def _by_passage(data: TrainingSet, rows: Rows, most: int, seed: int, epoch: int,
     of_passage: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         of_passage[choose_positive(data.examples[row], seed, epoch).passage_id].append(int(row))
-    runs = [
-        run for own in of_passage.values() for run in np.array_split(rng.permutation(own), -(-len(own) // most))
-    ]
+    runs = [run for own in of_passage.values() for run in np.array_split(rng.permutation(own), -(-len(own) // most))]
     return np.concatenate([runs[i] for i in rng.permutation(len(runs))])
 
 
