@@ -118,23 +118,24 @@ def ours(
     folder: Path, some: list[Any], backend: str, vocabulary: Any, conversions: Path, languages: tuple[str, ...] = LANGUAGES
 ) -> tuple[float, int]:
     """A shard as evaluate.py writes it, with a quality gate that accepts everything. Start-up is not timed."""
-    from xdr.generators.backends import Backend
     from xdr.generators.ctranslate2_backend import CTranslate2Backend
     from xdr.generators.generation import Generation
     from xdr.generators.generator_folder import open_generator
     from xdr.generators.huggingface_backend import HuggingFaceBackend
     from xdr.generators.quality import Gate
+    from xdr.generators.sequence_to_sequence import Sampler, SequenceToSequence
     from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.text.identification import LanguageCheck
 
     generator, tokenizer, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
     generator.eval()
     sampling = Sampling(10, 1.0, 1.0, OUTPUT, vocabulary)
-    one: Backend = HuggingFaceBackend(generator, tokenizer, sampling)
+    one: Sampler = HuggingFaceBackend(generator, tokenizer, sampling)
     if backend != "huggingface":
         one = CTranslate2Backend(generator, tokenizer, sampling, backend, conversions, str(folder))
     order = GenerationSettings(languages, NUMBER, INPUT, 0, 16384, 0)
-    generation = Generation(tokenizer, one, Gate(LanguageCheck(None), frozenset()), order)
+    writer = SequenceToSequence(tokenizer, one, order)
+    generation = Generation(writer, tokenizer.task.template, Gate(LanguageCheck(None), frozenset()), order)
     generation.write(some[:1], 0)  # makes conversions and restricted matrices, once for all shards
     before = time.perf_counter()
     if isinstance(one, CTranslate2Backend):  # its translators start once for a shard of a thousand passages

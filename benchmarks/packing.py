@@ -1,8 +1,8 @@
-"""Training of a causal generator, questions packed or not, logits in slices or not: python benchmarks/packing.py MODEL XQUAD_R
+"""A causal generator's training step, packed or not, logits in slices or not: python benchmarks/packing.py MODEL XQUAD_R
 
-A step is forward and backward, in bf16, for all questions of one English paragraph of XQuAD-R that are in the first `--questions`
-of eleven languages. Every measurement runs in a process of its own, because the peak of memory is that of a process; variants
-take turns. `transformers` is its own loss of a padded batch with a question a sequence, and makes the logits of all its tokens.
+A step is forward and backward, in bf16, for `--questions` questions in eleven languages about one English paragraph. Every
+measurement runs in a process of its own, because the peak of memory is that of a process; variants take turns. `transformers`
+is its own loss of a padded batch with a question a sequence, which makes the logits of all tokens.
 """
 
 import argparse
@@ -47,10 +47,12 @@ def step(variant: str, model: Any, tokenizer: Any, examples: list[Any]) -> torch
     if variant.startswith("packed"):
         if variant.endswith("logits"):
             causal_generator.SLICE = 10**9
-            causal_generator.checkpoint = lambda function, *values, use_reentrant: function(*values)
-        return causal_generator.CausalGenerator(model).losses(
-            tokenizer.training_inputs(sources, languages, texts), token_losses
-        )[0].sum()
+            vars(causal_generator)["checkpoint"] = lambda function, *values, use_reentrant: function(*values)
+        return (
+            causal_generator.CausalGenerator(model)
+            .losses(tokenizer.training_inputs(sources, languages, texts), token_losses)[0]
+            .sum()
+        )
     prompts = [tokenizer.training_inputs([s], [c], [t]) for s, c, t in zip(sources, languages, texts, strict=True)]
     whole = [[*p.ids_SL[0].tolist(), int(p.labels_N[-1])] for p in prompts]
     targets = [p.labels_N.tolist() for p in prompts]
@@ -83,7 +85,7 @@ def measure(variant: str, path: str, xquad: str, number: int) -> dict[str, float
     for _ in range(2):
         start = time.perf_counter()
         loss = step(variant, model, tokenizer, examples)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"seconds": seconds[-1], "megabytes": (peak - before) / 1024, "loss": float(loss)}
@@ -100,7 +102,9 @@ def main() -> None:
     if arguments.variant:
         print(json.dumps(measure(arguments.variant, arguments.model, arguments.xquad, arguments.questions)))
         return
-    print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.questions} questions")
+    print(
+        f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.questions} questions"
+    )
     found: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     command = [sys.executable, *sys.argv]
     for _ in range(arguments.rounds):

@@ -88,7 +88,7 @@ def ratios(one: list[float], other: list[float]) -> list[float]:
 
 def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
     from xdr.retrieval.embeddings import EmbeddingStore
-    from xdr.retrieval.families import baseline_family, fused_families
+    from xdr.retrieval.families import baseline_family, fused_family
     from xdr.retrieval.fusion import FUSIONS
     from xdr.retrieval.search import search
 
@@ -102,15 +102,15 @@ def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
         {
             "one search": lambda: search(store, queries_QD, [baseline_family()], k),
             "faiss flat": lambda: index.search(queries_QD, k),
-            "sum, 20 alphas": lambda: search(store, queries_QD, fused_families(FUSIONS["sum"], ALPHAS["sum"], selection), k),
-            "mean, 20 alphas": lambda: search(store, queries_QD, fused_families(FUSIONS["mean"], ALPHAS["mean"], selection), k),
+            "sum, 20 alphas": lambda: search(store, queries_QD, [fused_family(FUSIONS["sum"], ALPHAS["sum"], selection)], k),
+            "mean, 20 alphas": lambda: search(store, queries_QD, [fused_family(FUSIONS["mean"], ALPHAS["mean"], selection)], k),
         },
         rounds,
     )
     one_by_one = timed(
         {
             "ours": lambda: [
-                search(store, queries_QD, fused_families(FUSIONS["sum"], [alpha], selection), k) for alpha in ALPHAS["sum"]
+                search(store, queries_QD, [fused_family(FUSIONS["sum"], [alpha], selection)], k) for alpha in ALPHAS["sum"]
             ],
             "faiss": lambda: [flat_index(store, alpha).search(queries_QD, k) for alpha in ALPHAS["sum"]],
         },
@@ -131,7 +131,7 @@ def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
 
 def measure_memory(folder: Path, num_queries: int, k: int, way: str) -> None:
     from xdr.retrieval.embeddings import EmbeddingStore
-    from xdr.retrieval.families import baseline_family, fused_families
+    from xdr.retrieval.families import baseline_family, fused_family
     from xdr.retrieval.fusion import FUSIONS
     from xdr.retrieval.search import search
 
@@ -143,7 +143,7 @@ def measure_memory(folder: Path, num_queries: int, k: int, way: str) -> None:
         elif way == "one search":
             search(store, queries_QD, [baseline_family()], k)
         else:
-            search(store, queries_QD, fused_families(FUSIONS["sum"], ALPHAS["sum"], store.layout.select()), k)
+            search(store, queries_QD, [fused_family(FUSIONS["sum"], ALPHAS["sum"], store.layout.select())], k)
 
     with tempfile.TemporaryDirectory() as small:
         make_store(Path(small), 1000, 64)

@@ -1,7 +1,10 @@
-"""Training steps compared with sentence-transformers' trainer, and in chunks: python benchmarks/training.py [--afriqa DIR]
+"""Training steps compared with sentence-transformers' trainer, and in chunks:
 
-Same model (a BERT of 4 layers and 256 dimensions with random weights), texts and batches, in one process, taking turns. Texts
-are AfriQA's questions and relevant passages if its folder `data` is given, else the sample's, cut to one to five sentences.
+    python benchmarks/training.py [--afriqa DIR] [--model FOLDER]
+
+Same model (a folder in sentence-transformers' layout, else a BERT of 4 layers and 256 dimensions with random weights), texts
+and batches, in one process, taking turns. Texts are AfriQA's questions and relevant passages if its folder `data` is given,
+else the sample's, cut to one to five sentences. A model that is given is not measured in chunks.
 """
 
 import argparse
@@ -23,6 +26,7 @@ import torch
 
 ROUNDS, STEPS, WARM_UP, BATCH = 5, 5, 2, 32
 CHUNK = 64
+COSINE_SCALE = 20.0
 
 
 def texts(afriqa: Path | None) -> list[tuple[str, str]]:
@@ -71,11 +75,25 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
             self.times.append(time.perf_counter())
 
     examples = [TrainingExample(Query(str(i), q, "en"), (Passage(str(i), "", p),)) for i, (q, p) in enumerate(pairs)]
+    given = (model / "modules.json").exists()
     bi_encoder, tokenizer = TransformerBiEncoder(
-        str(model), "first", False, True, "packed", "float32", 0, False, False, 128, 128, None, None
+        path=str(model),
+        pooling=None if given else "first",
+        normalize=None,
+        tied=True,
+        batching="packed",
+        dtype="float32",
+        lora_rank=0,
+        gradient_checkpointing=False,
+        compile_backbone=False,
+        query_length=128,
+        passage_length=128,
+        query_prefix=None,
+        passage_prefix=None,
     ).build(folder, 0)
     objective, optimizer = partial(contrastive, both_directions=False), AdamW(1e-5, 0.0, 0.0)
-    module = BiEncoderModule(bi_encoder, objective, optimizer, steps, chunk_size=chunk)
+    scale = COSINE_SCALE if given else 1.0
+    module = BiEncoderModule(bi_encoder, objective, optimizer, steps, score_scale=scale, chunk_size=chunk)
     module.train()
     data = BiEncoderData(training_set(examples), [], tokenizer, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)
     clock = Clock()
@@ -110,9 +128,12 @@ def theirs(pairs: list[tuple[str, str]], model: Path, batch: int, steps: int, fo
         def on_step_end(self, *_: Any, **__: Any) -> None:
             self.times.append(time.perf_counter())
 
-    transformer = Transformer(str(model))
-    transformer.max_seq_length = 128
-    encoder = SentenceTransformer(modules=[transformer, Pooling(256, pooling_mode="cls")], device="cpu")
+    given = (model / "modules.json").exists()
+    if given:
+        encoder = SentenceTransformer(str(model), device="cpu")
+    else:
+        encoder = SentenceTransformer(modules=[Transformer(str(model)), Pooling(256, pooling_mode="cls")], device="cpu")
+    encoder.max_seq_length = 128
     dataset = Dataset.from_dict({"anchor": [q for q, _ in pairs], "positive": [p for _, p in pairs]})
     settings = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
@@ -127,7 +148,8 @@ def theirs(pairs: list[tuple[str, str]], model: Path, batch: int, steps: int, fo
         dataloader_drop_last=True,
     )
     clock = Clock()
-    loss = MultipleNegativesRankingLoss(encoder, scale=1.0, similarity_fct=dot_score)
+    scale = COSINE_SCALE if given else 1.0
+    loss = MultipleNegativesRankingLoss(encoder, scale=scale, similarity_fct=dot_score)
     trainer = SentenceTransformerTrainer(encoder, settings, train_dataset=dataset, loss=loss, callbacks=[clock])
     trainer.train()
     return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
@@ -190,20 +212,22 @@ def step(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, fold
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--afriqa", type=Path, help="AfriQA's folder `data`")
+    parser.add_argument("--model", type=Path, help="an encoder's folder in sentence-transformers' layout")
     parser.add_argument("--step", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     silence_libraries()
     pairs = texts(arguments.afriqa)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = build_model(pairs, folder / "model")
+        model = arguments.model or build_model(pairs, folder / "model")
         if arguments.step:
             batch, chunk = arguments.step
             step(pairs, model, batch, chunk, folder)
             return
         print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
         compare(pairs, model, folder)
-        measure_chunks(["--afriqa", str(arguments.afriqa)] if arguments.afriqa else [])
+        if arguments.model is None:
+            measure_chunks(["--afriqa", str(arguments.afriqa)] if arguments.afriqa else [])
 
 
 def silence_libraries() -> None:

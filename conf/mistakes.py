@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,8 +17,14 @@ COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
 
 
 def compose_unchecked(name: str, overrides: list[str], with_hydra: bool = False) -> DictConfig:
-    with hydra.initialize_config_dir(str(FOLDER), version_base="1.3"):
-        return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+    """Also within a job, for the parts of a mixture: Hydra composes for one application at a time."""
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(FOLDER), version_base="1.3"):
+            return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def explain(name: str, overrides: list[str], error: Exception) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from conf import entry
+from tests.runs import run
 from tests.test_entry import collection
 from xdr.data.collection import open_collection
 from xdr.data.mixture import Mixture
@@ -51,6 +52,12 @@ def test_a_part_of_the_pool_gives_passages_alone(tmp_path: Path) -> None:
         return len(open_collection(mixture, tmp_path, Problems()))
 
     assert [store_of(number) for number in (10, 30, 0)] == [154, 174, 288]
+
+
+def test_a_mixture_is_read_within_a_job(tmp_path: Path) -> None:
+    """Where Hydra is at work already."""
+    parts = "data.parts={a: {data: sample}, b: {data: sample, pool: 10}}"
+    assert "154 passages" in run(tmp_path / "run", "stage=prepare", "data=mixture", parts, quick=(), script="evaluate.py")
 
 
 @pytest.mark.parametrize(

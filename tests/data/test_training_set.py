@@ -1,4 +1,6 @@
 from collections import Counter
+from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -57,6 +59,19 @@ def test_hybrid_batches_are_monolingual_with_the_probability_asked_for() -> None
             assert not all(same) or len(pairs) == 1
             kinds.append(all(same))
     assert np.mean(kinds) == pytest.approx(0.3, abs=0.03)
+
+
+def test_queries_of_a_passage_follow_each_other() -> None:
+    pairs = [replace(example(i, "fi"), positives=(Passage(f"p{i % 3}", "", "text"),)) for i in range(60)]
+    data = training_set(pairs)
+    settings = BatchSettings(60, 1, "by_passage", 0.5, None, 0, queries_per_passage=7)
+    (rows,), (again,), (other,) = (epoch_batches(data, settings, 3, epoch) for epoch in (0, 0, 1))
+    assert sorted(rows) == list(range(60))
+    assert rows.tolist() == again.tolist() != other.tolist()
+    runs = [len(list(run)) for _, run in groupby(rows, key=lambda row: row % 3)]
+    assert len(runs) <= 9 and max(runs) < 60 / 3, "three runs of six or seven for each passage, of which two may meet"
+    with pytest.raises(UserError, match="queries_per_passage must be at least 1, got 0"):
+        replace(settings, queries_per_passage=0)
 
 
 def test_language_weights_repeat_examples_and_leave_them_out() -> None:

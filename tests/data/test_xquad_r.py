@@ -1,6 +1,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,11 @@ def test_articles_can_be_split_three_ways(real_data: Callable[[str], Path]) -> N
         assert len(list(benchmark.judgements(split, Problems()))) == len(examples)
     assert [len(passages) for passages in found.values()] == [120, 40, 80]
     assert len(set().union(*found.values())) == 240
+    halves = replace(benchmark, holdout="questions")
+    train, dev, test = ({e.query.query_id for e in halves.examples(split, Problems())} for split in ("train", "dev", "test"))
+    assert not train & (dev | test)
+    assert {e.query.query_id for e in benchmark.examples("test", Problems())} - train == test
+    assert len({e.positives[0].passage_id for e in halves.examples("train", Problems())}) == 240
 
 
 def test_a_language_that_the_benchmark_lacks_is_refused(tmp_path: Path) -> None:

@@ -1,24 +1,24 @@
 """Drawn, judged, drawn again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from xdr.encoders.small import build_small_mt5
-from xdr.encoders.texts import Texts
 from xdr.errors import UserError
-from xdr.generators.backends import Drawn
 from xdr.generators.generation import Generation
+from xdr.generators.generator import Reply, Request, Written
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.huggingface_backend import HuggingFaceBackend
 from xdr.generators.quality import REASONS, Gate, Reason
-from xdr.generators.query_generator import GeneratorTokenizer
+from xdr.generators.sequence_to_sequence import SequenceToSequence
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.text.identification import LanguageCheck
+from xdr.text.prompts import PromptTemplate
 from xdr.text.records import GeneratedTexts, Passage
 
 PASSAGES = [
@@ -28,69 +28,43 @@ PASSAGES = [
 ]
 
 
-class Words:
-    """A tokenizer of words, for texts that a test has written beforehand."""
-
-    eos_token_id = 1
-
-    def __init__(self) -> None:
-        self.words = ["<pad>", "</s>"]
-
-    def __call__(self, texts: Sequence[str], **_: Any) -> Any:
-        ids = [[*map(self.number_of, text.split()), 1] for text in texts]
-        return type("Encoding", (), {"input_ids": ids})
-
-    def decode(self, ids: Sequence[int], skip_special_tokens: bool) -> str:
-        return " ".join(self.words[number] for number in ids)
-
-    def number_of(self, word: str) -> int:
-        if word not in self.words:
-            self.words.append(word)
-        return self.words.index(word)
-
-
 class Scripted:
-    """Gives the texts that are written for (call, prompt's first word after the colon)."""
+    """Gives the texts that are written for the words that a prompt begins with."""
 
-    def __init__(self, words: Words, script: dict[str, list[str]]) -> None:
-        self._words, self._script = words, script
-        self.batches: list[list[int]] = []
+    def __init__(self, script: dict[str, list[str]]) -> None:
+        self._script = script
+        self.asked: list[list[str]] = []
 
     def begin(self, seed: int) -> None:
         self.seed = seed
 
-    def encode(self, sources: Texts) -> list[str]:
-        self.batches.append(sources.lengths_B.tolist())
-        parts = sources.ids_T.split(sources.lengths_B.tolist())
-        return [self._words.decode(part.tolist(), True) for part in parts]
+    def groups(self, languages: Sequence[str]) -> list[tuple[str, ...]]:
+        return [tuple(languages)]
 
-    one_language = False
-
-    def decode(self, encoded: list[str], rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
-        asked = zip(rows.tolist(), languages, strict=True)
-        return [[self._next(encoded[row], language) for _ in range(number)] for row, language in asked]
-
-    def _next(self, prompt: str, language: str) -> Drawn:
-        (queue,) = (texts for key, texts in self._script.items() if key in f"{language} {prompt}")
-        text = queue.pop(0)
-        ended = not text.endswith("...")
-        return Drawn([self._words.number_of(word) for word in text.split()], ended)
+    def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
+        self.asked.append([request.prompt for request in requests])
+        for place, request in reversed(list(enumerate(requests))):
+            (queue,) = (texts for words, texts in self._script.items() if request.prompt.startswith(words))
+            texts = [queue.pop(0) for _ in range(request.number)]
+            written = [Written(text, len(text.split()), not text.endswith("...")) for text in texts]
+            yield place, Reply(written, 9, "Finland" in request.prompt, malformed="?" not in texts[0])
 
 
 def scripted(
-    script: dict[str, list[str]], refused: Sequence[Reason] = REASONS, tokens_per_batch: int = 1000, **order: Any
+    script: dict[str, list[str]],
+    refused: Sequence[Reason] = REASONS,
+    template: PromptTemplate = PromptTemplate("{language} {passage}"),  # noqa: B008  immutable
+    **order: Any,
 ) -> tuple[Generation, Scripted]:
-    words = Words()
-    tokenizer = GeneratorTokenizer(words, Task("query_from_passage", "prompt", 50, 8), {})
     settings = {"languages": ("ru",), "number": 2, "input_length": 20, "regenerate": 1, "seed": 1, **order}
-    backend = Scripted(words, script)
+    generator = Scripted(script)
     gate = Gate(LanguageCheck(None), frozenset(refused))
-    return Generation(tokenizer, backend, gate, GenerationSettings(tokens_per_batch=tokens_per_batch, **settings)), backend
+    return Generation(generator, template, gate, GenerationSettings(tokens_per_batch=1, **settings)), generator
 
 
 def test_what_the_gate_refuses_is_drawn_again_and_then_left_out() -> None:
     generation, _ = scripted(
-        {"Saimaa": ["Где Сайма?", "Where?", "где сайма", "Что?"], "Volga": ["Где?", "Где..."] + ["Где?"] * 2}
+        {"Russian Saimaa": ["Где Сайма?", "Where?", "где сайма", "Что?"], "Russian Volga": ["Где?", "Где..."] + ["Где?"] * 2}
     )
     texts, counts = generation.write(PASSAGES, 0)
     assert texts == [
@@ -104,29 +78,42 @@ def test_what_the_gate_refuses_is_drawn_again_and_then_left_out() -> None:
 
 
 def test_nothing_is_refused_where_the_recipe_refuses_nothing() -> None:
-    generation, _ = scripted({"Saimaa": ["Where?", "Where?"], "Volga": ["Где...", "Где"]}, refused=())
+    generation, _ = scripted({"Russian Saimaa": ["Where?", "Where?"], "Russian Volga": ["Где...", "Где"]}, refused=())
     texts, counts = generation.write(PASSAGES, 0)
     assert texts[0].texts["ru"] == ("Where?", "Where?")
     assert texts[2].texts["ru"] == ("Где...", "Где")
     assert counts["ru"].regenerated == 0 and counts["ru"].wrong_language == 2
 
 
-def test_passages_that_were_cut_are_counted_for_each_language() -> None:
-    script = {
-        f"{language} Generate a {name} question for this passage: {title}": ["Где?"]
-        for language, name in (("ru", "Russian"), ("fi", "Finnish"))
-        for title in ("Saimaa", "Volga")
-    }
+def test_passages_that_were_cut_and_malformed_answers_are_counted_for_each_language() -> None:
+    script = {f"{language} {title}": ["Где"] for language in ("Russian", "Finnish") for title in ("Saimaa", "Volga")}
     generation, _ = scripted(script, refused=(), languages=("ru", "fi"), number=1)
     _, counts = generation.write(PASSAGES, 0)
-    assert [counts[language].truncated_passages for language in ("ru", "fi")] == [1, 1], "the second prompt has 23 words"
+    assert [counts[language].truncated_passages for language in ("ru", "fi")] == [1, 1]
+    assert [counts[language].malformed for language in ("ru", "fi")] == [2, 2]
 
 
-def test_batches_hold_what_the_budget_allows_longest_first() -> None:
-    generation, backend = scripted({"a": ["Где?"] * 20}, refused=(), tokens_per_batch=100, number=1)
-    passages = [Passage(str(i), "", "a " * i) for i in (2, 9, 4, 7, 1, 3)]
-    generation.write(passages, 0)
-    assert backend.batches == [[17, 15, 12, 11], [10, 9]], "4 x (17 + 8) is 100"
+def test_only_what_is_missing_is_asked_for_again() -> None:
+    generation, generator = scripted({"Russian Saimaa": ["Где?", "A", "Что?"], "Russian Volga": ["Где?", "Что?"]})
+    generation.write(PASSAGES, 0)
+    assert [[words.split()[1] for words in asked] for asked in generator.asked] == [["Saimaa", "Volga"], ["Saimaa"]]
+
+
+def test_a_summary_is_asked_once_and_stands_in_the_prompts_of_all_languages_and_attempts() -> None:
+    template = PromptTemplate("{language} {summary} {passage}", summary=PromptTemplate("Sum up {passage}", output_length=9))
+    script = {
+        "Sum up Saimaa": ["Big"],
+        "Sum up The": ["Long"],
+        "Russian Big": ["Где?"],
+        "Finnish Big": ["Где?", "Missä?"],
+        "Russian Long": ["Где?"],
+        "Finnish Long": ["Missä?"],
+    }
+    generation, generator = scripted(script, template=template, languages=("ru", "fi"), number=1)
+    texts, counts = generation.write([PASSAGES[0], PASSAGES[1], replace(PASSAGES[2], title="")], 0)
+    assert texts[0].texts == {"ru": ("Где?",), "fi": ("Missä?",)}
+    assert [len(asked) for asked in generator.asked] == [2, 4, 1]
+    assert counts["ru"].generated == 2, "summaries are no texts"
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +131,9 @@ def test_a_shard_is_a_function_of_its_sources_number_and_seed(small: Path, langu
 
     def write(shard: int, seed: int) -> list[GeneratedTexts]:
         backend = HuggingFaceBackend(generator, tokenizer, Sampling(10, 1.0, 1.0, 8))
-        texts, _ = Generation(tokenizer, backend, gate, GenerationSettings(("fi", "ru"), 3, 32, 2, 256, seed)).write(
-            PASSAGES, shard
-        )
+        settings = GenerationSettings(("fi", "ru"), 3, 32, 2, 256, seed)
+        writer = SequenceToSequence(tokenizer, backend, settings)
+        texts, _ = Generation(writer, task.template, gate, settings).write(PASSAGES, shard)
         return texts
 
     first = write(0, 1)

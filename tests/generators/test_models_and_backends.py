@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import torch
 
 from tests.encoders.conftest import TEXTS
 from xdr.errors import UserError
-from xdr.generators.backends import BackendParts, CTranslate2, HuggingFace
+from xdr.generators.backends import CTranslate2, HuggingFace, Wanted
+from xdr.generators.generator import Request
 from xdr.generators.generator_folder import open_generator, save_generator
 from xdr.generators.models import SequenceToSequenceGenerator, SmallGenerator
-from xdr.generators.settings import Sampling, Task
+from xdr.generators.settings import GenerationSettings, Sampling, Task
+from xdr.text.records import Passage
 
 
 def test_settings_need_no_torch() -> None:
@@ -39,14 +42,18 @@ def test_gradient_checkpointing_is_switched_on(small_mt5: Path) -> None:
 
 
 def test_a_backend_is_opened_by_its_settings_and_says_what_its_texts_depend_on(small_mt5: Path, tmp_path: Path) -> None:
-    generator, tokenizer, _ = open_generator(str(small_mt5), Task("query_from_passage", "prompt", 24, 16))
-    sources, _ = tokenizer.sources(TEXTS[:1])
-    parts = BackendParts(generator, tokenizer, Sampling(1, 1.0, 1.0, 4), tmp_path, "name", torch.device("cpu"))
+    task, sampling = Task("query_from_passage", "prompt", 24, 16), Sampling(1, 1.0, 1.0, 4)
+    wanted = Wanted(str(small_mt5), task, sampling, GenerationSettings(("fi",), 1, 24, 0, 100, 0), "32-true", tmp_path)
+    request = Request(task.template, Passage("1", "", TEXTS[0]), "fi", 1)
     for settings in (HuggingFace(), CTranslate2("float32")):
-        backend = settings.open(parts)
-        backend.begin(0)
-        ((text,),) = backend.decode(backend.encode(sources), torch.tensor([0]), ["fi"], 1)
-        assert 0 < len(text.ids) <= 4
+        loaded = settings.load(wanted)
+        assert loaded.task == task and loaded.models is not None
+        generator = loaded.on(torch.device("cpu"))
+        generator.begin(0)
+        ((place, reply),) = generator.write([request])
+        assert place == 0 and 0 < reply.texts[0].num_tokens <= 4
+    with pytest.raises(UserError, match="overflows in the T5 family"):
+        HuggingFace().load(replace(wanted, precision="16-mixed"))
     assert HuggingFace().made_by("bf16-true") == {"name": "huggingface", "precision": "bf16-true"}
     assert CTranslate2("int8").made_by("bf16-true") == {"name": "ctranslate2", "compute_type": "int8"}
     with pytest.raises(UserError, match="compute_type must be one of float32, int8, .*, got int7"):

@@ -112,7 +112,12 @@ def test_a_task_records_its_prompt_and_leaves_the_published_one_out() -> None:
         ("query_from_passage", "prompt", "{language}", "prompt must contain .passage. or .text., got .language."),
         ("query_from_passage", "prompt", "{query} {passage}", "prompt must contain .query. only with"),
         ("passage_from_query", "prompt", "{passage}", "prompt must contain .query. with direction"),
-        ("query_from_passage", "decoder", "{passage} {language}", "prompt must not name .language. with language_at=decoder"),
+        (
+            "query_from_passage",
+            "decoder",
+            "{passage} {language}",
+            "prompt must not contain .language. or .summary. with language_at",
+        ),
     ],
 )
 def test_a_prompt_must_fit_the_task(direction: str, language_at: str, text: str, message: str) -> None:

@@ -12,7 +12,6 @@ from xdr.generators.generator_folder import (
     fingerprint_generator,
     load_generator,
     open_generator,
-    require_languages,
     save_generator,
     save_without_weights,
 )
@@ -149,6 +148,8 @@ def test_what_a_generator_did_not_learn_is_refused(small_mt5: Path, tmp_path: Pa
     with pytest.raises(UserError, match="direction must be query_from_passage"):
         load_generator(str(tmp_path / "g"), Task("passage_from_query", "prompt", 24, 16, ("en",)))
     with pytest.raises(UserError, match="languages must be among those of the generator .fi ru., got te"):
-        require_languages(tokenizer, ("fi", "te"))
+        tokenizer.task.require_languages(("fi", "te"))
+    with pytest.raises(UserError, match="prompt must contain .language. with several languages"):
+        replace(TASK, prompt=PromptTemplate("{passage}")).require_languages(("fi", "ru"))
     with pytest.raises(UserError, match="path must be a model folder or a hub name"):
         load_generator(str(tmp_path / "nothing"), TASK)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from tests.encoders.conftest import TEXTS
 from xdr.errors import UserError
-from xdr.generators.backends import Backend
 from xdr.generators.ctranslate2_backend import CTranslate2Backend
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.huggingface_backend import HuggingFaceBackend
 from xdr.generators.language_vocabulary import restricted, tokens_of
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, token_losses
+from xdr.generators.sequence_to_sequence import Sampler
 from xdr.generators.settings import Sampling, Task
 
 ROWS = torch.arange(2)
@@ -48,7 +48,7 @@ def next_token(generator: QueryGenerator, tokenizer: GeneratorTokenizer, prompt:
 def test_tokens_come_as_often_as_they_are_probable(small_mt5: Path, tmp_path: Path, backend: str, temperature: float) -> None:
     generator, tokenizer = loaded(small_mt5)
     how = sampling(temperature=temperature, output_length=1)
-    one: Backend = (
+    one: Sampler = (
         HuggingFaceBackend(generator, tokenizer, how) if backend == "huggingface" else fast(generator, tokenizer, how, tmp_path)
     )
     one.begin(7)
@@ -104,7 +104,7 @@ def test_texts_that_leave_the_batch_when_they_end_are_those_of_one_call(small_mt
 @pytest.mark.parametrize("language_at", ["prompt", "decoder"])
 def test_equal_seeds_draw_equal_texts(small_mt5: Path, tmp_path: Path, backend: str, language_at: str) -> None:
     generator, tokenizer = loaded(small_mt5, language_at)
-    one: Backend = (
+    one: Sampler = (
         HuggingFaceBackend(generator, tokenizer, sampling())
         if backend == "huggingface"
         else fast(generator, tokenizer, sampling(), tmp_path)
@@ -152,7 +152,7 @@ def test_no_text_of_a_restricted_vocabulary_leaves_the_script(
 ) -> None:
     generator, tokenizer = loaded(small_mt5, language_at)
     how = sampling(top_k=0, vocabulary="language", latin=False)
-    one: Backend = (
+    one: Sampler = (
         HuggingFaceBackend(generator, tokenizer, how) if backend == "huggingface" else fast(generator, tokenizer, how, tmp_path)
     )
     one.begin(1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from xdr.errors import UserError
-from xdr.retrieval.families import fused_families
+from xdr.retrieval.families import fused_family
 from xdr.retrieval.fusion import FUSIONS, Fusion, fuse_vectors, fusion_named, require_alphas, system_name
 from xdr.retrieval.layout import Layout
 
@@ -51,12 +51,9 @@ def test_systems_are_named_by_fusion_and_alpha() -> None:
     assert system_name("unit_mean", 0.2, "fi-n3") == "unit_mean-a0.2-fi-n3"
     assert [system_name("hyde_mean", alpha) for alpha in require_alphas(FUSIONS["hyde_mean"], [])] == ["hyde_mean"]
     selection = Layout(2, "total").select()
-    (family,) = fused_families(FUSIONS["sum"], require_alphas(FUSIONS["sum"], [0.1, 0.0]), selection)
+    family = fused_family(FUSIONS["sum"], require_alphas(FUSIONS["sum"], [0.1, 0.0]), selection)
     assert (family.systems, family.weights) == (("sum-a0", "sum-a0.1"), (0.0, 0.1))
-    assert [family.systems for family in fused_families(FUSIONS["unit_mean"], [0.1, 0.2], selection)] == [
-        ("unit_mean-a0.1",),
-        ("unit_mean-a0.2",),
-    ]
+    assert fused_family(FUSIONS["unit_mean"], [0.1, 0.2], selection).systems == ("unit_mean-a0.1", "unit_mean-a0.2")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +110,7 @@ def locate(path: str) -> object:
 def test_a_formula_outside_the_package_is_named_by_its_dotted_path() -> None:
     fusion = fusion_named("mine.maximum", locate)
     assert fuse_vectors(fusion, PASSAGES, SUMS, COUNTS, 0.5).tolist() == [[3, 7], [3, 4]]
-    (family,) = fused_families(fusion, [0.1, 0.2], Layout(2, "total").select())
+    family = fused_family(fusion, [0.1, 0.2], Layout(2, "total").select())
     assert family.systems == ("maximum-a0.1", "maximum-a0.2"), "linear in alpha: one pass for all"
     assert system_name("mine.maximum", 0.1) == "maximum-a0.1", "as settings name it"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tests.retrieval.test_embeddings import store_of
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, baseline_family, fused_families
+from xdr.retrieval.families import Family, baseline_family, fused_family
 from xdr.retrieval.fusion import FUSIONS
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import BuiltIndex, Flat, Hnsw, Index, Ivf, Vectors
@@ -27,10 +27,10 @@ def store(tmp_path: Path) -> EmbeddingStore:
 
 
 def systems(store: EmbeddingStore) -> list[Family]:
-    def families(name: str, alphas: list[float]) -> list[Family]:
-        return fused_families(FUSIONS[name], alphas, store.layout.select())
+    def family(name: str, alphas: list[float]) -> Family:
+        return fused_family(FUSIONS[name], alphas, store.layout.select())
 
-    return [baseline_family(), *families("mean", [0.1, 0.4]), *families("unit_mean", [0.3])]
+    return [baseline_family(), family("mean", [0.1, 0.4]), family("unit_mean", [0.3])]
 
 
 def test_a_flat_index_ranks_and_scores_as_the_exact_search(store: EmbeddingStore) -> None:

@@ -11,7 +11,7 @@ from tests.retrieval.test_embeddings import store_of
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.exact_scores import exact_products
-from xdr.retrieval.families import Family, baseline_family, fused_families
+from xdr.retrieval.families import Family, baseline_family, fused_family
 from xdr.retrieval.fusion import FUSIONS
 from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, merge_rankings
@@ -39,9 +39,9 @@ def collection(folder: Path, num_rows: int, dimension: int, *, seed: int = 0, nu
 
 def families(store: EmbeddingStore, alphas: list[float] = ALPHAS) -> list[Family]:
     both, fi = store.layout.select(), store.layout.select(["fi"])
-    found = [baseline_family(), *fused_families(FUSIONS["sum"], alphas, fi, "fi")]
+    found = [baseline_family(), fused_family(FUSIONS["sum"], alphas, fi, "fi")]
     for fusion in ("sum", "mean", "unit_mean"):
-        found += fused_families(FUSIONS[fusion], alphas, both)
+        found.append(fused_family(FUSIONS[fusion], alphas, both))
     return found
 
 
@@ -95,7 +95,7 @@ def test_queries_that_take_turns_find_the_same(tmp_path: Path, monkeypatch: pyte
     store = collection(tmp_path, 60, 6)
     queries_QD = np.random.default_rng(1).integers(-3, 4, (23, 6)).astype(np.float32)
     together = search(store, queries_QD, families(store), 60, tile_queries=4)
-    monkeypatch.setattr("xdr.retrieval.search._MOST_CANDIDATES", 1)
+    monkeypatch.setattr("xdr.retrieval.search._MOST_BYTES", 1)
     seen: list[int] = []
     in_turns = search(store, queries_QD, families(store), 60, tile_queries=4, progress=seen.append)
     assert in_turns.keys() == together.keys()
@@ -111,7 +111,7 @@ def test_a_collection_of_four_by_hand(tmp_path: Path) -> None:
     sums_GND = np.zeros((1, 4, 2))
     sums_GND[0, 0] = [0, 4]
     store = store_of(tmp_path, passages_ND, ["a", "b", "d", "c"], sums_GND, np.array([[2, 0, 0, 0]]))
-    systems = [baseline_family(), *fused_families(FUSIONS["sum"], [0.5], store.layout.select())]
+    systems = [baseline_family(), fused_family(FUSIONS["sum"], [0.5], store.layout.select())]
     found = search(store, np.array([[1.0, 2.0]]), systems, 3)
     assert store.ids(found["baseline"].rows_QK[0]) == ["c", "d", "b"]
     assert found["baseline"].scores_QK.tolist() == [[3, 3, 2]]
@@ -148,10 +148,10 @@ def test_a_system_is_ranked_the_same_alone_and_among_others_bit_for_bit(tmp_path
     both, fi = store.layout.select(), store.layout.select(["fi"])
     for alpha in ALPHAS:
         alone = [
-            *fused_families(FUSIONS["sum"], [alpha], both),
-            *fused_families(FUSIONS["mean"], [alpha], both),
-            *fused_families(FUSIONS["unit_mean"], [alpha], both),
-            *fused_families(FUSIONS["sum"], [alpha], fi, "fi"),
+            fused_family(FUSIONS["sum"], [alpha], both),
+            fused_family(FUSIONS["mean"], [alpha], both),
+            fused_family(FUSIONS["unit_mean"], [alpha], both),
+            fused_family(FUSIONS["sum"], [alpha], fi, "fi"),
         ]
         for family in alone:
             for system, rankings in search(store, queries_QD, [family], 20).items():
@@ -183,8 +183,8 @@ def test_scores_do_not_depend_on_where_a_passage_stands(tmp_path: Path) -> None:
     copies = rng.choice(1000, 40, replace=False)
     passages_ND[copies], sums_ND[copies] = passages_ND[copies[0]], passages_ND[copies[0]] * 3
     store = store_of(tmp_path, passages_ND, None, sums_ND[None], np.full((1, 1000), 3), num_shards=4)
-    systems = [baseline_family(), *fused_families(FUSIONS["mean"], [0.1, 0.2], store.layout.select())]
-    systems += fused_families(FUSIONS["unit_mean"], [0.3], store.layout.select())
+    systems = [baseline_family(), fused_family(FUSIONS["mean"], [0.1, 0.2], store.layout.select())]
+    systems.append(fused_family(FUSIONS["unit_mean"], [0.3], store.layout.select()))
     for rankings in search(store, passages_ND[copies[:1]], systems, 30, block_rows=77).values():
         assert rankings.rows_QK[0].tolist() == sorted(copies)[:30]
         assert len(set(rankings.scores_QK[0].tolist())) == 1
@@ -208,8 +208,8 @@ def test_passages_that_differ_by_a_hair_are_told_apart_by_few_exact_scores(
         return exact_products(*arguments)
 
     monkeypatch.setattr("xdr.retrieval.exact_scores.exact_products", counted)
-    systems = [baseline_family(), *fused_families(FUSIONS["mean"], [0.1, 0.3], store.layout.select())]
-    systems += fused_families(FUSIONS["unit_mean"], [0.2], store.layout.select())
+    systems = [baseline_family(), fused_family(FUSIONS["mean"], [0.1, 0.3], store.layout.select())]
+    systems.append(fused_family(FUSIONS["unit_mean"], [0.2, 0.4], store.layout.select()))
     for system, rankings in search(store, queries_QD, systems, 10).items():
         scores_QN = scored_by_hand(store, queries_QD, system)
         np.testing.assert_array_equal(rankings.rows_QK, ranked_by_hand(store, scores_QN, 10))

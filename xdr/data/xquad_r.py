@@ -6,7 +6,7 @@ sentence is the one in which the answer starts. Languages share question ids: a 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ _SPLITS = {
     "none": ("dev",) * 6,
     "articles": ("train", "train", "dev") * 2,
     "three_way": ("train", "train", "train", "dev", "test", "test"),
+    "questions": ("", "", "", "dev", "test", "test"),
 }
 """The splits of six articles in a row."""
 
@@ -42,14 +43,16 @@ class XquadR(Benchmark):
     those in its own language (`judge` = `monolingual`) or in all passage languages (`multilingual`).
 
     The benchmark has one split, `dev`, unless articles are held out: with `holdout` = `articles`, two thirds of the 48 articles
-    are `train` and one third is `dev`; with `three_way`, 24 are `train`, 8 `dev` and 16 `test`. Training pairs English with
-    English (`en_en`), each language with itself (`x_x`), or with every passage language (`x_y`), as `regime` says."""
+    are `train` and one third is `dev`; with `three_way`, 24 are `train`, 8 `dev` and 16 `test`. With `questions`, every second
+    question of all articles is `train`, and the other questions about the same 8 and 16 articles are `dev` and `test`. Training
+    pairs English with English (`en_en`), each language with itself (`x_x`), or with every passage language (`x_y`), as `regime`
+    says."""
 
     path: str
     languages: tuple[str, ...]
     unit: Literal["sentence", "paragraph"]
     judge: Literal["monolingual", "multilingual"]
-    holdout: Literal["none", "articles", "three_way"]
+    holdout: Literal["none", "articles", "three_way", "questions"]
     regime: Literal["en_en", "x_x", "x_y"]
     passage_languages: tuple[str, ...] | None = None
 
@@ -122,12 +125,19 @@ class XquadR(Benchmark):
             path = self._file(language)
             articles = json_document(path).objects("data")
             rows = [(number, row) for number, article in enumerate(articles) for row in article.objects("paragraphs")]
-            of_split = [(i, row) for i, (number, row) in enumerate(rows) if split in (None, self._split_of(number))]
+            of_split = [(i, row) for i, (number, row) in enumerate(rows) if self._has(split, number)]
             for paragraph in parse_each(of_split, partial(self._parse, language), problems, str(path), may_be_empty=True):
-                yield language, paragraph
+                yield language, paragraph if split is None else self._of_split(paragraph, split)
 
-    def _split_of(self, article: int) -> str:
-        return _SPLITS[self.holdout][article % 6]
+    def _has(self, split: str | None, article: int) -> bool:
+        """Whether some questions about the article belong to the split."""
+        every_article = split is None or (self.holdout == "questions" and split == "train")
+        return every_article or _SPLITS[self.holdout][article % 6] == split
+
+    def _of_split(self, paragraph: _Paragraph, split: str) -> _Paragraph:
+        if self.holdout != "questions":
+            return paragraph
+        return replace(paragraph, questions=paragraph.questions[0 if split == "train" else 1 :: 2])
 
     def _parse(self, language: str, numbered: tuple[int, Row]) -> _Paragraph:
         number, row = numbered

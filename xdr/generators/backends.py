@@ -1,85 +1,79 @@
-"""Settings of the backends that sample texts, and what a backend does. Importing them does not import torch.
+"""Settings of the backends that write texts. Importing them does not import torch.
 
-A new backend is a class with `made_by` and `open`, in any package that the setting `plugins` lists, and a YAML file in
+A new backend is a class with `made_by` and `load`, in any package that the setting `plugins` lists, and a YAML file in
 conf/augmentation/generation/backend/ whose `_target_` names it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from xdr.errors import UserError
-from xdr.generators.settings import Sampling
+from xdr.generators.generator import Generator
+from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.storage.fingerprint import Json
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import nn
 
-    from xdr.encoders.texts import Texts
-    from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
+    from xdr.text.identification import LanguageIdentifier
 
 ComputeType = Literal["float32", "int8", "float16", "bfloat16", "int8_float16"]
 
 
-class Drawn(NamedTuple):
-    """The tokens of a text without the end token, and whether the generator wrote the end token."""
+@dataclass(frozen=True)
+class Wanted:
+    """What a generator is loaded for. `precision` is the trainer's. `artifacts_dir` is for what a backend makes of a model."""
 
-    ids: list[int]
-    ended: bool
-
-
-class Backend(Protocol):
-    """Samples texts. They depend on the seed and on the calls since `begin`, on nothing else."""
-
-    def begin(self, seed: int) -> None: ...
-
-    def encode(self, sources: "Texts") -> Any:
-        """Prompts, encoded once for all texts and languages that `decode` is asked for."""
-        ...
-
-    @property
-    def one_language(self) -> bool:
-        """Whether each call of `decode` must ask for a single language."""
-        ...
-
-    def decode(self, encoded: Any, rows: "Tensor", languages: Sequence[str], number: int) -> list[list[Drawn]]:
-        """`number` texts for each row of the encoded prompts, in the language at the same place of `languages`."""
-        ...
+    checkpoint: str | None
+    task: Task
+    sampling: Sampling
+    settings: GenerationSettings
+    precision: str
+    artifacts_dir: Path
 
 
 @dataclass(frozen=True)
-class BackendParts:
-    """What a backend samples with. `artifacts_dir` is for what it makes of the generator, named by `generator_fingerprint`."""
+class Loaded:
+    """A generator with its task. `fingerprint` names it and its task. `identifier` tells the languages that it was trained with
+    apart. `models` are moved to a device, and `on` opens the generator there; None if the generator runs elsewhere."""
 
-    generator: "QueryGenerator"
-    tokenizer: "GeneratorTokenizer"
-    sampling: Sampling
-    artifacts_dir: Path
-    generator_fingerprint: str
-    device: "torch.device"
+    task: Task
+    fingerprint: str
+    identifier: "LanguageIdentifier | None"
+    models: "nn.Module | None"
+    on: "Callable[[torch.device], Generator]"
 
 
 class BackendSettings(Protocol):
+    @property
+    def needs_checkpoint(self) -> bool: ...
+
     def made_by(self, precision: str) -> dict[str, Json]:
-        """What the texts depend on, for their fingerprint. `precision` is the trainer's."""
+        """What the texts depend on besides the generator and the sampling, for their fingerprint."""
         ...
 
-    def open(self, parts: BackendParts) -> Backend: ...
+    def load(self, wanted: Wanted) -> Loaded: ...
 
 
 @dataclass(frozen=True)
 class HuggingFace:
     """transformers, in the trainer's precision."""
 
+    needs_checkpoint = True
+
     def made_by(self, precision: str) -> dict[str, Json]:
         return {"name": "huggingface", "precision": precision}
 
-    def open(self, parts: BackendParts) -> Backend:
-        from xdr.generators.huggingface_backend import HuggingFaceBackend
+    def load(self, wanted: Wanted) -> Loaded:
+        from xdr.generators.huggingface_backend import open_in_process
 
-        return HuggingFaceBackend(parts.generator, parts.tokenizer, parts.sampling)
+        def on(model: Any, tokenizer: Any, fingerprint: str, device: "torch.device") -> Generator:
+            return open_in_process(model, tokenizer, wanted.sampling, wanted.settings)
+
+        return _loaded(wanted, on)
 
 
 @dataclass(frozen=True)
@@ -87,6 +81,7 @@ class CTranslate2:
     """CTranslate2, which is faster. The generator is converted once into a folder of `artifacts_dir`."""
 
     compute_type: ComputeType
+    needs_checkpoint = True
 
     def __post_init__(self) -> None:
         if self.compute_type not in get_args(ComputeType):
@@ -95,16 +90,33 @@ class CTranslate2:
     def made_by(self, precision: str) -> dict[str, Json]:
         return {"name": "ctranslate2", "compute_type": self.compute_type}
 
-    def open(self, parts: BackendParts) -> Backend:
+    def load(self, wanted: Wanted) -> Loaded:
         from xdr.generators.ctranslate2_backend import CTranslate2Backend
+        from xdr.generators.query_generator import QueryGenerator
+        from xdr.generators.sequence_to_sequence import SequenceToSequence
 
-        return CTranslate2Backend(
-            parts.generator,
-            parts.tokenizer,
-            parts.sampling,
-            self.compute_type,
-            parts.artifacts_dir / "ctranslate2",
-            parts.generator_fingerprint,
-            parts.device.type,
-            parts.device.index or 0,
-        )
+        def on(model: Any, tokenizer: Any, fingerprint: str, device: "torch.device") -> Generator:
+            conversions = wanted.artifacts_dir / "ctranslate2"
+            where = device.type, device.index or 0
+            sampler = CTranslate2Backend(model, tokenizer, wanted.sampling, self.compute_type, conversions, fingerprint, *where)
+            return SequenceToSequence(tokenizer, sampler, wanted.settings)
+
+        loaded = _loaded(wanted, on)
+        if not isinstance(loaded.models, QueryGenerator):
+            raise UserError(
+                "backend must be huggingface or openai for a causal language model, got ctranslate2, which is for the T5 family"
+            )
+        return loaded
+
+
+def _loaded(wanted: Wanted, on: "Callable[[Any, Any, str, torch.device], Generator]") -> Loaded:
+    """A generator from a folder or the hub."""
+    from xdr.generators.generator_folder import fingerprint_generator, open_generator
+    from xdr.generators.query_generator import QueryGenerator
+
+    assert wanted.checkpoint is not None
+    model, tokenizer, identifier = open_generator(wanted.checkpoint, wanted.task)
+    if isinstance(model, QueryGenerator) and wanted.precision.startswith("16"):
+        raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
+    fingerprint = fingerprint_generator(model, tokenizer)
+    return Loaded(tokenizer.task, fingerprint, identifier, model, lambda device: on(model, tokenizer, fingerprint, device))

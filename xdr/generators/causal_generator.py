@@ -5,7 +5,7 @@ Shape suffixes: S sequences, L tokens of the longest, N labels, V tokens of the 
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from xdr.errors import UserError
+from xdr.generators.generator import Request
 from xdr.generators.packed_texts import PackedTexts, attention_masks, pack
 from xdr.generators.query_generator import token_losses
 from xdr.generators.settings import Task
@@ -30,17 +31,20 @@ class CausalTokenizer:
     task: Task
     language_tokens: Mapping[str, int] = field(default_factory=dict)
 
-    def prompt(self, source: Passage, language: str) -> str:
-        return self.task.template.render(source, language)
-
-    def prompt_ids(self, source: Passage, language: str) -> tuple[list[int], bool]:
-        """The prompt's tokens, and whether the source was shortened. What the prompt says after the source is never cut."""
-        ids, was_cut = self._ids_of_prompt(source, language), False
-        while (excess := len(ids) - self.task.input_length) > 0 and source.text:
-            offsets = self.huggingface(source.text, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
-            source = replace(source, text=source.text[: offsets[max(0, len(offsets) - excess)][0]])
-            ids, was_cut = self._ids_of_prompt(source, language), True
-        return ids, was_cut
+    def prompt_ids(self, request: Request, max_length: int) -> tuple[list[int], bool]:
+        """The prompt's tokens, and whether it was truncated: what it says after the source is kept."""
+        ids: list[int] = self.huggingface(request.prompt).input_ids
+        if ids[-1] == self.huggingface.eos_token_id:
+            ids.pop()
+        if len(ids) <= max_length:
+            return ids, False
+        tail = request.template.tail(request.source, request.language, request.summary)
+        num_kept = len(self.huggingface(tail, add_special_tokens=False).input_ids)
+        if num_kept >= max_length:
+            raise UserError(
+                f"input_length must be above {num_kept}, the tokens that the prompt has after its source, got {max_length}"
+            )
+        return [*ids[: max_length - num_kept], *ids[len(ids) - num_kept :]], True
 
     def target_ids(self, text: str, prompt: str) -> list[int]:
         """A text that is too long has no end token, so that the generator does not learn to end there."""
@@ -53,18 +57,12 @@ class CausalTokenizer:
         groups: dict[Passage, list[int]] = defaultdict(list)
         for row, source in enumerate(sources):
             groups[source].append(row)
-        wanted = list(zip(sources, languages, strict=True))
-        prompts = [self.prompt_ids(*one)[0] for one in wanted]
-        targets = [self.target_ids(text, self.prompt(*one)) for text, one in zip(texts, wanted, strict=True)]
+        requests = [
+            Request(self.task.template, source, language, 1) for source, language in zip(sources, languages, strict=True)
+        ]
+        prompts = [self.prompt_ids(request, self.task.input_length)[0] for request in requests]
+        targets = [self.target_ids(text, request.prompt) for text, request in zip(texts, requests, strict=True)]
         return pack(prompts, targets, list(groups.values()), self.huggingface.pad_token_id)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        text: str = self.huggingface.decode(ids, skip_special_tokens=True)
-        return text.strip()
-
-    def _ids_of_prompt(self, source: Passage, language: str) -> list[int]:
-        ids: list[int] = self.huggingface(self.prompt(source, language)).input_ids
-        return ids[:-1] if ids[-1] == self.huggingface.eos_token_id else ids
 
 
 class CausalGenerator(nn.Module):

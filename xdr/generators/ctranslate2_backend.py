@@ -11,9 +11,9 @@ from torch import Tensor
 
 from xdr.encoders.texts import Texts
 from xdr.errors import UserError
-from xdr.generators.backends import Drawn
 from xdr.generators.language_vocabulary import restricted, tokens_of, with_first_token
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
+from xdr.generators.sequence_to_sequence import Drawn
 from xdr.generators.settings import Sampling
 from xdr.storage.files import creating_folder, read_json, write_json
 from xdr.storage.fingerprint import Json, fingerprint
@@ -95,7 +95,9 @@ class CTranslate2Backend:
     def one_language(self) -> bool:
         return self._sampling.vocabulary == "language"
 
-    def decode(self, encoded: list[list[str]], rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
+    def decode(
+        self, encoded: list[list[str]], rows: Tensor, languages: Sequence[str], number: int, output_length: int | None = None
+    ) -> list[list[Drawn]]:
         first_B = self._tokenizer.first_tokens(languages)
         prefix = None if first_B is None else [[self._names[token]] for token in first_B.tolist()]
         prompts = [encoded[row] for row in rows.tolist()]
@@ -113,7 +115,7 @@ class CTranslate2Backend:
                 sampling_topk=self._sampling.top_k,
                 sampling_topp=self._sampling.top_p,
                 sampling_temperature=self._sampling.temperature,
-                max_decoding_length=self._sampling.output_length + (prefix is not None),
+                max_decoding_length=(output_length or self._sampling.output_length) + (prefix is not None),
                 suppress_sequences=self._forbidden(set(languages)),
                 return_end_token=True,
                 disable_unk=False,

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from xdr.errors import UserError, did_you_mean, first_line
+from xdr.errors import UserError, first_line
 from xdr.generators.causal_generator import CausalGenerator, CausalTokenizer
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_tokens
 from xdr.generators.settings import Task
@@ -118,14 +118,6 @@ def untie(model: Any) -> None:
     model.lm_head = nn.Linear(model.config.d_model, model.config.vocab_size, bias=False, dtype=model.shared.weight.dtype)
 
 
-def require_languages(tokenizer: AnyTokenizer, languages: tuple[str, ...]) -> None:
-    """Refuses languages that the generator was not trained for, as far as its folder says."""
-    trained = tokenizer.task.languages
-    if unknown := [code for code in languages if trained and code not in trained]:
-        hint = did_you_mean(unknown[0], trained) or "Set augmentation.generation.languages"
-        raise UserError(f"languages must be among those of the generator ({' '.join(trained)}), got {unknown[0]}. {hint}")
-
-
 def save_generator(
     generator: AnyGenerator, tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, folder: Path
 ) -> None:
@@ -181,6 +173,14 @@ def _t5_tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> Gener
     return GeneratorTokenizer(tokenizer, task, tokens)
 
 
+def _causal_generator(model: Any) -> CausalGenerator:
+    """Of a folder's settings for `generate`, only the special tokens are kept: how texts are sampled is xdr's to say."""
+    own = model.generation_config
+    kept = {name: getattr(own, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(**kept)
+    return CausalGenerator(model)
+
+
 def _causal_tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> CausalTokenizer:
     if task.language_at == "decoder":
         raise UserError("language_at must be prompt for a causal language model, got decoder")
@@ -190,7 +190,7 @@ def _causal_tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> C
 
 
 _T5 = _Family(AutoModelForSeq2SeqLM, QueryGenerator, _t5_tokenizer)
-_CAUSAL = _Family(AutoModelForCausalLM, CausalGenerator, _causal_tokenizer)
+_CAUSAL = _Family(AutoModelForCausalLM, _causal_generator, _causal_tokenizer)
 
 
 def _require_same_task(path: str, trained: Task, wanted: Task) -> Task:

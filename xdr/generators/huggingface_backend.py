@@ -16,10 +16,13 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from xdr.encoders.texts import Texts, pad
-from xdr.generators.backends import Drawn
+from xdr.generators.causal_generator import CausalGenerator
+from xdr.generators.causal_writer import CausalWriter
+from xdr.generators.generator import Generator
 from xdr.generators.language_vocabulary import restricted, tokens_of, with_first_token
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
-from xdr.generators.settings import Sampling
+from xdr.generators.sequence_to_sequence import Drawn, SequenceToSequence
+from xdr.generators.settings import GenerationSettings, Sampling
 
 ENDED_SHARE = 1 / 8
 """Texts that have ended leave the batch when they are more than this share of it: removing them copies the others' cache."""
@@ -38,6 +41,13 @@ class _Writer(NamedTuple):
     forbidden: list[int]
 
 
+def open_in_process(model: Any, tokenizer: Any, sampling: Sampling, settings: GenerationSettings) -> Generator:
+    """The generator of a model in this process, which samples with transformers."""
+    if isinstance(model, CausalGenerator):
+        return CausalWriter(model, tokenizer, sampling, settings)
+    return SequenceToSequence(tokenizer, HuggingFaceBackend(model, tokenizer, sampling), settings)
+
+
 class HuggingFaceBackend:
     def __init__(self, generator: QueryGenerator, tokenizer: GeneratorTokenizer, sampling: Sampling) -> None:
         self._model, self._tokenizer, self._sampling = generator.model, tokenizer, sampling
@@ -54,14 +64,16 @@ class HuggingFaceBackend:
         return _Encoded(self._model.encoder(input_ids=ids_PS, attention_mask=mask_PS).last_hidden_state, mask_PS)
 
     @torch.inference_mode()
-    def decode(self, encoded: _Encoded, rows: Tensor, languages: Sequence[str], number: int) -> list[list[Drawn]]:
+    def decode(
+        self, encoded: _Encoded, rows: Tensor, languages: Sequence[str], number: int, output_length: int | None = None
+    ) -> list[list[Drawn]]:
         writer = self._writer_for(languages)
         rows_N = rows.to(encoded.mask_PS.device).repeat_interleave(number)
         first_N = self._tokenizer.first_tokens(languages)
         if first_N is not None:
             first_N = first_N if writer.tokens_K is None else torch.searchsorted(writer.tokens_K, first_N)
             first_N = first_N.to(rows_N.device).repeat_interleave(number)
-        output_NL = self._sample(writer, encoded, rows_N, first_N).cpu()
+        output_NL = self._sample(writer, encoded, rows_N, first_N, output_length or self._sampling.output_length).cpu()
         config = writer.model.config
         ended_N = (output_NL == config.eos_token_id).any(1).tolist()
         text_NL = (output_NL != config.eos_token_id) & (output_NL != config.pad_token_id)
@@ -69,7 +81,7 @@ class HuggingFaceBackend:
         drawn = [Drawn(ids[kept].tolist(), end) for ids, kept, end in zip(tokens_NL, text_NL, ended_N, strict=True)]
         return [drawn[start : start + number] for start in range(0, len(drawn), number)]
 
-    def _sample(self, writer: _Writer, encoded: _Encoded, rows_N: Tensor, first_N: Tensor | None) -> Tensor:
+    def _sample(self, writer: _Writer, encoded: _Encoded, rows_N: Tensor, first_N: Tensor | None, output_length: int) -> Tensor:
         """Samples a text for each of `rows_N`. The start token is decoded once for each prompt."""
         model, config = writer.model, writer.model.config
         cache, hidden_NSD, mask_NS = EncoderDecoderCache(DynamicCache(), DynamicCache()), encoded.hidden_PSD, encoded.mask_PS
@@ -91,14 +103,14 @@ class HuggingFaceBackend:
         mask_NS = mask_NS[rows_N]
         hidden_NSD = hidden_NSD[:1].expand(len(rows_N), -1, -1)  # only its shape is read, now that the cache is filled
         logits_NV = logits_PV[rows_N] if first_N is None else logits_after(first_N)
-        output_NL = rows_N.new_full((len(rows_N), self._sampling.output_length), config.pad_token_id)
+        output_NL = rows_N.new_full((len(rows_N), output_length), config.pad_token_id)
         text_N = torch.arange(len(rows_N), device=rows_N.device)
         going_on_N = torch.ones_like(text_N, dtype=torch.bool)
-        for place in range(self._sampling.output_length):
+        for place in range(output_length):
             next_N = draw(logits_NV, self._sampling).masked_fill(~going_on_N, config.pad_token_id)
             output_NL[text_N, place] = next_N
             going_on_N &= next_N != config.eos_token_id
-            if not going_on_N.any() or place + 1 == self._sampling.output_length:
+            if not going_on_N.any() or place + 1 == output_length:
                 break
             if going_on_N.sum() < (1 - ENDED_SHARE) * len(going_on_N):
                 cache.batch_select_indices(going_on_N.nonzero()[:, 0])

@@ -59,8 +59,8 @@ class SequenceToSequenceGenerator:
 
 @dataclass(frozen=True)
 class CausalLanguageModel:
-    """A causal language model, from a folder or the hub. With `lora_rank` above 0, low-rank updates are trained and the model is
-    frozen."""
+    """A causal language model, from a folder or the hub. With `lora_rank` above 0, low-rank updates of the frozen model are
+    trained."""
 
     path: str
     direction: Direction

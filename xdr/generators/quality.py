@@ -125,7 +125,7 @@ _BARE = _Bare()
 class QualityCounts:
     """Counts of one language. `passages` includes `empty_passages`, which get no texts, and `truncated_passages`. `generated`
     counts all drawn texts, `regenerated` those drawn after a refusal, `tokens` the tokens of all. Each drawn text counts
-    under one reason at most."""
+    under one reason at most. `malformed` counts a server's answers that could not be used."""
 
     passages: int = 0
     empty_passages: int = 0
@@ -140,6 +140,7 @@ class QualityCounts:
     repeated: int = 0
     copied: int = 0
     over_long: int = 0
+    malformed: int = 0
 
     def count(self, reason: Reason | None, num_tokens: int, *, again: bool) -> None:
         """Counts one drawn text; `again` if it replaces a refused one. `kept` is not counted here: it depends on how many texts
@@ -155,11 +156,14 @@ class QualityCounts:
         return QualityCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def to_json(self) -> dict[str, int]:
-        return asdict(self)
+        """Without `malformed` where there is none, as older versions wrote it."""
+        values = asdict(self)
+        return values if self.malformed else {name: value for name, value in values.items() if name != "malformed"}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Self:
         names = {field.name for field in fields(cls)}
+        value = {"malformed": 0, **value}
         if value.keys() != names or any(type(number) is not int for number in value.values()):
             raise ArtefactError(
                 f"counts of texts must be whole numbers named {', '.join(sorted(names))}, got {shown(dict(value))}"
@@ -175,6 +179,7 @@ def as_table(counts_by_language: Mapping[str, QualityCounts], title: str = "Gene
         "cut passages": lambda counts: counts.truncated_passages,
         "drawn": lambda counts: counts.generated,
         "drawn again": lambda counts: counts.regenerated,
+        "malformed": lambda counts: counts.malformed,
         "kept": lambda counts: counts.kept,
     }
     shown = [name for name, value_of in counted.items() if any(value_of(counts) for _, counts in rows)]

@@ -41,12 +41,25 @@ class GeneratorTokenizer:
     def prompt(self, source: Passage, language: str) -> str:
         return self.task.template.render(source, language)
 
-    def sources(self, prompts: Sequence[str], max_length: int | None = None) -> tuple[Texts, Tensor]:
-        """The prompts' tokens, and which prompts were truncated. A truncated prompt keeps its end token."""
+    def tail(self, source: Passage, language: str) -> str:
+        """What the prompt says after the source."""
+        return self.task.template.tail(source, language)
+
+    def sources(self, prompts: Sequence[str], max_length: int | None = None, tails: Sequence[str] = ()) -> tuple[Texts, Tensor]:
+        """The prompts' tokens, and which prompts were truncated. A truncated prompt keeps its tail and its end token."""
         max_length = max_length or self.task.input_length
         whole = self._token_ids(prompts)
-        cut = [ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]] for ids in whole]
-        return texts_of(cut), torch.tensor([len(ids) > max_length for ids in whole], dtype=torch.bool)
+        truncated = [len(ids) > max_length for ids in whole]
+        kept = [len(ids) for ids in self._token_ids(tails)] if any(tails) and any(truncated) else [1] * len(prompts)
+        if max(kept, default=0) >= max_length:
+            raise UserError(
+                f"input_length must be above {max(kept)}, the tokens that the prompt has after its source, got {max_length}"
+            )
+        cut = [
+            [*ids[: max_length - end], *ids[-end:]] if was_truncated else ids
+            for ids, was_truncated, end in zip(whole, truncated, kept, strict=True)
+        ]
+        return texts_of(cut), torch.tensor(truncated, dtype=torch.bool)
 
     def targets(self, texts: Sequence[str]) -> Texts:
         """A truncated target has no end token, so that the generator does not learn to end there."""
@@ -54,8 +67,9 @@ class GeneratorTokenizer:
 
     def training_inputs(self, sources: Sequence[Passage], languages: Sequence[str], texts: Sequence[str]) -> PromptsAndTexts:
         """`texts` are to be generated for the sources and languages at the same place."""
-        prompts = [self.prompt(source, language) for source, language in zip(sources, languages, strict=True)]
-        return PromptsAndTexts(self.sources(prompts)[0], self.targets(texts), self.first_tokens(languages))
+        asked = list(zip(sources, languages, strict=True))
+        prompts, _ = self.sources([self.prompt(*one) for one in asked], tails=[self.tail(*one) for one in asked])
+        return PromptsAndTexts(prompts, self.targets(texts), self.first_tokens(languages))
 
     def first_tokens(self, languages: Sequence[str]) -> Tensor | None:
         """The decoder's first token for each language; None where the prompt names the language."""

@@ -1,10 +1,10 @@
 """What is to be generated: the task, how tokens are sampled, how many texts are wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
-from xdr.errors import UserError
+from xdr.errors import UserError, did_you_mean
 from xdr.text.prompts import Direction, LanguageAt, PromptTemplate, published_prompt
 
 Vocabulary = Literal["full", "language"]
@@ -31,11 +31,21 @@ class Task:
         else:
             _require("query" in fields, "prompt must contain {query} with direction=passage_from_query", text)
         if self.language_at == "decoder":
-            _require(not self.template.names_language, "prompt must not name {language} with language_at=decoder", text)
+            fits = not self.template.names_language and self.template.summary is None
+            _require(fits, "prompt must not contain {language} or {summary} with language_at=decoder", text)
 
     @property
     def template(self) -> PromptTemplate:
         return self.prompt or published_prompt(self.direction, self.language_at)
+
+    def require_languages(self, languages: Sequence[str]) -> None:
+        """Refuses languages that the generator was not trained for, as far as its folder says, or cannot be asked for."""
+        trained = self.languages
+        if unknown := [code for code in languages if trained and code not in trained]:
+            hint = did_you_mean(unknown[0], trained) or "Set augmentation.generation.languages"
+            raise UserError(f"languages must be among those of the generator ({' '.join(trained)}), got {unknown[0]}. {hint}")
+        if len(languages) > 1 and self.language_at == "prompt" and not self.template.names_language:
+            raise UserError(f"prompt must contain {{language}} with several languages, got {self.template.text!r}")
 
     def to_json(self) -> dict[str, Any]:
         """The published words are left out, as in folders that older versions wrote."""

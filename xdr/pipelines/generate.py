@@ -5,20 +5,18 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from xdr.errors import UserError
-from xdr.generators.backends import BackendParts, BackendSettings
+from xdr.generators.backends import BackendSettings, Loaded
 from xdr.generators.generated_store import KIND, GeneratedStore, write_counts, write_texts
 from xdr.generators.generation import Generation
-from xdr.generators.generator_folder import fingerprint_generator, require_languages
 from xdr.generators.quality import Gate, Reason
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import GenerationSettings, Sampling
 from xdr.pipelines.plan import (
     BUDGET_SECONDS,
@@ -64,36 +62,33 @@ class Request:
 class GenerationJob:
     """Which texts to generate, with what, and where they are stored."""
 
-    generator: QueryGenerator
-    tokenizer: GeneratorTokenizer
-    identifier: LanguageIdentifier | None
+    loaded: Loaded
     sources: Sources
     sources_fingerprint: str
     request: Request
     artifacts_dir: Path
 
-    @cached_property
-    def generator_fingerprint(self) -> str:
-        return fingerprint_generator(self.generator, self.tokenizer)
+    @property
+    def models(self) -> nn.Module:
+        """What the trainer moves to its device."""
+        return self.loaded.models if self.loaded.models is not None else nn.Module()
 
     def shards(self, precision: str) -> Shards:
         """The shards in a folder that is named by the fingerprint of generator, sources and settings."""
-        request = self.request
-        if precision.startswith("16"):
-            raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
-        require_languages(self.tokenizer, request.generation.languages)
+        request, identifier = self.request, self.loaded.identifier
+        self.loaded.task.require_languages(request.generation.languages)
         made_by: dict[str, Json] = {
-            "generator": self.generator_fingerprint,
+            "generator": self.loaded.fingerprint,
             "sources": self.sources_fingerprint,
             "num_sources": len(self.sources),
-            "identifier": _fingerprint_identifier(self.identifier) if self.identifier else None,
+            "identifier": _fingerprint_identifier(identifier) if identifier else None,
             "languages": list(request.generation.languages),
             "generation": {**asdict(request.generation), "languages": list(request.generation.languages)},
             "sampling": asdict(request.sampling),
             "refuse": tuple(sorted(request.refuse)),
             "backend": request.backend.made_by(precision),
             "shard_size": request.shard_size,
-            "direction": self.tokenizer.task.direction,
+            "direction": self.loaded.task.direction,
             "format": GENERATED_FORMAT,
         }
         folder = self.artifacts_dir / "generated" / fingerprint(made_by)
@@ -101,11 +96,8 @@ class GenerationJob:
         return Shards(self.sources, ledger, request.shard_size)
 
     def generation_on(self, device: torch.device) -> Generation:
-        gate = Gate(LanguageCheck(self.identifier), frozenset(self.request.refuse))
-        parts = BackendParts(
-            self.generator, self.tokenizer, self.request.sampling, self.artifacts_dir, self.generator_fingerprint, device
-        )
-        return Generation(self.tokenizer, self.request.backend.open(parts), gate, self.request.generation)
+        gate = Gate(LanguageCheck(self.loaded.identifier), frozenset(self.request.refuse))
+        return Generation(self.loaded.on(device), self.loaded.task.template, gate, self.request.generation)
 
 
 def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> GeneratedStore:
@@ -121,7 +113,7 @@ def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], co
             def work_on(device: torch.device) -> _Writing:
                 return _Writing(job.generation_on(device), shards, request.probe, trainer.world_size, progress, console)
 
-            trainer.predict(ShardModule(job.generator, work_on, shards.ledger), return_predictions=False)
+            trainer.predict(ShardModule(job.models, work_on, shards.ledger), return_predictions=False)
     else:
         console.print(f"All {shards.ledger.num_shards:,} shards exist already", markup=False)
     return GeneratedStore(shards.ledger.folder)
@@ -138,7 +130,7 @@ def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], consol
         stages.append(PlannedStage("generation", seconds, disk, shards.ledger.folder, memory, processes))
 
     remedy = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
-    run_probe(job.generator, probe, trainer_settings, remedy)
+    run_probe(job.models, probe, trainer_settings, remedy)
     console.print(plan_table(stages))
     refuse_what_cannot_fit(stages, "artifacts_dir")
 

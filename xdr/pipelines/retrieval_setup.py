@@ -14,6 +14,7 @@ from xdr.evaluation.scoring import qrels_of, usable
 from xdr.evaluation.significance import Testing, require_same_queries
 from xdr.generators.generated_source import import_generated, open_generated
 from xdr.generators.generated_store import GeneratedStore
+from xdr.generators.people_questions import PREFIX, write_questions
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
 from xdr.pipelines.settings import StageInputs
@@ -46,6 +47,9 @@ def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
 
 
 def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> GeneratedStore:
+    if source is not None and source.startswith(PREFIX):
+        file = write_questions(benchmark, source.removeprefix(PREFIX), artifacts_dir / "questions")
+        return import_generated([file], store, artifacts_dir, lambda number: None)
     if source is not None:
         return open_generated(source, store, artifacts_dir)
     own = benchmark.generated_file()

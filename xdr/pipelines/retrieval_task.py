@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.generators.generated_store import GeneratedStore
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, baseline_family, fused_families
+from xdr.retrieval.families import Family, baseline_family, fused_family
 from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
 from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.index_search import index_search
@@ -32,6 +33,8 @@ from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
 
 BASELINE = "baseline"
+Role: TypeAlias = Literal["baseline", "augmented", "control", "earlier"]
+"""Of a system: a control is fused with something else than the texts of its passage; an earlier system comes from `compare_to`."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,10 @@ class Fusing:
 
 @dataclass
 class EvaluationResult:
-    """Values by system, query and metric, rankings by system, tests, and sentences that qualify them."""
+    """Values by system, query and metric, each system's role, rankings by system, tests, and sentences that qualify them."""
 
     systems: Mapping[str, PerQuery]
+    roles: Mapping[str, Role]
     rankings: Mapping[str, Rankings]
     comparisons: Sequence[Comparison]
     warnings: list[str] = field(default_factory=list)
@@ -109,14 +113,22 @@ class RetrievalTask:
         return self.fusing is not None and self.fusing.side == "queries"
 
     @property
+    def roles(self) -> dict[str, Role]:
+        """Of the systems that this task searches, in their order."""
+        roles: dict[str, Role] = {BASELINE: "baseline"}
+        for system in self.fusing.systems if self.fusing is not None else ():
+            roles[system] = "augmented"
+        return roles
+
+    @property
     def systems(self) -> tuple[str, ...]:
-        return (BASELINE, *(self.fusing.systems if self.fusing is not None else ()))
+        return tuple(self.roles)
 
     def families(self) -> list[Family]:
         """What to search. Fused queries need no family of their own: their search is the baseline's."""
         if self.fusing is None or self.fuses_queries:
             return [baseline_family()]
-        return [baseline_family(), *fused_families(self.fusing.fusion, self.fusing.alphas, self._selection())]
+        return [baseline_family(), fused_family(self.fusing.fusion, self.fusing.alphas, self._selection())]
 
     def ranked(
         self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]
@@ -154,7 +166,8 @@ class RetrievalTask:
                     generator=generator,
                 )
         warnings += too_few_samples(comparisons, self.testing.num_samples)
-        return EvaluationResult(systems, rankings, comparisons, warnings)
+        roles: dict[str, Role] = {system: self.roles.get(system, "earlier") for system in systems}
+        return EvaluationResult(systems, roles, rankings, comparisons, warnings)
 
     def warnings(self) -> list[str]:
         if self.fusing is None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from xdr.data.problems import Problems
 from xdr.errors import UserError
+from xdr.generators.backends import Wanted
 from xdr.generators.generated_source import export_generated, open_generated
 from xdr.generators.generated_store import GeneratedStore
-from xdr.generators.generator_folder import open_generator
 from xdr.generators.quality import as_table
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.pipelines.generate import GenerationJob, Request, generate_collection, plan_generation
@@ -21,8 +21,8 @@ from xdr.training.run import silence_libraries
 
 def generate(inputs: StageInputs) -> None:
     """Questions about every passage of the collection, or passages for every question of a split, in shards."""
-    checkpoint = inputs.require_checkpoint("generate", "a generator")
     settings = inputs.require_augmentation("generate").generation
+    checkpoint = _checkpoint(inputs, settings)
     silence_libraries()
     languages = language_codes(settings.languages)
     task = Task(
@@ -32,9 +32,11 @@ def generate(inputs: StageInputs) -> None:
         settings.output_length,
         prompt=settings.prompt.template(languages),
     )
-    generator, tokenizer, identifier = open_generator(checkpoint, task)
-    sources, fingerprint = _sources(inputs, settings, tokenizer.task)
-    job = GenerationJob(generator, tokenizer, identifier, sources, fingerprint, _request(settings), inputs.artifacts_dir)
+    request, precision = _request(settings), str(inputs.trainer["precision"])
+    wanted = Wanted(checkpoint, task, request.sampling, request.generation, precision, inputs.artifacts_dir)
+    loaded = settings.backend.load(wanted)
+    sources, fingerprint = _sources(inputs, settings, loaded.task)
+    job = GenerationJob(loaded, sources, fingerprint, request, inputs.artifacts_dir)
     if inputs.plan:
         plan_generation(job, dict(inputs.trainer), inputs.console)
         return
@@ -47,6 +49,16 @@ def generate(inputs: StageInputs) -> None:
         logger.save()
     inputs.console.print(as_table(counts, "Generated texts"))
     _report(generated, inputs)
+
+
+def _checkpoint(inputs: StageInputs, settings: GenerationOptions) -> str | None:
+    if settings.backend.needs_checkpoint:
+        return inputs.require_checkpoint("generate", "a generator")
+    if inputs.checkpoint is not None:
+        raise UserError(
+            f"checkpoint must be null with this backend, whose generator is a server's model, got {inputs.checkpoint}"
+        )
+    return None
 
 
 def _sources(inputs: StageInputs, settings: GenerationOptions, task: Task) -> tuple[Sources, str]:

@@ -2,7 +2,8 @@
 
 in_memory: fuse, search                          arrays in, a run out
 fusion: Fusion, FUSIONS, fusion_named            fusion formulas; to add one, append it to FUSIONS
-families: baseline_family, fused_families        systems to search: the passages alone, or fused with a formula
+families: baseline_family, fused_family          systems to search: the passages alone, or fused with a formula
+          with_penalties                         and the same with a penalty by row subtracted from their scores
 search: search                                   the exact search
 indexes: Index, Flat, Ivf, Hnsw                  indexes to search with instead
 index_search: index_search                       the search with an index

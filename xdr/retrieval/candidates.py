@@ -10,33 +10,33 @@ from torch import Tensor
 
 
 class Candidates(NamedTuple):
-    """`products_P` holds the inner products at each extreme weight of a family."""
+    """`values_P` holds the inner products at each extreme weight of a family, or the score of each system."""
 
     queries_P: Tensor
     rows_P: Tensor
-    products_P: list[Tensor]
+    values_P: list[Tensor]
 
     def select(self, pairs: Tensor | slice) -> "Candidates":
-        return Candidates(self.queries_P[pairs], self.rows_P[pairs], [values_P[pairs] for values_P in self.products_P])
+        return Candidates(self.queries_P[pairs], self.rows_P[pairs], [values_P[pairs] for values_P in self.values_P])
 
 
 class CandidatePool:
     """Candidates in memory that is allocated once. Tensors that are kept between others that are freed would fragment it."""
 
-    def __init__(self, capacity: int, num_extremes: int, device: torch.device) -> None:
+    def __init__(self, capacity: int, num_values: int, device: torch.device) -> None:
         self._size = 0
-        self._memory = self._allocated(capacity, num_extremes, device)
+        self._memory = self._allocated(capacity, num_values, device)
 
     @staticmethod
-    def _allocated(capacity: int, num_extremes: int, device: torch.device) -> Candidates:
+    def _allocated(capacity: int, num_values: int, device: torch.device) -> Candidates:
         queries_P, rows_P = torch.empty((2, capacity), dtype=torch.int64, device=device)
-        return Candidates(queries_P, rows_P, list(torch.empty((num_extremes, capacity), device=device)))
+        return Candidates(queries_P, rows_P, list(torch.empty((num_values, capacity), device=device)))
 
     def add(self, candidates: Candidates) -> None:
         start, self._size = self._size, self._size + len(candidates.rows_P)
         if self._size > len(self._memory.rows_P):
             full = self._memory
-            self._memory = self._allocated(2 * self._size, len(full.products_P), full.rows_P.device)
+            self._memory = self._allocated(2 * self._size, len(full.values_P), full.rows_P.device)
             self._write(full.select(slice(0, start)), 0)
         self._write(candidates, start)
 
@@ -51,5 +51,5 @@ class CandidatePool:
         memory = self._memory.select(slice(start, start + len(candidates.rows_P)))
         memory.queries_P.copy_(candidates.queries_P)
         memory.rows_P.copy_(candidates.rows_P)
-        for to_P, from_P in zip(memory.products_P, candidates.products_P, strict=True):
+        for to_P, from_P in zip(memory.values_P, candidates.values_P, strict=True):
             to_P.copy_(from_P)

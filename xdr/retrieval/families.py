@@ -1,18 +1,31 @@
-"""Systems to search, as lines in the space of passage vectors.
+"""Systems to search, as lines in the space of passage vectors, and what is added to the scores of their rows.
 
-N rows of a block, D dimensions.
+N rows of a block, D dimensions, W weights.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xdr.retrieval.embeddings import Block, Rows
-from xdr.retrieval.fusion import Alpha, Fusion, fuse_vectors, system_name
+from xdr.retrieval.fusion import Alpha, Fusion, system_name
 from xdr.retrieval.layout import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """`factor * by_row[row]` is added to the score of a row. `by_row` covers the whole collection; it may be memory-mapped."""
+
+    by_row: NDArray[np.floating]
+    factor: float
+
+    def at(self, rows: Rows) -> NDArray[np.float64]:
+        return self.factor * self.by_row[rows].astype(np.float64)
 
 
 class BlockVectors:
@@ -35,23 +48,48 @@ class BlockVectors:
             self._generated[selection] = on_device
         return self._generated[selection]
 
+    def offsets(self, offset: Offset | None) -> Tensor:
+        """What is added to the score of each row."""
+        if offset is None:
+            return torch.zeros(len(self.passages), device=self._device)
+        first, rows = self._block.first_row, slice(None) if self._rows is None else self._rows
+        return torch.from_numpy(offset.at(slice(first, first + self._block.num_rows))[rows]).to(self._device)
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """Systems whose passage vectors lie on one line: (1 - w) u + w v at the weight w of a system.
 
-    Scores are linear in the weight: a family costs two products, however many systems it has, and one product if it has one
-    system. `ends` returns u and v, row by row: the vectors of a row do not depend on its neighbours.
+    With `normalized`, they are scaled to norm 1; a zero vector stays zero. A system can have an offset, which is added to the
+    scores of its rows. A family costs two products, however many systems it has, and one product if all have one weight. `ends`
+    returns u and v, row by row: the vectors of a row do not depend on its neighbours.
     """
 
     systems: tuple[str, ...]
     weights: tuple[float, ...]
     ends: Callable[[BlockVectors], tuple[Tensor, Tensor]]
+    normalized: bool = False
+    offsets: tuple[Offset | None, ...] = ()
+    """One a system; empty if no system has one."""
 
     @property
     def extremes(self) -> tuple[float, ...]:
         """The least and the greatest weight, or the only one."""
         return tuple(sorted({min(self.weights), max(self.weights)}))
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether scores are linear in the weight, with nothing to multiply or add row by row."""
+        return not self.normalized and not self.offsets
+
+    def alone(self, system: int) -> "Family":
+        """The family of this system."""
+        return replace(
+            self,
+            systems=self.systems[system : system + 1],
+            weights=self.weights[system : system + 1],
+            offsets=self.offsets[system : system + 1],
+        )
 
 
 def baseline_family(name: str = "baseline") -> Family:
@@ -59,18 +97,47 @@ def baseline_family(name: str = "baseline") -> Family:
     return Family((name,), (0.0,), lambda vectors: (vectors.passages, vectors.passages))
 
 
-def fused_families(fusion: Fusion, alphas: Sequence[Alpha], selection: Selection, label: str = "") -> list[Family]:
-    """One system for each alpha. A linear formula needs one family for all alphas, the others one for each. `label` ends the
-    systems' names, for several selections in one search."""
+def fused_family(fusion: Fusion, alphas: Sequence[Alpha], selection: Selection, label: str = "") -> Family:
+    """One system for each alpha. `label` ends the systems' names, for several selections in one search."""
     names = tuple(system_name(fusion.name, alpha, label) for alpha in alphas)
-    if fusion.is_linear:
-        weights = tuple(alpha for alpha in alphas if alpha is not None)
-        return [Family(names, weights, lambda vectors: fusion.ends(vectors.passages, *vectors.generated(selection)))]
-    return [
-        Family((name,), (0.0,), partial(_fused, fusion, alpha, selection)) for name, alpha in zip(names, alphas, strict=True)
-    ]
+    weights = tuple(alpha or 0.0 for alpha in alphas)
+
+    def ends(vectors: BlockVectors) -> tuple[Tensor, Tensor]:
+        return fusion.ends(vectors.passages, *vectors.generated(selection))
+
+    return Family(names, weights, ends, fusion.normalized)
 
 
-def _fused(fusion: Fusion, alpha: Alpha, selection: Selection, vectors: BlockVectors) -> tuple[Tensor, Tensor]:
-    fused_ND = fuse_vectors(fusion, vectors.passages, *vectors.generated(selection), alpha)
-    return fused_ND, fused_ND
+def with_penalties(family: Family, name: str, strengths: Sequence[float], penalties: Sequence[NDArray[np.floating]]) -> Family:
+    """The systems of a family, and after them each system with each strength: `strength * penalty[row]` is subtracted from its
+    scores. `penalties` holds an array by row for each system. New systems are named `SYSTEM-NAME0.5`. All share the products of
+    the family."""
+    assert len(penalties) == len(family.systems)
+    offsets: list[Offset | None] = list(family.offsets or [None] * len(family.systems))
+    assert not any(offsets), "a system has one offset"
+    systems, weights = list(family.systems), list(family.weights)
+    for system, weight, penalty in zip(family.systems, family.weights, penalties, strict=True):
+        for strength in strengths:
+            systems.append(f"{system}-{name}{strength:g}")
+            weights.append(weight)
+            offsets.append(Offset(penalty, -strength))
+    return replace(family, systems=tuple(systems), weights=tuple(weights), offsets=tuple(offsets))
+
+
+def line_norms(u_ND: Tensor, v_ND: Tensor, weights: Sequence[float]) -> Tensor:
+    """The norms of (1 - w) u + w v in float64, (W, N), with 1 for zero vectors. They follow from u.u, u.v and v.v, except where
+    these cancel."""
+    u_ND, v_ND = u_ND.double(), u_ND.double() if v_ND is u_ND else v_ND.double()
+    weights_W1 = torch.tensor(weights, dtype=torch.float64, device=u_ND.device)[:, None]
+    uu_N = (u_ND * u_ND).sum(dim=1)
+    if v_ND is u_ND:
+        squares_WN = uu_N.expand(len(weights), -1)
+    else:
+        u_WN, v_WN = (1 - weights_W1) ** 2 * uu_N, weights_W1**2 * (v_ND * v_ND).sum(dim=1)
+        squares_WN = u_WN + v_WN + 2 * weights_W1 * (1 - weights_W1) * (u_ND * v_ND).sum(dim=1)
+        at_W, rows = (squares_WN < 1e-6 * (u_WN + v_WN)).nonzero(as_tuple=True)
+        if len(rows):
+            fused_ND = (1 - weights_W1[at_W]) * u_ND[rows] + weights_W1[at_W] * v_ND[rows]
+            squares_WN[at_W, rows] = (fused_ND * fused_ND).sum(dim=1)
+    norms_WN = squares_WN.sqrt()
+    return norms_WN.where(norms_WN > 0, 1)

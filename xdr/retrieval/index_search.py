@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.exact_scores import rank_pairs
-from xdr.retrieval.families import BlockVectors, Family
+from xdr.retrieval.families import BlockVectors, Family, line_norms
 from xdr.retrieval.indexes import Index
 from xdr.retrieval.rankings import Rankings
 from xdr.retrieval.search import require_searchable
@@ -39,15 +40,15 @@ def index_search(
     index.require_buildable(len(store))
     rankings: dict[str, Rankings] = {}
     for family in families:
-        for name, weight in zip(family.systems, family.weights, strict=True):
-            system = SystemVectors(store, Family((name,), (weight,), family.ends), progress, len(rankings) * len(store))
+        for place, name in enumerate(family.systems):
+            system = SystemVectors(store, family.alone(place), progress, len(rankings) * len(store))
             rankings[name] = _ranked(system, queries_QD, k, index, device)
     return rankings
 
 
 @dataclass(frozen=True)
 class SystemVectors:
-    """The vectors of a family of one system, as an index reads them."""
+    """The vectors of a family of one system, as an index reads them. An offset is one more dimension, with a 1 in queries."""
 
     store: Embeddings
     family: Family
@@ -56,7 +57,7 @@ class SystemVectors:
 
     @property
     def dimension(self) -> int:
-        return self.store.dimension
+        return self.store.dimension + len(self.family.offsets)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -64,16 +65,26 @@ class SystemVectors:
     def blocks(self, step: int = 1) -> Iterator[NDArray[np.float32]]:
         for block in self.store.blocks(_BLOCK_ROWS):
             rows = None if step == 1 else slice(0, None, step)
-            u_ND, v_ND = self.family.ends(BlockVectors(block, torch.device("cpu"), torch.float32, rows))
-            vectors_ND = u_ND if u_ND is v_ND else torch.lerp(u_ND, v_ND, self.family.weights[0])
-            yield vectors_ND.numpy()
+            yield self._vectors(BlockVectors(block, torch.device("cpu"), torch.float32, rows)).numpy()
             if step == 1:
                 self.progress(self.rows_before + block.first_row + block.num_rows)
+
+    def _vectors(self, of_block: BlockVectors) -> Tensor:
+        u_ND, v_ND = self.family.ends(of_block)
+        vectors_ND = u_ND if u_ND is v_ND else torch.lerp(u_ND, v_ND, self.family.weights[0])
+        if self.family.normalized:
+            vectors_ND = vectors_ND / line_norms(u_ND, v_ND, self.family.weights).float().T
+        columns = [of_block.offsets(offset).float()[:, None] for offset in self.family.offsets]
+        return torch.cat([vectors_ND, *columns], dim=1) if columns else vectors_ND
+
+    def queries(self, queries_QD: NDArray[np.floating]) -> NDArray[np.float32]:
+        ones_Qx = np.ones((len(queries_QD), len(self.family.offsets)))
+        return np.ascontiguousarray(np.concatenate([queries_QD, ones_Qx], axis=1), np.float32)
 
 
 def _ranked(system: SystemVectors, queries_QD: NDArray[np.floating], k: int, index: Index, device: str) -> Rankings:
     built = index.build(system, device)
-    rows_QC = built.search(np.ascontiguousarray(queries_QD, np.float32), min(k + _SPARE, len(system)))
+    rows_QC = built.search(system.queries(queries_QD), min(k + _SPARE, len(system)))
     queries_P, places_P = np.nonzero(rows_QC >= 0)
     fewest = int((rows_QC >= 0).sum(axis=1).min())
     if fewest < k:

@@ -54,13 +54,13 @@ def full_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def error_bound(precision: torch.dtype, dimension: int, longest: float, longest_uncentred: float) -> float:
+def error_bound(precision: torch.dtype, dimension: int, longest: float, longest_uncentred: float, scale: float = 1.0) -> float:
     """A bound on the error of a product with a query of norm 1.
 
     It covers the rounding of both factors, a truncated sum of `dimension` float32 terms in any order, and the steps that made
-    the vectors from parts of norm `longest_uncentred`.
+    the vectors from parts of norm `longest_uncentred`. Both norms include a `scale` by which products are multiplied later.
     """
     summing = 2.0**-23 * ((dimension + 16) * longest + 16 * longest_uncentred)
     if precision == torch.float32:
         return summing
-    return summing + 2.0**-10 * longest + math.sqrt(dimension) * 2.0**-24 * (1 + longest)
+    return summing + 2.0**-10 * longest + math.sqrt(dimension) * 2.0**-24 * (scale + longest)

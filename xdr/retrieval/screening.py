@@ -1,7 +1,7 @@
 """Screening: inner products in low precision leave, for each query, the candidates that can reach the top k.
 
 T queries of a tile (queries that are screened together), N rows of a block, D dimensions, A systems of a family, C candidates
-of a query, P pairs of a query and a row, L and R systems to the left and right of a weight.
+of a query, P pairs of a query and a row, L and R systems to the left and right of a weight, V values of a candidate.
 """
 
 import sys
@@ -19,7 +19,7 @@ from torch import Tensor
 from xdr.retrieval.candidates import CandidatePool, Candidates
 from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.exact_scores import places_of, rank_pairs
-from xdr.retrieval.families import BlockVectors, Family
+from xdr.retrieval.families import BlockVectors, Family, line_norms
 from xdr.retrieval.products import error_bound, multiplication
 from xdr.retrieval.rankings import Rankings
 
@@ -28,18 +28,40 @@ CAPACITY = 3
 _MOST_TIED = 4096  # candidates of a query that only exact scores can reduce
 _CACHED_ROWS = 1024  # on a CPU, their products with the queries of a tile stay in its cache
 _FLOAT16_SAFE = 60_000
+_MOST_CANCELLED = 4  # the norms of a row's two parts, as a multiple of the norm of their sum
+_SHORTEST_QUERY = 1e-18  # shorter ones count as zero
 _LOWEST = torch.finfo(torch.float32).min  # with -inf, differences would be NaN
 
 
+class RowTerms(NamedTuple):
+    """What the products of each row are multiplied by, and what is then added, for each system."""
+
+    scales_AN: Tensor | None
+    offsets_AN: Tensor | None
+    unknown: Tensor
+    """Rows whose two parts cancel: a scale would make the error of their products large, so only exact scores know them."""
+
+
 class FamilyBlock(NamedTuple):
-    """The vectors of a block at the least and at the greatest weight of a family, minus the centres there."""
+    """The vectors of a block at the least and at the greatest weight of a family, minus the centres there; for a family that is
+    not linear, the two ends instead."""
 
     first_row: int
-    extremes: list[Tensor]
+    vectors: list[Tensor]
     longest: float
-    """A bound on the sum of the norms of a row's two weighted parts."""
+    """A bound on the sum of the norms of a row's two weighted parts, times its scale."""
     longest_uncentred: float
     """The same before the centres were subtracted."""
+    terms: RowTerms | None = None
+    largest_scale: float = 1.0
+    largest_offset: float = 0.0
+    largest_norm: float = 0.0
+    """Of the vectors as they are multiplied."""
+
+
+def num_values(family: Family) -> int:
+    """Of a candidate."""
+    return len(family.extremes) if family.is_linear else len(family.systems)
 
 
 def centres_of(family: Family, vectors: BlockVectors) -> list[Tensor]:
@@ -60,15 +82,52 @@ def family_block(family: Family, vectors: BlockVectors, first_row: int, centres:
     u_ND, v_ND = family.ends(vectors)
     norm_u, norm_v = (float(centre_D.norm()) for centre_D in centres)
     centred_u_ND = u_ND - centres[0] if norm_u else u_ND
+    if not family.is_linear:
+        centred_v_ND = centred_u_ND if v_ND is u_ND else v_ND - centres[1] if norm_v else v_ND
+        return _with_terms(family, vectors, first_row, (u_ND, v_ND), (centred_u_ND, centred_v_ND))
     if u_ND is v_ND:
         longest = _longest(centred_u_ND)
-        return FamilyBlock(first_row, [centred_u_ND], longest, longest + norm_u)
+        return FamilyBlock(first_row, [centred_u_ND], longest, longest + norm_u, largest_norm=longest)
     centred_v_ND = v_ND - centres[1] if norm_v else v_ND
     u_N, v_N = centred_u_ND.norm(dim=1), centred_v_ND.norm(dim=1)
     extremes = [torch.lerp(centred_u_ND, centred_v_ND, weight) for weight in family.extremes]
     norms = [float(((1 - w) * u_N + w * v_N).max()) for w in family.extremes]
     uncentred = [norm + (1 - w) * norm_u + w * norm_v for norm, w in zip(norms, family.extremes, strict=True)]
-    return FamilyBlock(first_row, extremes, max(norms), max(uncentred))
+    return FamilyBlock(first_row, extremes, max(norms), max(uncentred), largest_norm=max(norms))
+
+
+def _with_terms(
+    family: Family,
+    vectors: BlockVectors,
+    first_row: int,
+    ends: tuple[Tensor, Tensor],
+    centred: tuple[Tensor, Tensor],
+) -> FamilyBlock:
+    weights = sorted(set(family.weights))
+    of_system = [weights.index(weight) for weight in family.weights]
+    weights_W1 = ends[0].new_tensor(weights)[:, None]
+    whole_WN, short_WN = ((1 - weights_W1) * u_ND.norm(dim=1) + weights_W1 * v_ND.norm(dim=1) for u_ND, v_ND in (ends, centred))
+    norms_WN = line_norms(*ends, weights).float() if family.normalized else torch.ones_like(whole_WN)
+    cancels_WN = whole_WN > _MOST_CANCELLED * norms_WN if family.normalized else torch.zeros_like(whole_WN, dtype=torch.bool)
+    scales_WN = (1 / norms_WN).masked_fill(cancels_WN, 0)
+    offsets_AN = None
+    if family.offsets:
+        offsets_AN = torch.stack([vectors.offsets(offset).float() for offset in family.offsets])
+        assert offsets_AN.isfinite().all(), "offsets are finite"
+    terms = RowTerms(scales_WN[of_system] if family.normalized else None, offsets_AN, cancels_WN.any(dim=0).nonzero().view(-1))
+    kept = [centred[0]] if centred[0] is centred[1] else list(centred)
+    if len(kept) == 2 and len(weights) == 1:
+        kept = [torch.lerp(centred[0], centred[1], weights[0])]
+    return FamilyBlock(
+        first_row,
+        kept,
+        float((scales_WN * short_WN).max()),
+        float((scales_WN * whole_WN).max() + (scales_WN * short_WN).max()),
+        terms,
+        float(scales_WN.max()),
+        float(offsets_AN.abs().max()) if offsets_AN is not None else 0.0,
+        max(map(_longest, kept)),
+    )
 
 
 def _longest(vectors_ND: Tensor) -> float:
@@ -89,27 +148,31 @@ class Screen:
         k: int,
         device: torch.device,
         precision: torch.dtype,
+        centres: Sequence[Tensor],
     ) -> None:
         self._embeddings, self._family, self._k, self._precision = embeddings, family, k, precision
         self._exact_TD = queries_TD.astype(np.float64)
-        norms_T1 = np.linalg.norm(self._exact_TD, axis=1, keepdims=True)
-        units_TD = self._exact_TD / np.where(norms_T1 > 0, norms_T1, 1)  # the norm of a query does not change the order
+        norms_T1 = np.maximum(np.linalg.norm(self._exact_TD, axis=1, keepdims=True), _SHORTEST_QUERY)
+        units_TD = self._exact_TD / norms_T1  # the norm of a query does not change the order
         self._units_TD = torch.from_numpy(units_TD).to(device, torch.float32)
+        self._per_norm_T = torch.from_numpy(1 / norms_T1[:, 0]).to(device, torch.float32)
         least, greatest = family.extremes[0], family.extremes[-1]
         self._positions = [(weight - least) / ((greatest - least) or 1) for weight in family.weights]
         self._thresholds_TA = torch.full((len(queries_TD), len(family.weights)), _LOWEST, device=device)
         self._extreme_thresholds_T = [self._thresholds_TA[:, 0] for _ in family.extremes]
+        self._centre_products_T = [self._units_TD @ centre_D for centre_D in centres]
         self._multiply = multiplication(self._units_TD)
-        self._pool = CandidatePool(CAPACITY * k * len(queries_TD), len(family.extremes), device)
+        self._pool = CandidatePool(CAPACITY * k * len(queries_TD), num_values(family), device)
         self._num_new = self._num_rows = 0
-        self._longest = self._longest_uncentred = self._margin = 0.0
+        self._bounds = [0.0, 0.0, 1.0, 0.0]
+        self._margin_T = torch.zeros(len(queries_TD), device=device)
         self._lock = Lock()
         self._most_rows = _CACHED_ROWS if device.type == "cpu" else sys.maxsize
 
     def add(self, block: FamilyBlock) -> None:
         """Screens the rows of a block in slices, each at most as large as the number of rows that set its thresholds."""
         with self._lock:
-            start, num_rows = 0, len(block.extremes[0])
+            start, num_rows = 0, len(block.vectors[0])
             while start < num_rows:
                 stop = min(num_rows, start + min(self._most_rows, max(2 * self._k, 256, self._num_rows)))
                 self._screen(block, slice(start, stop))
@@ -117,34 +180,81 @@ class Screen:
                 start = stop
 
     def _screen(self, block: FamilyBlock, rows: slice) -> None:
-        """Adds the pairs that reach a threshold of some system.
-
-        Scores and a lower bound of the thresholds are linear in the weight. A pair that reaches the bound at any weight does so
-        at an extreme weight, so only the extremes are tested for every pair.
-        """
+        """Adds the pairs that reach a threshold of some system."""
         self._widen_margin(block)
-        precision = self._precision if block.longest < _FLOAT16_SAFE else torch.float32
-        products_NT = [self._product(extreme_ND[rows].to(precision)) for extreme_ND in block.extremes]
-        pairs_P = _reaching_a_threshold(products_NT, self._extreme_thresholds_T)
-        products_P = [of_extreme_NT.view(-1)[pairs_P] for of_extreme_NT in products_NT]
-        rows_P, queries_P = pairs_P // len(self._units_TD), pairs_P % len(self._units_TD)
-        new = Candidates(queries_P, rows_P + (block.first_row + rows.start), products_P)
-        new = new.select(self._reaching(new)) if len(self._positions) > 1 else new
-        self._pool.add(new)
+        precision = self._precision if block.largest_norm < _FLOAT16_SAFE else torch.float32
+        products_NT = [self._product(vectors_ND[rows].to(precision)) for vectors_ND in block.vectors]
+        new = (
+            self._reaching_extremes(products_NT)
+            if block.terms is None
+            else self._reaching_scores(products_NT, block.terms, rows)
+        )
+        self._pool.add(new._replace(rows_P=new.rows_P + (block.first_row + rows.start)))
         self._num_new += len(new.rows_P)
         if self._num_new > self._k * len(self._units_TD) // 2:
             self._prune()
 
+    def _reaching_extremes(self, products_NT: list[Tensor]) -> Candidates:
+        """Scores and a lower bound of the thresholds are linear in the weight. A pair that reaches the bound at any weight does
+        so at an extreme weight, so only the extremes are tested for every pair."""
+        reached_NT = reduce(or_, (_reached(*pair) for pair in zip(products_NT, self._extreme_thresholds_T, strict=True)))
+        new, pairs_P = self._pairs(reached_NT)
+        new = new._replace(values_P=[of_extreme_NT.view(-1)[pairs_P] for of_extreme_NT in products_NT])
+        return new.select(self._reaching(new)) if len(self._positions) > 1 else new
+
+    def _reaching_scores(self, products_NT: list[Tensor], terms: RowTerms, rows: slice) -> Candidates:
+        """With a scale or an offset for each row, the score of every system is computed for every pair."""
+        scales = None if terms.scales_AN is None else terms.scales_AN[:, rows]
+        offsets = None if terms.offsets_AN is None else terms.offsets_AN[:, rows]
+        if scales is not None:
+            for product_NT, centre_T in zip(products_NT, self._centres_at(len(products_NT)), strict=True):
+                product_NT += centre_T
+        reached: Any = False
+        for system, threshold_T in enumerate(self._thresholds_TA.T.contiguous()):
+            scale_N1, offset_N1 = (None if of is None else of[system][:, None] for of in (scales, offsets))
+            reached = reached | _reached(self._score(products_NT, system, scale_N1, offset_N1, self._per_norm_T), threshold_T)
+        unknown = terms.unknown[(terms.unknown >= rows.start) & (terms.unknown < rows.stop)] - rows.start
+        reached[unknown] = True
+        new, pairs_P = self._pairs(reached)
+        products_P = [product_NT.view(-1)[pairs_P] for product_NT in products_NT]
+        values_P = []
+        is_unknown_P = torch.isin(new.rows_P, unknown)
+        for system in range(len(self._positions)):
+            scale_P, offset_P = (None if of is None else of[system][new.rows_P] for of in (scales, offsets))
+            score_P = self._score(products_P, system, scale_P, offset_P, self._per_norm_T[new.queries_P])
+            values_P.append(score_P.masked_fill(is_unknown_P, torch.inf))
+        return new._replace(values_P=values_P)
+
+    def _score(
+        self, products: list[Tensor], system: int, scale: Tensor | None, offset: Tensor | None, per_norm: Tensor
+    ) -> Tensor:
+        score = products[0] if len(products) == 1 else torch.lerp(products[0], products[1], self._family.weights[system])
+        score = score if scale is None else score * scale
+        return score if offset is None else torch.addcmul(score, offset, per_norm)
+
+    def _centres_at(self, num_products: int) -> list[Tensor]:
+        u_T, v_T = self._centre_products_T
+        return [u_T, v_T] if num_products == 2 else [torch.lerp(u_T, v_T, self._family.weights[0])]
+
+    def _pairs(self, reached_NT: Any) -> tuple[Candidates, Tensor]:
+        """The pairs that are True, without values, and their flat positions."""
+        on_cpu = self._units_TD.device.type == "cpu"
+        pairs_P = torch.from_numpy(np.flatnonzero(reached_NT)) if on_cpu else reached_NT.view(-1).nonzero().view(-1)
+        return Candidates(pairs_P % len(self._units_TD), pairs_P // len(self._units_TD), []), pairs_P
+
     def _widen_margin(self, block: FamilyBlock) -> None:
         """Products of longer rows have larger errors: lowers the thresholds that were set with a smaller margin."""
-        self._longest = max(self._longest, block.longest)
-        self._longest_uncentred = max(self._longest_uncentred, block.longest_uncentred)
-        margin = 2 * error_bound(self._precision, self._units_TD.shape[1], self._longest, self._longest_uncentred)
-        if margin > self._margin:
-            lower = margin - self._margin
-            self._thresholds_TA -= lower
-            self._extreme_thresholds_T = [threshold_T - lower for threshold_T in self._extreme_thresholds_T]
-            self._margin = margin
+        of_block = [block.longest, block.longest_uncentred, block.largest_scale, block.largest_offset]
+        bounds = [max(pair) for pair in zip(self._bounds, of_block, strict=True)]
+        if bounds != self._bounds:
+            self._bounds = bounds
+            longest, longest_uncentred, scale, offset = bounds
+            product = error_bound(self._precision, self._units_TD.shape[1], longest, longest_uncentred, scale)
+            margin_T = 2 * (product + 2.0**-20 * offset * self._per_norm_T)
+            lower_T = margin_T - self._margin_T
+            self._thresholds_TA -= lower_T[:, None]
+            self._extreme_thresholds_T = [threshold_T - lower_T for threshold_T in self._extreme_thresholds_T]
+            self._margin_T = margin_T
 
     def _product(self, vectors_ND: Tensor) -> Tensor:
         """Summed in float32, whatever the precision of the factors."""
@@ -165,19 +275,24 @@ class Screen:
     def _reaching(self, candidates: Candidates) -> Tensor:
         reaching_P = torch.zeros_like(candidates.rows_P, dtype=torch.bool)
         for system, position in enumerate(self._positions):
-            scores_P = _interpolated(candidates.products_P, position)
+            scores_P = self._of_system(candidates.values_P, system, position)
             reaching_P |= scores_P >= self._thresholds_TA[:, system][candidates.queries_P]
         return reaching_P
+
+    def _of_system(self, values: Sequence[Tensor], system: int, position: float) -> Tensor:
+        return _interpolated(values, position) if self._family.is_linear else values[system]
 
     def _prune(self) -> Candidates:
         """Raises the thresholds, and keeps the candidates that reach one."""
         kept = self._pool.sorted_by_query()
         places_P, width = places_of(kept.queries_P, len(self._units_TD))
         if width >= self._k:
-            grids_TC = [_grid(kept.queries_P, places_P, values_P, (len(self._units_TD), width)) for values_P in kept.products_P]
+            grids_TC = [_grid(kept.queries_P, places_P, values_P, (len(self._units_TD), width)) for values_P in kept.values_P]
             for system, position in enumerate(self._positions):
-                self._thresholds_TA[:, system] = _kth_best(_interpolated(grids_TC, position), self._k) - self._margin
-            self._extreme_thresholds_T = _line_below(self._thresholds_TA, self._positions, len(self._extreme_thresholds_T))
+                scores_TC = self._of_system(grids_TC, system, position)
+                self._thresholds_TA[:, system] = _kth_best(scores_TC, self._k) - self._margin_T
+            if self._family.is_linear:
+                self._extreme_thresholds_T = _line_below(self._thresholds_TA, self._positions, len(self._extreme_thresholds_T))
             kept = kept.select(self._reaching(kept))
             if int(torch.bincount(kept.queries_P).max()) > max(_MOST_TIED, 4 * self._k * len(self._positions)):
                 kept = self._exactly_best(kept)
@@ -206,6 +321,8 @@ def _interpolated(extremes: Sequence[Tensor], position: float) -> Tensor:
 
 
 def _kth_best(scores_TC: Tensor, k: int) -> Tensor:
+    """Rows that only exact scores know count as the worst."""
+    scores_TC = scores_TC.masked_fill(scores_TC == torch.inf, _LOWEST)
     if scores_TC.device.type == "cpu":  # numpy's selection is vectorised and takes an eighth of the time
         return torch.from_numpy(np.partition(scores_TC.numpy(), -k, axis=1)[:, -k].copy())
     return scores_TC.topk(k, dim=1).values[:, -1]
@@ -229,10 +346,8 @@ def _line_below(thresholds_TA: Tensor, positions: Sequence[float], num_extremes:
     return [low_T1[:, 0].float(), (low_T1 + slope_T1)[:, 0].float()]
 
 
-def _reaching_a_threshold(products_NT: Sequence[Tensor], thresholds_T: Sequence[Tensor]) -> Tensor:
-    """Flat positions where the product at some extreme reaches its threshold. On a CPU numpy is several times faster."""
-    on_cpu = products_NT[0].device.type == "cpu"
-    pairs = zip(products_NT, thresholds_T, strict=True)
-    reached_NT: list[Any] = [p_NT.numpy() >= t_T.numpy() if on_cpu else p_NT >= t_T for p_NT, t_T in pairs]
-    any_NT = reduce(or_, reached_NT)
-    return torch.from_numpy(np.flatnonzero(any_NT)) if on_cpu else any_NT.view(-1).nonzero().view(-1)
+def _reached(scores_NT: Tensor, thresholds_T: Tensor) -> Any:
+    """Where a score reaches its query's threshold. On a CPU numpy is several times faster."""
+    if scores_NT.device.type == "cpu":
+        return scores_NT.numpy() >= thresholds_T.numpy()
+    return scores_NT >= thresholds_T

@@ -22,9 +22,9 @@ from xdr.retrieval.embeddings import Block, Embeddings
 from xdr.retrieval.families import BlockVectors, Family
 from xdr.retrieval.products import full_precision
 from xdr.retrieval.rankings import Rankings
-from xdr.retrieval.screening import CAPACITY, FamilyBlock, Screen, centres_of, family_block
+from xdr.retrieval.screening import CAPACITY, FamilyBlock, Screen, centres_of, family_block, num_values
 
-_MOST_CANDIDATES = 1 << 27  # 20 bytes each
+_MOST_BYTES = 5 << 29  # of candidates
 
 
 def search(
@@ -62,7 +62,8 @@ def search(
     tile_queries = tile_queries or min(512, -(-len(queries_QD) // _num_threads(on)))
     tiles = [slice(start, start + tile_queries) for start in range(0, len(queries_QD), tile_queries)]
     precision = screening or (torch.float16 if on.type == "cuda" else torch.float32)
-    passes = _passes(tiles, tile_queries * depth * CAPACITY * len(families))
+    bytes_of_candidate = sum(16 + 4 * num_values(family) for family in families)
+    passes = _passes(tiles, tile_queries * depth * CAPACITY * bytes_of_candidate)
     first = BlockVectors(next(embeddings.blocks(block_rows, shards)), on, torch.float32)
     centres = [centres_of(family, first) for family in families]
 
@@ -73,8 +74,8 @@ def search(
     with full_precision(), _threads(on) as threads:
         for number, tiles_of_pass in enumerate(passes):
             screens = [
-                [Screen(embeddings, queries_QD[tile], family, depth, on, precision) for tile in tiles_of_pass]
-                for family in families
+                [Screen(embeddings, queries_QD[tile], family, depth, on, precision, at) for tile in tiles_of_pass]
+                for family, at in zip(families, centres, strict=True)
             ]
             running: list[Future[None]] = []
             rows_done = 0
@@ -99,9 +100,9 @@ def search(
     return rankings
 
 
-def _passes(tiles: Sequence[slice], candidates_of_tile: int) -> list[Sequence[slice]]:
+def _passes(tiles: Sequence[slice], bytes_of_tile: int) -> list[Sequence[slice]]:
     """The tiles of each pass over the collection."""
-    at_once = max(1, _MOST_CANDIDATES // candidates_of_tile)
+    at_once = max(1, _MOST_BYTES // bytes_of_tile)
     return [tiles[start : start + at_once] for start in range(0, len(tiles), at_once)]
 
 

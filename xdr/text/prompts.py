@@ -16,6 +16,7 @@ languages."""
 
 Field = Literal["passage", "title", "text", "query", "language", "exemplars", "summary"]
 _OF_LANGUAGE = {"language", "exemplars"}
+_SOURCE = {"passage", "text", "query"}
 
 
 def passage_text(passage: Passage) -> str:
@@ -41,10 +42,12 @@ class PromptTemplate:
         for name, is_given in (("exemplars", bool(self.exemplars)), ("summary", self.summary is not None)):
             if is_given != (name in self.fields):
                 raise UserError(f"prompt must contain {{{name}}} exactly if {name} are given, got {self.text!r}")
+        if self.summary is not None and self.summary.names_language:
+            raise UserError(f"the prompt of a summary must be the same for all languages, got {self.summary.text!r}")
 
     @property
     def fields(self) -> set[str]:
-        return {name for _, name in _parts(self.text)}
+        return {name for _, name in self._parts()}
 
     @property
     def names_language(self) -> bool:
@@ -58,15 +61,18 @@ class PromptTemplate:
     def shared(self, source: Passage, summary: str = "") -> str:
         """The prompt up to the first field that depends on the language."""
         own, _ = self._split()
-        return _filled(own, self._values(source, summary))
+        return _filled(own, _values(source, summary))
 
     def rest(self, source: Passage, language: str, summary: str = "") -> str:
         """The prompt from there on. It depends on the language alone if the source is named before the language."""
         _, own = self._split()
-        values = self._values(source, summary)
-        if own:
-            values |= {"language": find_language(language).name, "exemplars": self.exemplars.get(language, "")}
-        return _filled(own, values)
+        return self._filled_for(language, own, source, summary)
+
+    def tail(self, source: Passage, language: str, summary: str = "") -> str:
+        """The prompt behind the source. It must stay where a prompt that is too long is cut."""
+        parts = self._parts()
+        last = max((place for place, (_, name) in enumerate(parts) if name in _SOURCE), default=len(parts))
+        return self._filled_for(language, parts[last + 1 :], source, summary)
 
     def to_json(self) -> "str | dict[str, object]":
         """The text alone, where there is no more."""
@@ -88,22 +94,22 @@ class PromptTemplate:
             values["summary"] = cls.from_json(values["summary"])  # type: ignore[arg-type]  # what to_json wrote
         return cls(**values)  # type: ignore[arg-type]  # what to_json wrote
 
+    def _parts(self) -> list[tuple[str, str]]:
+        return list(_parts(self.text))
+
     def _split(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        parts = list(_parts(self.text))
+        parts = self._parts()
         first = next((place for place, (_, name) in enumerate(parts) if name in _OF_LANGUAGE), None)
         if first is None:
             return parts, []
         literal, name = parts[first]
         return [*parts[:first], (literal, "")], [("", name), *parts[first + 1 :]]
 
-    def _values(self, source: Passage, summary: str) -> dict[str, str]:
-        return {
-            "passage": passage_text(source),
-            "title": source.title,
-            "text": source.text,
-            "query": source.text,
-            "summary": summary,
-        }
+    def _filled_for(self, language: str, parts: list[tuple[str, str]], source: Passage, summary: str) -> str:
+        values = _values(source, summary)
+        if any(name in _OF_LANGUAGE for _, name in parts):
+            values |= {"language": find_language(language).name, "exemplars": self.exemplars.get(language, "")}
+        return _filled(parts, values)
 
 
 def published_prompt(direction: Direction, language_at: LanguageAt) -> PromptTemplate:
@@ -136,6 +142,11 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 def _parts(text: str) -> Iterator[tuple[str, str]]:
     """Literal text and the field after it; "" at the end."""
     return ((literal, name or "") for literal, name, _, _ in Formatter().parse(text))
+
+
+def _values(source: Passage, summary: str) -> dict[str, str]:
+    values = {"title": source.title, "text": source.text, "query": source.text, "summary": summary}
+    return {"passage": passage_text(source), **values}
 
 
 def _filled(parts: "Iterator[tuple[str, str]] | list[tuple[str, str]]", values: Mapping[str, str]) -> str:

@@ -15,15 +15,15 @@ from rich.table import Table
 from torch import nn
 
 from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder
-from xdr.encoders.texts import select
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
 from xdr.evaluation.pool_ranks import relevant_ranks_in_pool
 from xdr.evaluation.ranking_metrics import success
-from xdr.generators.huggingface_backend import HuggingFaceBackend
+from xdr.generators.generator import Generator, Request
+from xdr.generators.generator_folder import AnyGenerator, AnyTokenizer
+from xdr.generators.huggingface_backend import open_in_process
 from xdr.generators.quality import copied_share, normalised
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
-from xdr.generators.settings import Sampling
+from xdr.generators.settings import GenerationSettings, Sampling
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import Passage
 from xdr.training.generator_data import Target
@@ -32,6 +32,7 @@ CUTOFFS = (1, 10)
 """Of the round trip."""
 
 _BATCH_SIZE = 256
+_PROMPTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +83,34 @@ class SampleCheck:
     """Samples one text for each target, with the same random numbers at every validation and in every process."""
 
     targets: Sequence[Target]
-    tokenizer: GeneratorTokenizer
+    tokenizer: AnyTokenizer
     sampling: Sampling
     check: LanguageCheck
     seed: int
     round_trip: RoundTrip | None = None
 
-    def draw(self, generator: QueryGenerator) -> list[GeneratedSample]:
+    def draw(self, generator: AnyGenerator) -> list[GeneratedSample]:
         """Torch's own random numbers are not used up."""
         devices = [generator.model.device] if generator.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            backend = HuggingFaceBackend(generator, self.tokenizer, self.sampling)
-            backend.begin(self.seed)
+            writer = open_in_process(generator, self.tokenizer, self.sampling, self._settings())
+            writer.begin(self.seed)
             by_language: dict[str, list[Target]] = defaultdict(list)
             for target in self.targets:
                 by_language[target.language].append(target)
-            return [sample for language, targets in by_language.items() for sample in self._drawn(backend, language, targets)]
+            return [sample for targets in by_language.values() for sample in self._drawn(writer, targets)]
 
-    def _drawn(self, backend: HuggingFaceBackend, language: str, targets: Sequence[Target]) -> list[GeneratedSample]:
-        tokenizer = self.tokenizer
-        prompts, _ = tokenizer.sources([tokenizer.prompt(target.source, language) for target in targets])
-        samples = []
-        for places in torch.split(torch.arange(len(targets)), 64):
-            encoded = backend.encode(select(prompts, places))
-            texts = backend.decode(encoded, torch.arange(len(places)), [language] * len(places), 1)
-            for place, (drawn,) in zip(places.tolist(), texts, strict=True):
-                samples.append(GeneratedSample(targets[place], tokenizer.decode(drawn.ids), len(drawn.ids)))
-        return samples
+    def _settings(self) -> GenerationSettings:
+        task = self.tokenizer.task
+        languages = tuple(sorted({target.language for target in self.targets}))
+        budget = _PROMPTS_AT_ONCE * (task.input_length + self.sampling.output_length)
+        return GenerationSettings(languages, 1, task.input_length, 0, budget, self.seed)
+
+    def _drawn(self, writer: Generator, targets: Sequence[Target]) -> list[GeneratedSample]:
+        template = self.tokenizer.task.template
+        requests = [Request(template, target.source, target.language, 1) for target in targets]
+        written = {place: reply.texts[0] for place, reply in writer.write(requests)}
+        return [GeneratedSample(target, *written[place][:2]) for place, target in enumerate(targets)]
 
     def metrics(self, samples: Sequence[GeneratedSample]) -> dict[str, float]:
         """`right_language`, the share of texts in the wanted language; `distinct`, the number of different texts over that of

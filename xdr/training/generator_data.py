@@ -24,8 +24,8 @@ from xdr.training.loader import Item, ResumableLoader, training_loader
 
 
 class GeneratorBatch(NamedTuple):
-    """`inputs` are the tokens of prompts and texts, as the generator takes them. `languages_B` are indices into the `languages` of
-    the data module."""
+    """`inputs` are the tokens of prompts and texts, as the generator takes them. `languages_B` are indices into the `languages`
+    of the data module."""
 
     inputs: Any
     languages_B: Tensor
