@@ -1,12 +1,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from xdr.errors import UserError
 from xdr.retrieval.families import fused_family
 from xdr.retrieval.fusion import FUSIONS, Fusion, fuse_vectors, fusion_named, require_alphas, system_name
+from xdr.retrieval.in_memory import fuse
 from xdr.retrieval.layout import Layout
 
 PASSAGES = torch.tensor([[3.0, 4.0], [3.0, 4.0]])
@@ -32,6 +34,18 @@ def test_unit_mean_by_hand() -> None:
     assert fused("unit_mean", 0.5) == [[0.31623, 0.94868], [0.6, 0.8]]
     assert fused("unit_mean", 1.0) == [[0.0, 1.0], [0.6, 0.8]]
     assert fuse_vectors(FUSIONS["unit_mean"], torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1), 0.3).tolist() == [[0, 0]]
+
+
+def test_unit_of_mean_by_hand() -> None:
+    """unit(p) = (.6, .8) and s / c = (0, 2). At 1/4 their mean is (.45, 1.1), of norm 1.18849; at 1 (0, 2). Two texts of norm 1
+    at a right angle, (1, 0) and (0, 1), have the mean (.5, .5): at 1/2 with (1, 0) it is unit(.75, .25)."""
+    assert fused("unit_of_mean", 0.25) == [[0.37863, 0.92555], [0.6, 0.8]]
+    assert fused("unit_of_mean", 1.0) == [[0.0, 1.0], [0.6, 0.8]]
+    one = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 1.0]]), torch.tensor([2])
+    expected = torch.tensor([[3.0, 1.0]]) / 10**0.5
+    assert torch.allclose(fuse_vectors(FUSIONS["unit_of_mean"], *one, 0.5), expected)
+    texts = [np.array([[3.0, 0.0], [0.0, 5.0]])]
+    assert np.allclose(fuse(np.array([[2.0, 0.0]]), texts, "unit_of_mean", 0.5), expected), "texts of any norm in memory"
 
 
 @pytest.mark.parametrize("fusion", ["sum", "mean"])
@@ -68,7 +82,7 @@ def test_systems_are_named_by_fusion_and_alpha() -> None:
         (
             "unit-mean",
             [0.1],
-            "fusion must be one of sum, mean, unit_mean, hyde_mean, got 'unit-mean'. did you mean 'unit_mean'?",
+            "fusion must be one of sum, mean, unit_mean, unit_of_mean, hyde_mean, got 'unit-mean'. did you mean 'unit_mean'?",
         ),
     ],
 )

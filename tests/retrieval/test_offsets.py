@@ -22,7 +22,7 @@ STRENGTHS = [0.5, 2.0]
 
 def systems(store: EmbeddingStore, penalty_N: NDArray) -> list[Family]:
     found = [baseline_family()]
-    for name in ("sum", "mean", "unit_mean"):
+    for name in ("sum", "mean", "unit_mean", "unit_of_mean"):
         found.append(fused_family(FUSIONS[name], ALPHAS, store.layout.select()))
     return [with_penalties(family, "hub", STRENGTHS, [penalty_N] * len(family.systems)) for family in found]
 
@@ -37,10 +37,11 @@ def scored_by_numpy(parts: tuple[NDArray, NDArray, NDArray, NDArray], queries_QD
         "sum": (passages_ND, sums_ND),
         "mean": (passages_ND, means_ND),
         "unit_mean": (unit(passages_ND), np.where(counts_N[:, None] > 0, unit(sums_ND), unit(passages_ND))),
+        "unit_of_mean": (unit(passages_ND), np.where(counts_N[:, None] > 0, means_ND, unit(passages_ND))),
     }[fusion]
     weight = float(alpha or 0)
     fused_ND = (1 - weight) * u_ND + weight * v_ND
-    fused_ND = unit(fused_ND) if fusion == "unit_mean" else fused_ND
+    fused_ND = unit(fused_ND) if fusion.startswith("unit") else fused_ND
     scores_QN: NDArray = queries_QD.astype(np.float64) @ fused_ND.T - float(strength or 0) * penalty_N
     return scores_QN.astype(np.float32)
 
@@ -91,7 +92,7 @@ def test_scales_and_offsets_rank_as_float64_does(tmp_path: Path, make: object, f
     queries_QD = rng.integers(-3, 4, (19, 6)).astype(np.float32)
     queries_QD[3], queries_QD[4], queries_QD[5] = 0, queries_QD[4] * 1e-4, queries_QD[5] * 1e4
     found = search(store, queries_QD, systems(store, penalty_N), 20, block_rows=90, tile_queries=8, screening=screening)
-    assert len(found) == 3 * (1 + 3 * len(ALPHAS))
+    assert len(found) == 3 * (1 + 4 * len(ALPHAS))
     for system, rankings in found.items():
         exact = system.startswith(("baseline", "sum")) and make is whole_numbers and factor == 1
         scores_QN = scored_by_numpy((passages_ND, sums_ND, counts_N, penalty_N), queries_QD, system)

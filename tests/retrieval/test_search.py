@@ -40,7 +40,7 @@ def collection(folder: Path, num_rows: int, dimension: int, *, seed: int = 0, nu
 def families(store: EmbeddingStore, alphas: list[float] = ALPHAS) -> list[Family]:
     both, fi = store.layout.select(), store.layout.select(["fi"])
     found = [baseline_family(), fused_family(FUSIONS["sum"], alphas, fi, "fi")]
-    for fusion in ("sum", "mean", "unit_mean"):
+    for fusion in ("sum", "mean", "unit_mean", "unit_of_mean"):
         found.append(fused_family(FUSIONS[fusion], alphas, both))
     return found
 
@@ -68,6 +68,8 @@ def _fused_row(fusion: str, passage_D: NDArray, sum_D: NDArray, count: int, alph
         return passage_D if fusion == "mean" else _unit_row(passage_D)
     if fusion == "mean":
         return (1 - alpha) * passage_D + alpha * sum_D / count
+    if fusion == "unit_of_mean":
+        return _unit_row((1 - alpha) * _unit_row(passage_D) + alpha * sum_D / count)
     assert fusion == "unit_mean"
     return _unit_row((1 - alpha) * _unit_row(passage_D) + alpha * _unit_row(sum_D))
 
@@ -126,7 +128,7 @@ def test_one_pass_over_all_systems_equals_fusing_and_sorting_everything_for_each
     store = collection(tmp_path, 900, 6, seed=seed)
     queries_QD = np.random.default_rng(seed + 100).integers(-3, 4, (37, 6)).astype(np.float32)
     found = search(store, queries_QD, families(store), 25, block_rows=128, tile_queries=16)
-    assert len(found) == 1 + 4 * len(ALPHAS)
+    assert len(found) == 1 + 5 * len(ALPHAS)
     for system, rankings in found.items():
         scores_QN = scored_by_hand(store, queries_QD, system)
         rows_QK = ranked_by_hand(store, scores_QN, 25)

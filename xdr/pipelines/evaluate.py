@@ -66,6 +66,8 @@ def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
     queries, passages, tokenizer = open_encoder(checkpoint, options)
     store = collection_of(inputs)
     fusing = fusing_of(inputs, store)
+    if fusing is not None:
+        fusing.require_unit_texts(queries if fusing.side == "passages" else passages or queries)
     on_passages = fusing if fusing is not None and fusing.side == "passages" else None
     settings = EncodingSettings(
         inputs.augmentation.keep if inputs.augmentation is not None and on_passages else "none",

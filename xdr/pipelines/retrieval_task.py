@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
@@ -34,7 +35,7 @@ from xdr.storage.ledger import ShardLedger
 
 BASELINE = "baseline"
 Role: TypeAlias = Literal["baseline", "augmented", "control", "earlier"]
-"""Of a system: a control is fused with something else than the texts of its passage; an earlier system comes from `compare_to`."""
+"""Of a system. A control is fused with something else than the texts of its passage. `compare_to` names earlier systems."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,14 @@ class Fusing:
     @property
     def systems(self) -> tuple[str, ...]:
         return tuple(system_name(self.fusion.name, alpha) for alpha in self.alphas)
+
+    def require_unit_texts(self, encoder: nn.Module) -> None:
+        """`encoder` is that of the generated texts."""
+        if self.fusion.needs_unit_texts and not encoder.normalize:
+            raise UserError(
+                f"augmentation.fusion must be a formula for vectors of any norm, got {self.fusion.name}: this encoder does not "
+                "normalize its vectors. Use unit_mean"
+            )
 
     def counts_of_queries(self) -> tuple[int, int]:
         """The least and the greatest number of passages that a query is fused with."""

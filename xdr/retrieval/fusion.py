@@ -1,12 +1,14 @@
 """Fusion formulas: one vector from a vector and those of the texts generated for it.
 
-    sum         (1 - a) p + a s              the formula of xQG: for equal counts and vectors of any norm
-    mean        (1 - a) p + a s / c
-    unit_mean   unit((1 - a) unit(p) + a unit(s))
-    hyde_mean   (p + s) / (c + 1)            the formula of HyDE (arXiv 2212.10496): no alpha, all texts weigh the same
+    sum           (1 - a) p + a s                   the formula of xQG: for equal counts and vectors of any norm
+    mean          (1 - a) p + a s / c
+    unit_mean     unit((1 - a) unit(p) + a unit(s))
+    unit_of_mean  unit((1 - a) unit(p) + a t / c)   texts that disagree weigh less: the norm of their mean is smaller
+    hyde_mean     (p + s) / (c + 1)                 the formula of HyDE (arXiv 2212.10496): no alpha, all texts weigh the same
 
-p is the vector of a passage, s the sum of the vectors of its generated queries, c their number. On the query side, p is the
-vector of a query and s the sum over the passages that were generated for it. `hyde_mean` is `mean` with a = c / (c + 1).
+p is the vector of a passage, s the sum of the vectors of its generated queries, t the sum of these vectors scaled to norm 1, c
+their number. On the query side, p is the vector of a query and s the sum over the passages that were generated for it. Stored
+sums are s, so `unit_of_mean` asks for an encoder whose vectors have norm 1. `hyde_mean` is `mean` with a = c / (c + 1).
 
 To add a formula, append a `Fusion` to `FUSIONS`. A formula outside the package is a `Fusion` in an importable module.
 Shapes: N rows, D dimensions. Importing this module does not import torch.
@@ -41,6 +43,8 @@ class Fusion:
     takes_alpha: bool = True
     needs_equal_counts: bool = False
     """Scores depend on the number of generated texts; a warning says so where the numbers differ."""
+    needs_unit_texts: bool = False
+    """The sums must be of vectors of norm 1."""
 
     @property
     def is_linear(self) -> bool:
@@ -58,7 +62,7 @@ class Fusion:
             }[side]
             sentences.append(
                 f"fusion={self.name} with {least} to {greatest} generated texts: {effect}. "
-                "mean and unit_mean do not depend on the number"
+                "mean, unit_mean and unit_of_mean do not depend on the number"
             )
         if self.is_linear and unit_norms:
             effect = {
@@ -85,8 +89,13 @@ def _mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple[
 
 def _unit_mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple["Tensor", "Tensor"]:
     """unit(p) for c = 0."""
-    u_ND = _unit(vectors_ND)
-    return u_ND, _unit(sums_ND).where(counts_N[:, None] > 0, u_ND)
+    u_ND = unit(vectors_ND)
+    return u_ND, unit(sums_ND).where(counts_N[:, None] > 0, u_ND)
+
+
+def _unit_of_mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """unit(p) for c = 0."""
+    return _mean(unit(vectors_ND), sums_ND, counts_N)
 
 
 def _hyde_mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> tuple["Tensor", "Tensor"]:
@@ -94,7 +103,7 @@ def _hyde_mean(vectors_ND: "Tensor", sums_ND: "Tensor", counts_N: "Tensor") -> t
     return fused_ND, fused_ND
 
 
-def _unit(vectors_ND: "Tensor") -> "Tensor":
+def unit(vectors_ND: "Tensor") -> "Tensor":
     """Vectors of norm 1; zero stays zero."""
     norms_N1 = (vectors_ND * vectors_ND).sum(dim=1, keepdim=True).sqrt()
     return vectors_ND / norms_N1.where(norms_N1 > 0, 1)
@@ -106,6 +115,7 @@ FUSIONS = {
         Fusion("sum", _sum, needs_equal_counts=True),
         Fusion("mean", _mean),
         Fusion("unit_mean", _unit_mean, normalized=True),
+        Fusion("unit_of_mean", _unit_of_mean, normalized=True, needs_unit_texts=True),
         Fusion("hyde_mean", _hyde_mean, takes_alpha=False),
     )
 }
@@ -115,7 +125,7 @@ def fuse_vectors(fusion: Fusion, vectors_ND: "Tensor", sums_ND: "Tensor", counts
     """The fused vectors, (N, D)."""
     u_ND, v_ND = fusion.ends(vectors_ND, sums_ND, counts_N)
     fused_ND = u_ND if alpha is None else (1 - alpha) * u_ND + alpha * v_ND
-    return _unit(fused_ND) if fusion.normalized else fused_ND
+    return unit(fused_ND) if fusion.normalized else fused_ND
 
 
 def fusion_named(name: str, locate: Callable[[str], object] | None = None) -> Fusion:

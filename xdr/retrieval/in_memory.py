@@ -15,7 +15,7 @@ from torch import Tensor
 from xdr.errors import UserError
 from xdr.retrieval.embeddings import Rows
 from xdr.retrieval.families import baseline_family
-from xdr.retrieval.fusion import Alpha, Fusion, fuse_vectors, fusion_named, require_alphas
+from xdr.retrieval.fusion import Alpha, Fusion, fuse_vectors, fusion_named, require_alphas, unit
 from xdr.retrieval.layout import Selection
 from xdr.retrieval.search import search as search_embeddings
 from xdr.retrieval.trec_runs import Run
@@ -29,8 +29,8 @@ def fuse(
     """Fuses the vectors of generated queries into those of their passages, (P, D).
 
     `generated[i]` holds the vectors of the queries of passage i, (number, D); a passage may have none. `fusion` is `sum`,
-    `mean`, `unit_mean`, `hyde_mean` (with `alpha=None`) or a `Fusion` of your own. The same call fuses generated passages
-    into queries.
+    `mean`, `unit_mean`, `unit_of_mean`, `hyde_mean` (with `alpha=None`) or a `Fusion` of your own. The same call fuses
+    generated passages into queries.
 
     >>> import numpy as np
     >>> fuse(np.eye(2), [np.array([[0.0, 1.0], [0.0, 3.0]]), np.zeros((0, 2))], fusion="mean", alpha=0.5)
@@ -43,6 +43,8 @@ def fuse(
         raise UserError(f"generated must have one array for each of the {len(vectors_PD):,} passages, got {len(groups):,}")
     formula = fusion_named(fusion) if isinstance(fusion, str) else fusion
     (checked,) = require_alphas(formula, [] if alpha is None else [alpha])
+    if formula.needs_unit_texts:
+        groups = [unit(torch.from_numpy(group)).numpy() for group in groups]
     sums_PD = np.stack([group.sum(axis=0) for group in groups])
     counts_P = torch.tensor([len(group) for group in groups])
     fused_PD = fuse_vectors(formula, torch.from_numpy(vectors_PD), torch.from_numpy(sums_PD), counts_P, checked)
