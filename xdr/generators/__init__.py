@@ -2,7 +2,7 @@
 
 settings:           Task, Sampling, GenerationSettings (needs no torch)
 prompts:            Words, FewShot, SummarizeThenAsk: settings of prompts (needs no torch)
-models:             SequenceToSequenceGenerator, CausalLanguageModel, SmallGenerator: settings of a generator to train (needs no torch)
+models:             SequenceToSequenceGenerator, CausalLanguageModel, SmallGenerator: a generator to train (needs no torch)
 generator:          Generator, Request, Reply, Written: what all families do (needs no torch)
 backends:           BackendSettings, Wanted, Loaded, HuggingFace, CTranslate2: settings of a backend (needs no torch)
 query_generator:    QueryGenerator, GeneratorTokenizer, token_losses, choose_language_tokens

@@ -158,8 +158,8 @@ def _refuse_unfit_settings(inputs: TrainingInputs) -> None:
     precision = str(inputs.run.trainer["precision"])
     if precision.startswith("16"):
         raise UserError(
-            f"trainer.precision must be bf16-mixed, bf16-true or 32-true for a generator, got {precision}. Activations of T5 and "
-            "Gemma overflow in float16, and the loss becomes nan"
+            f"trainer.precision must be bf16-mixed, bf16-true or 32-true for a generator, got {precision}. Activations of T5 "
+            "and Gemma overflow in float16, and the loss becomes nan"
         )
     if inputs.batches.passages_per_query != 1:
         raise UserError(f"data.batches.passages_per_query must be 1 for a generator, got {inputs.batches.passages_per_query}")
