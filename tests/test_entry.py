@@ -222,6 +222,12 @@ def test_every_experiment_composes_and_binds() -> None:
                 assert settings.augmentation.generation.number > 0
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml")))
+def test_every_model_composes_and_its_settings_are_accepted(name: str) -> None:
+    settings = entry.compose("train", [f"model={name}", *(["model.path=FOLDER"] if name == "static" else [])])
+    hydra.utils.instantiate({key: value for key, value in settings.model.items() if key not in BESIDE["model"]})
+
+
 def test_an_experiment_that_a_choice_contradicts_is_named() -> None:
     with pytest.raises(UserError, match=r"augmentation\.fusion is set, but augmentation is none"):
         entry.compose("evaluate", ["experiment=afriqa_evaluation", "augmentation=none"])

@@ -37,5 +37,5 @@ def test_bfloat16_gives_nearly_the_vectors_of_float32(small_models: dict[str, Pa
 
 
 def test_an_unknown_pooling_is_refused_with_those_there_are(small_models: dict[str, Path]) -> None:
-    with pytest.raises(UserError, match="pooling must be one of first, last, mean, got 'max'"):
-        load_encoder(str(small_models["bert"]), pooling="max")
+    with pytest.raises(UserError, match="pooling must be one of first, last, mean, .* got 'median'"):
+        load_encoder(str(small_models["bert"]), pooling="median")

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from tests.encoders.conftest import TEXTS
 from xdr.encoders.encoder_folder import load_encoder_folder, save_encoder
-from xdr.encoders.input_format import InputFormat
+from xdr.encoders.input_format import InputFormat, LoraOptions
 from xdr.encoders.static_encoder import StaticEncoder, read_static_vectors
 from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
 from xdr.encoders.transformer_encoder import TransformerEncoder, adapt, load_backbone
@@ -49,7 +49,9 @@ def test_a_transformer_is_the_same_in_sentence_transformers(
 
 def test_lora_is_merged_into_what_is_saved(small_models: dict[str, Path], tmp_path: Path) -> None:
     folder = small_models["bert"]
-    backbone = adapt(load_backbone(str(folder), torch.float32, "packed"), gradient_checkpointing=False, lora_rank=2)
+    backbone = adapt(
+        load_backbone(str(folder), torch.float32, "packed"), gradient_checkpointing=False, lora=LoraOptions(2, 2 * 2)
+    )
     for name, parameter in backbone.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -101,5 +103,7 @@ def test_folders_that_xdr_cannot_compute_are_refused(
     with pytest.raises(UserError, match="pieces.txt must have 8 different tokens, as vectors.npy has rows, got 2"):
         read_static_vectors(static_folder)
     (tmp_path / "modules.json").write_text(json.dumps([{"type": "x.CNN", "path": ""}]))
-    with pytest.raises(UserError, match="must be Transformer and Pooling, or StaticEmbedding, .* got CNN"):
+    with pytest.raises(
+        UserError, match="must be Transformer and Pooling, or StaticEmbedding, with Dense and Normalize .* got CNN"
+    ):
         load_encoder_folder(tmp_path)

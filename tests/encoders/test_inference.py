@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 from tests.encoders.conftest import TEXTS
 from xdr.encoders.encoding import encode_sums, encode_texts
 from xdr.encoders.inference import has_bfloat16_instructions, prepared_for_inference
+from xdr.encoders.input_format import LoraOptions
 from xdr.encoders.prepacked import PrepackedEncoder
 from xdr.encoders.small import build_small_bert
 from xdr.encoders.static_encoder import StaticEncoder
@@ -77,7 +78,9 @@ def test_autocast_does_not_change_a_prepared_encoder(small_models: dict[str, Pat
 @pytest.mark.usefixtures("prepacking")
 def test_low_rank_updates_are_part_of_a_prepared_encoder(small_models: dict[str, Path]) -> None:
     folder = small_models["bert"]
-    backbone = adapt(load_backbone(str(folder), torch.float32, "packed"), gradient_checkpointing=False, lora_rank=2)
+    backbone = adapt(
+        load_backbone(str(folder), torch.float32, "packed"), gradient_checkpointing=False, lora=LoraOptions(2, 2 * 2)
+    )
     for name, parameter in backbone.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
 from tests.encoders.conftest import TEXTS
 from tests.encoders.test_encoder_folder import PASSAGES
+from xdr.encoders.encoder import load_encoder
 from xdr.encoders.encoder_folder import load_encoder_folder, save_encoder
 from xdr.encoders.input_format import EncoderOptions, InputFormat
-from xdr.encoders.open_encoder import open_encoder
+from xdr.encoders.open_encoder import fingerprint_encoder, open_encoder
 from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
+from xdr.encoders.vector_layers import Dense
 from xdr.errors import UserError
 
 
@@ -107,3 +110,116 @@ def test_a_backbone_that_cannot_be_packed_is_grouped(tmp_path: Path, small_model
     queries, _, tokenizer = open_encoder(str(tmp_path), EncoderOptions(pooling="mean"))
     assert queries.batching == "grouped"
     assert queries.eval()(tokenizer.queries(TEXTS)).shape == (len(TEXTS), 32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "query", "passage"),
+    [
+        ({"prompts": {"query": "q: ", "document": "d: "}}, "q: ", "d: "),
+        ({"prompts": {"query": "q: ", "passage": "p: "}}, "q: ", "p: "),
+        ({"prompts": {"query": "q: ", "document": "", "passage": "p: "}}, "q: ", "p: "),
+        ({"prompts": {"query": "q: ", "corpus": "c: "}}, "q: ", "c: "),
+        ({"prompts": {"query": "Instruct: find\nQuery: ", "document": None}}, "Instruct: find\nQuery: ", ""),
+        ({"prompts": {"query": "q: ", "sts": "s: "}, "default_prompt_name": "query"}, "q: ", ""),
+        ({"prompts": {"sts": "s: "}, "default_prompt_name": "sts"}, "s: ", "s: "),
+        ({"prompts": {"sts": "s: "}, "default_prompt_name": None}, "", ""),
+        ({}, "", ""),
+    ],
+)
+def test_prompts_are_those_of_sentence_transformers_and_others_can_be_given(
+    folder: Path, settings: dict[str, Any], query: str, passage: str
+) -> None:
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    ours = load_encoder(str(folder))
+    assert (ours.tokenizer.input_format.query_prefix, ours.tokenizer.input_format.passage_prefix) == (query, passage)
+    if "document" in (settings.get("prompts") or {}) and "passage" not in settings["prompts"]:
+        judge = SentenceTransformer(str(folder), device="cpu")
+        judge.max_seq_length = 24
+        np.testing.assert_allclose(ours.encode_queries(TEXTS), judge.encode_query(TEXTS), atol=1e-5)
+        judge.max_seq_length = 48
+        np.testing.assert_allclose(ours.encode_passages(TEXTS), judge.encode_document(TEXTS), atol=1e-5)
+    without = load_encoder(str(folder), query_prefix="", passage_prefix="other: ").tokenizer
+    assert (without.input_format.query_prefix, without.input_format.passage_prefix) == ("", "other: ")
+
+
+def test_everything_that_decides_a_vector_is_in_the_fingerprint(folder: Path) -> None:
+    known = {fingerprint_encoder(*open_encoder(str(folder)))}
+    assert fingerprint_encoder(*open_encoder(str(folder))) in known
+
+    def is_new(file: str, **changes: Any) -> bool:
+        path = folder / file
+        before = path.read_text()
+        path.write_text(json.dumps(json.loads(before) | changes))
+        found = fingerprint_encoder(*open_encoder(str(folder)))
+        path.write_text(before)
+        new = found not in known
+        known.add(found)
+        return new
+
+    assert is_new("config.json", hidden_act="relu")
+    assert is_new("config.json", layer_norm_eps=1e-3)
+    assert is_new("config.json", num_attention_heads=4)
+    assert is_new("config_sentence_transformers.json", prompts={"query": "q: "})
+    assert is_new("config_sentence_transformers.json", prompts={"document": "q: "})
+    assert is_new("config_sentence_transformers.json", truncate_dim=16)
+    assert is_new("xdr.json", query_length=10)
+    assert not is_new("config.json", architectures=["Other"], transformers_version="4.0")
+    for options in ({"truncate_dim": 8}, {"query_prefix": "a"}, {"passage_length": 9}):
+        assert fingerprint_encoder(*open_encoder(str(folder), EncoderOptions(**options))) not in known
+
+
+def test_a_dense_layer_s_activation_is_in_the_fingerprint(small_models: dict[str, Path]) -> None:
+    backbone = load_backbone(str(small_models["bert"]), torch.float32, "packed")
+    tokenizer = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(small_models["bert"])), InputFormat(24, 48))
+    layer = Dense(64, 8, True, torch.nn.Tanh())
+    prints = set()
+    for activation in (torch.nn.Tanh(), torch.nn.ReLU(), torch.nn.Identity()):
+        layer.activation = activation
+        prints.add(fingerprint_encoder(TransformerEncoder(backbone, "mean", True, "packed", [layer]), None, tokenizer))
+    assert len(prints) == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "said"),
+    [
+        ("1_Pooling/config.json", {"include_prompt": False}, "include_prompt in .* must be true, got false"),
+        ("1_Pooling/config.json", {"pooling_mode": ["mean", "median"]}, "must be one or more of cls, .*, got mean, median"),
+        ("2_Dense/config.json", {"activation_function": "os.system"}, "must be a module of torch.nn that needs no argument"),
+        (
+            "2_Dense/config.json",
+            {"activation_function": "torch.nn.Linear"},
+            "must be a module of torch.nn that needs no argument",
+        ),
+        (
+            "2_Dense/config.json",
+            {"module_input_name": "token_embeddings"},
+            "module_input_name in .* must be sentence_embedding",
+        ),
+        ("2_Dense/config.json", {"out_features": 9}, "the dense layer in .*2_Dense cannot be loaded: "),
+    ],
+)
+def test_a_folder_that_asks_for_what_xdr_cannot_do_is_refused_by_name(
+    small_models: dict[str, Path], tmp_path: Path, file: str, changes: dict[str, Any], said: str
+) -> None:
+    backbone = load_backbone(str(small_models["bert"]), torch.float32, "packed")
+    encoder = TransformerEncoder(backbone, "mean", True, "packed", [Dense(64, 8, True, torch.nn.Tanh())])
+    tokenizer = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(small_models["bert"])), InputFormat(24, 48))
+    save_encoder(encoder, tokenizer, tmp_path / "encoder")
+    path = tmp_path / "encoder" / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UserError, match=said):
+        open_encoder(str(tmp_path / "encoder"))
+
+
+def test_a_folder_that_lower_cases_does_so(folder: Path) -> None:
+    path = folder / "sentence_bert_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"do_lower_case": True}))
+    texts = [text.upper() for text in TEXTS]
+    ours = load_encoder(str(folder), query_length=48).encode_queries(texts)
+    np.testing.assert_allclose(ours, load_encoder(str(folder), query_length=48).encode_queries(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(ours, SentenceTransformer(str(folder), device="cpu").encode(texts), atol=1e-5)
+
+
+def test_static_vectors_are_not_truncated(static_folder: Path) -> None:
+    with pytest.raises(UserError, match="truncate_dim must be null for static vectors, got 2"):
+        open_encoder(str(static_folder), EncoderOptions(truncate_dim=2))

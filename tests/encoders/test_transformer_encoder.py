@@ -7,6 +7,7 @@ from transformers import AutoTokenizer
 
 from tests.encoders.conftest import TEXTS
 from xdr.encoders.bi_encoder import encode_in_chunks
+from xdr.encoders.input_format import LoraOptions
 from xdr.encoders.texts import Texts, by_length, pad, select, texts_of
 from xdr.encoders.transformer_encoder import TransformerEncoder, adapt, load_backbone
 from xdr.errors import UserError
@@ -73,7 +74,9 @@ def test_there_is_no_pooler_that_nothing_trains(small_models: dict[str, Path]) -
 def test_lora_trains_few_weights_and_checkpointing_keeps_the_result(small_models: dict[str, Path]) -> None:
     folder = small_models["bert"]
     plain = TransformerEncoder(load_backbone(str(folder), torch.float32, "packed"), "mean", False, "packed").train()
-    backbone = adapt(load_backbone(str(folder), torch.float32, "packed"), gradient_checkpointing=True, lora_rank=4)
+    backbone = adapt(
+        load_backbone(str(folder), torch.float32, "packed"), gradient_checkpointing=True, lora=LoraOptions(4, 2 * 4)
+    )
     adapted = TransformerEncoder(backbone, "mean", False, "packed").train()
     texts = tokens(folder)
     torch.testing.assert_close(adapted(texts), plain(texts), atol=1e-5, rtol=1e-5)

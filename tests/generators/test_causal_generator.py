@@ -166,6 +166,20 @@ def test_a_saved_generator_is_the_same_for_others_too(small: Path, tmp_path: Pat
     assert AutoTokenizer.from_pretrained(tmp_path / "g")("a").input_ids == tokenizer.huggingface("a").input_ids
 
 
+def test_low_rank_updates_are_merged_into_what_is_saved(small: Path, tmp_path: Path) -> None:
+    generator, tokenizer = causal(small, lora_rank=2)
+    trained = [name for name, value in generator.named_parameters() if value.requires_grad]
+    assert trained and all("lora_" in name for name in trained)
+    for name, value in generator.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(value)
+    save_generator(generator, tokenizer, None, tmp_path / "g")
+    ids = torch.tensor([[2, 10, 11, 12]])
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "g")
+    torch.testing.assert_close(theirs(ids).logits, generator.eval().model(ids).logits, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(theirs(ids).logits, loaded(small)[0].model(ids).logits, atol=1e-2)
+
+
 def causal(path: Path, **changes: Any) -> tuple[CausalGenerator, CausalTokenizer]:
     values = {
         "path": str(path),
@@ -174,6 +188,7 @@ def causal(path: Path, **changes: Any) -> tuple[CausalGenerator, CausalTokenizer
         "output_length": 12,
         "prompt": TEMPLATE.text,
         "lora_rank": 0,
+        "lora_targets": None,
         "gradient_checkpointing": False,
     }
     model = CausalLanguageModel(**{**values, **changes})
@@ -188,6 +203,10 @@ def test_a_checkpoint_is_opened_with_what_stands_beside_it(small: Path, tmp_path
     again, its_tokenizer, _ = open_generator(str(tmp_path / "step-1.ckpt"), TASK)
     assert its_tokenizer.task == TASK
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in generator.state_dict().items())
+    adapted, _ = causal(small, lora_rank=2)
+    torch.save({"state_dict": {f"generator.{k}": v for k, v in adapted.state_dict().items()}}, tmp_path / "step-2.ckpt")
+    with pytest.raises(UserError, match="checkpoint must hold the weights of a whole generator, got .*low-rank updates"):
+        open_generator(str(tmp_path / "step-2.ckpt"), TASK)
 
 
 def test_a_tokenizer_without_padding_pads_with_its_end_token(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 - encoder: Encoder, load_encoder
 - open_encoder: open_encoder, fingerprint_encoder
-- input_format: EncoderOptions, InputFormat
+- input_format: EncoderOptions, LoraOptions, InputFormat
 - models: TransformerBiEncoder, StaticBiEncoder, SmallBiEncoder
 - pooling: POOLINGS
+- vector_layers: Dense, Normalize
 - encoder_folder: save_encoder, load_encoder_folder, is_encoder_folder
 - inference: prepared_for_inference
 - encoding: encode_texts, encode_sums

@@ -66,6 +66,8 @@ def load_encoder(
     passage_length: int | None = None,
     query_prefix: str | None = None,
     passage_prefix: str | None = None,
+    truncate_dim: int | None = None,
+    end_token: bool | None = None,
     dtype: Dtype = "float32",
     device: str = "cpu",
     tokens_per_batch: int = 16384,
@@ -74,13 +76,17 @@ def load_encoder(
     layout, a folder of static vectors, or by its name on the hub.
 
     None means: as the files of the encoder say. A plain backbone needs a `pooling`; without other files it has no prefixes,
-    no normalization, and reads 32 tokens of a query and 128 of a passage. `tokens_per_batch` bounds the memory.
+    no normalization, and reads 32 tokens of a query and 128 of a passage. An empty prefix means none. `truncate_dim` keeps the
+    first dimensions of a vector. `end_token` appends the end token to texts, as a plain causal backbone with the pooling `last`
+    does anyway. `tokens_per_batch` bounds the memory.
 
     >>> encoder = load_encoder("intfloat/multilingual-e5-small", query_prefix="query: ")  # doctest: +SKIP
     >>> encoder.encode_queries(["Missä Saimaa sijaitsee?"]).shape  # doctest: +SKIP
     (1, 384)
     """
-    options = EncoderOptions(pooling, normalize, query_length, passage_length, query_prefix, passage_prefix)
+    options = EncoderOptions(
+        pooling, normalize, query_length, passage_length, query_prefix, passage_prefix, truncate_dim, end_token
+    )
     queries, passages, tokenizer = open_encoder(name_or_path, options, dtype=getattr(torch, dtype))
     queries = prepared_for_inference(queries.to(device))
     passages = queries if passages is None else prepared_for_inference(passages.to(device))

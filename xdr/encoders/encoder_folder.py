@@ -15,14 +15,16 @@ from torch import nn
 from transformers import AutoTokenizer
 
 from xdr.encoders.input_format import Batching, InputFormat
-from xdr.encoders.pooling import POOLINGS
+from xdr.encoders.pooling import POOLINGS, poolings_of
 from xdr.encoders.static_encoder import StaticEncoder
-from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
+from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer, lowercase
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_transformer, num_positions
+from xdr.encoders.vector_layers import cutting, is_cutting, load_layer, save_layer
 from xdr.errors import UserError
 from xdr.storage.files import creating_folder
 
 _MODULES = "sentence_transformers.models."
+_FLAG = "pooling_mode_"
 _STATIC, _DENSE = "0_StaticEmbedding", "1_Dense"
 
 
@@ -41,9 +43,11 @@ def save_encoder(encoder: nn.Module, tokenizer: TextTokenizer, folder: Path) -> 
             {"idx": i, "name": str(i), "path": path, "type": f"{_MODULES}{name}"} for i, (name, path) in enumerate(modules)
         ]
         form = tokenizer.input_format
-        prompts = {"query": form.query_prefix, "passage": form.passage_prefix, "document": form.passage_prefix}
+        prompts = {"query": form.query_prefix, "document": form.passage_prefix, "passage": form.passage_prefix}
+        cut = getattr(encoder, "truncate_dim", None) if not encoder.normalize else None
+        settings = {"prompts": prompts, "similarity_fn_name": "dot"} | ({"truncate_dim": cut} if cut else {})
         _write(partial / "modules.json", described)
-        _write(partial / "config_sentence_transformers.json", {"prompts": prompts, "similarity_fn_name": "dot"})
+        _write(partial / "config_sentence_transformers.json", settings)
         _write(partial / "xdr.json", {"query_length": form.query_length, "passage_length": form.passage_length})
 
 
@@ -60,9 +64,29 @@ def _save_transformer(encoder: TransformerEncoder, tokenizer: TextTokenizer, fol
         folder / "sentence_bert_config.json", {"max_seq_length": tokenizer.input_format.passage_length, "do_lower_case": False}
     )
     (folder / "1_Pooling").mkdir()
-    modes = {f"pooling_mode_{entry.sentence_transformers}": encoder.pooling == name for name, entry in POOLINGS.items()}
-    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": encoder.dimension, **modes})
-    return [("Transformer", ""), ("Pooling", "1_Pooling")]
+    _write(folder / "1_Pooling" / "config.json", _pooling_settings(encoder))
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    for layer in _layers_to_save(encoder):
+        modules.append((type(layer).__name__, f"{len(modules)}_{type(layer).__name__}"))
+        save_layer(layer, folder / modules[-1][1])
+    return modules
+
+
+def _pooling_settings(encoder: TransformerEncoder) -> dict[str, Any]:
+    """Several poolings, whose order counts, need sentence-transformers 6; one is written for older versions too."""
+    chosen = poolings_of(encoder.pooling)
+    dimension = {"word_embedding_dimension": encoder.backbone.config.hidden_size}
+    if len(chosen) > 1:
+        return {**dimension, "pooling_mode": [pooling.sentence_transformers for pooling in chosen]}
+    return {**dimension, **{pooling.flag: pooling is chosen[0] for pooling in POOLINGS.values()}}
+
+
+def _layers_to_save(encoder: TransformerEncoder) -> list[nn.Module]:
+    """sentence-transformers truncates after it has normalized. Where truncated vectors are normalized, a layer truncates."""
+    if encoder.truncate_dim is None or not encoder.normalize:
+        return list(encoder.layers)
+    layer = cutting(encoder.full_dimension, encoder.truncate_dim)
+    return [*encoder.layers, layer.to(next(encoder.parameters()).dtype)]
 
 
 def _save_static(encoder: StaticEncoder, tokenizer: TextTokenizer, folder: Path) -> list[tuple[str, str]]:
@@ -85,41 +109,63 @@ def is_encoder_folder(folder: Path) -> bool:
 def load_encoder_folder(
     folder: Path, *, weights: str | None = None, batching: Batching | None = None, dtype: torch.dtype = torch.float32
 ) -> tuple[nn.Module, TextTokenizer]:
-    """Reads sentence-transformers' layout: Transformer + Pooling or static embeddings, each with or without Normalize.
-    `weights` is the hub name of the transformer if `folder` does not hold its weights."""
+    """Reads sentence-transformers' layout: Transformer and Pooling, or static embeddings, and what follows them. `weights`
+    is the hub name of the transformer if `folder` does not hold its weights."""
     modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in _read_list(folder / "modules.json")]
     names, paths = [name for name, _ in modules], [path for _, path in modules]
     normalize = names[-1:] == ["Normalize"]
     if normalize:
         names.pop()
-    if names == ["Transformer", "Pooling"]:
+    if names[:2] == ["Transformer", "Pooling"] and set(names[2:]) <= {"Dense", "Normalize"}:
         pooling = _read_pooling(folder / paths[1] / "config.json")
-        encoder = load_transformer(weights or str(folder), pooling, normalize, batching, dtype, paths[0])
+        layers = [load_layer(name, folder / path, dtype) for name, path in zip(names[2:], paths[2:], strict=False)]
+        encoder = load_transformer(weights or str(folder), pooling, normalize, batching, dtype, paths[0], layers)
+        truncate(encoder, _read(folder / "config_sentence_transformers.json").get("truncate_dim"))
         return encoder, _load_tokenizer(folder, weights or str(folder), paths[0], encoder.backbone.config)
     if names in (["StaticEmbedding"], ["StaticEmbedding", "Dense"]):
         return _load_static(folder, [folder / path for path in paths[: len(names)]], normalize)
     raise UserError(
-        f"the modules of {folder} must be Transformer and Pooling, or StaticEmbedding, with or without Normalize, "
+        f"the modules of {folder} must be Transformer and Pooling, or StaticEmbedding, with Dense and Normalize after them, "
         f"got {', '.join(names)}"
     )
 
 
+def truncate(encoder: TransformerEncoder, dimension: int | None) -> None:
+    """Keeps the first dimensions of its vectors. A layer that does only this, as `save_encoder` writes it, becomes the setting
+    that it was."""
+    layers = list(encoder.layers)
+    if encoder.normalize and layers and is_cutting(layers[-1]):
+        dimension = min(dimension or encoder.dimension, encoder.dimension)
+        encoder.layers = nn.Sequential(*layers[:-1])
+    if dimension is None:
+        return
+    if dimension > encoder.dimension:
+        raise UserError(f"truncate_dim must be at most {encoder.dimension}, the dimension of the vectors, got {dimension}")
+    encoder.truncate_dim = dimension
+
+
 def _read_pooling(path: Path) -> str:
-    """From the older layout with one flag a mode, or the newer one with the name of the mode."""
+    """From the older layout with one flag a mode, or the newer one with the name of the mode, or several."""
     settings = _read(path)
-    mode = str(settings.get("pooling_mode", "")) or "+".join(
-        key.removeprefix("pooling_mode_") for key, value in settings.items() if key.startswith("pooling_mode_") and value
-    )
-    known = {entry.sentence_transformers: name for name, entry in POOLINGS.items()}
-    known |= {long.removesuffix("_token").removesuffix("_tokens"): name for long, name in known.items()}
-    if mode not in known:
-        raise UserError(f"the pooling in {path} must be one of {', '.join(sorted(known))}, got {mode or 'none'}")
-    return known[mode]
+    if settings.get("include_prompt", True) is False:
+        raise UserError(
+            f"include_prompt in {path} must be true, got false. xdr cannot leave the tokens of a prompt out of a pooling"
+        )
+    modes = settings.get("pooling_mode") or [key for key, value in settings.items() if key.startswith(_FLAG) and value]
+    modes = [modes] if isinstance(modes, str) else modes
+    known = {pooling.sentence_transformers: name for name, pooling in POOLINGS.items()}
+    known |= {pooling.flag: name for name, pooling in POOLINGS.items()}
+    if not modes or not set(modes) <= known.keys():
+        rule = ", ".join(pooling.sentence_transformers for pooling in POOLINGS.values())
+        raise UserError(f"the pooling in {path} must be one or more of {rule}, got {', '.join(map(str, modes)) or 'none'}")
+    return "+".join(known[mode] for mode in modes)
 
 
 def _load_tokenizer(folder: Path, weights: str, subfolder: str, config: Any) -> TextTokenizer:
     tokenizer = AutoTokenizer.from_pretrained(weights, subfolder=subfolder)
     settings = _read(folder / subfolder / "sentence_bert_config.json")
+    if settings.get("do_lower_case"):
+        lowercase(tokenizer)
     longest = settings.get("max_seq_length") or _longest(tokenizer.model_max_length, num_positions(config))
     return TextTokenizer(HuggingFaceTokenizer(tokenizer), _input_format(folder, int(longest)))
 
@@ -144,11 +190,21 @@ def _load_static(folder: Path, parts: list[Path], normalize: bool) -> tuple[nn.M
 
 
 def _input_format(folder: Path, longest: int) -> InputFormat:
-    prompts = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
+    query_prefix, passage_prefix = _prefixes(_read(folder / "config_sentence_transformers.json"))
     ours = _read(folder / "xdr.json")
-    passage_prefix = prompts.get("passage") or prompts.get("document") or ""
     lengths = {name: int(ours.get(name, longest)) for name in ("query_length", "passage_length")}
-    return InputFormat(**lengths, query_prefix=prompts.get("query") or "", passage_prefix=passage_prefix)
+    return InputFormat(**lengths, query_prefix=query_prefix, passage_prefix=passage_prefix)
+
+
+def _prefixes(settings: dict[str, Any]) -> tuple[str, str]:
+    """The prompts that sentence-transformers' `encode_query` and `encode_document` prepend. Where a folder names none of them,
+    both are the default prompt, as in `encode`. An empty `document` beside another `passage` is a default of that library."""
+    prompts = {name: text or "" for name, text in (settings.get("prompts") or {}).items()}
+    of_passages = [prompts[name] for name in ("document", "passage", "corpus") if name in prompts]
+    if "query" in prompts or of_passages:
+        return prompts.get("query", ""), next(filter(None, of_passages), "")
+    default = prompts.get(settings.get("default_prompt_name") or "", "")
+    return default, default
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,9 @@ FILES = [
     "*sentence_bert_config.json",
     "*_Pooling/config.json",
     "*_StaticEmbedding/*",
-    "*_Dense/*",
+    "*_Dense/config.json",
+    "*_Dense/model.safetensors",
+    "*_Normalize/config.json",
 ]
 """Everything but the weights and the tokenizer of a transformer, which transformers finds by itself."""
 

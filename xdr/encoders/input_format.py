@@ -24,9 +24,22 @@ DEFAULT_FORMAT = InputFormat(query_length=32, passage_length=128)
 
 
 @dataclass(frozen=True, slots=True)
+class LoraOptions:
+    """Low-rank updates, scaled by alpha / rank; none with rank 0. Without `targets`, they are of the layers that peft names for
+    the backbone's family: query and value of BERT, q_proj and v_proj of Qwen3 ..."""
+
+    rank: int = 0
+    alpha: int = 0
+    dropout: float = 0.0
+    targets: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderOptions:
     """What a user asks of an encoder. None means: as the encoder's files say; where they say nothing, without normalization,
-    and in `DEFAULT_FORMAT`. A pooling that neither the files nor the user name is an error."""
+    and in `DEFAULT_FORMAT`. A pooling that neither the files nor the user name is an error. `truncate_dim` keeps the first
+    dimensions of a vector. `end_token` appends the tokenizer's end token to texts; None does so for a plain causal
+    backbone that is pooled by its last token."""
 
     pooling: str | None = None
     normalize: bool | None = None
@@ -34,19 +47,21 @@ class EncoderOptions:
     passage_length: int | None = None
     query_prefix: str | None = None
     passage_prefix: str | None = None
+    truncate_dim: int | None = None
+    end_token: bool | None = None
 
     def __post_init__(self) -> None:
         if self.pooling is not None:
             require_pooling(self.pooling)
-        for name in ("query_length", "passage_length"):
+        for name in ("query_length", "passage_length", "truncate_dim"):
             length = getattr(self, name)
             if length is not None and length < 1:
                 raise UserError(f"{name} must be at least 1, got {length}")
 
     @classmethod
     def of(cls, settings: Any) -> "EncoderOptions":
-        """From the attributes of that name."""
-        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
+        """From the attributes of that name; None where there is none."""
+        return cls(**{field.name: getattr(settings, field.name, None) for field in fields(cls)})
 
     def input_format(self, own: InputFormat) -> InputFormat:
         """`own` with what the user asked for."""

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from xdr.encoders.input_format import Batching, EncoderOptions
+from xdr.encoders.input_format import Batching, EncoderOptions, LoraOptions
 from xdr.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,15 +22,20 @@ class TransformerBiEncoder:
 
     None leaves pooling, normalization, lengths and prefixes to sentence-transformers' files; a backbone without such files
     needs a pooling. `tied` encoders share their weights between queries and passages. With `lora_rank` above 0, low-rank
-    updates of the attention are trained and the backbone is frozen."""
+    updates are trained and the backbone is frozen."""
 
     path: str
     pooling: str | None
     normalize: bool | None
     tied: bool
     batching: Batching
+    truncate_dim: int | None
+    end_token: bool | None
     dtype: Dtype
     lora_rank: int
+    lora_alpha: int | None
+    lora_dropout: float
+    lora_targets: list[str] | None
     gradient_checkpointing: bool
     compile_backbone: bool
     query_length: int | None
@@ -44,11 +49,26 @@ class TransformerBiEncoder:
         _require("dtype", self.dtype, Dtype)
         if self.lora_rank < 0:
             raise UserError(f"lora_rank must be at least 0, got {self.lora_rank}")
+        if not 0 <= self.lora_dropout < 1:
+            raise UserError(f"lora_dropout must be at least 0 and below 1, got {self.lora_dropout}")
+        if not self.lora_rank:
+            self._refuse_lora_settings()
         if self.compile_backbone and self.batching == "packed":
             raise UserError(
                 "batching must be padded or grouped with compile_backbone=true, got packed. "
                 "Packed batches differ in shape, so each would be compiled anew"
             )
+
+    def _refuse_lora_settings(self) -> None:
+        for name in ("lora_alpha", "lora_dropout", "lora_targets"):
+            if value := getattr(self, name):
+                raise UserError(f"{name} must be left out where lora_rank is 0, got {value}. Give lora_rank too")
+
+    def lora(self) -> LoraOptions:
+        alpha = 2 * self.lora_rank if self.lora_alpha is None else self.lora_alpha
+        return LoraOptions(
+            self.lora_rank, alpha, self.lora_dropout, None if self.lora_targets is None else tuple(self.lora_targets)
+        )
 
     def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
         """Weights come from `path`; neither argument is used."""
@@ -67,7 +87,7 @@ class TransformerBiEncoder:
         encoder, tokenizer = open_model(self.path, EncoderOptions.of(self), batching=self.batching, dtype=dtype)
         if not isinstance(encoder, TransformerEncoder):
             raise UserError(f"path must be a transformer, got static vectors in {self.path}. Use StaticBiEncoder")
-        encoder.backbone = adapt(encoder.backbone, gradient_checkpointing=self.gradient_checkpointing, lora_rank=self.lora_rank)
+        encoder.backbone = adapt(encoder.backbone, gradient_checkpointing=self.gradient_checkpointing, lora=self.lora())
         if self.compile_backbone:
             encoder.backbone.compile(dynamic=True)  # in place, so that the weights keep their names
         return encoder, tokenizer
@@ -148,6 +168,9 @@ class SmallBiEncoder:
             batching="packed",
             dtype="float32",
             lora_rank=0,
+            lora_alpha=None,
+            lora_dropout=0.0,
+            lora_targets=None,
             gradient_checkpointing=False,
             compile_backbone=False,
             **asdict(EncoderOptions.of(self)),

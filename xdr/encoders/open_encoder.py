@@ -9,12 +9,20 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer
 
-from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder
+from xdr.encoders.encoder_folder import is_encoder_folder, load_encoder_folder, truncate
 from xdr.encoders.hub import sentence_transformers_folder
 from xdr.encoders.input_format import DEFAULT_FORMAT, Batching, EncoderOptions
+from xdr.encoders.packing import is_causal
 from xdr.encoders.pooling import POOLINGS
 from xdr.encoders.static_encoder import StaticEncoder, read_static_vectors
-from xdr.encoders.tokenization import HuggingFaceTokenizer, StaticTokenizer, TextTokenizer
+from xdr.encoders.tokenization import (
+    HuggingFaceTokenizer,
+    StaticTokenizer,
+    TextTokenizer,
+    TokenizeTexts,
+    append_end_token,
+    ends_texts,
+)
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_config, load_transformer, num_positions
 from xdr.errors import UserError
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
@@ -66,8 +74,10 @@ def open_model(
             f"name it. Choose one of {', '.join(POOLINGS)}"
         )
     encoder = load_transformer(source, options.pooling, bool(options.normalize), batching, dtype)
-    tokenizer = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(source)), DEFAULT_FORMAT)
-    return encoder, _as_asked(path, encoder, tokenizer, options)
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    if options.end_token is None and options.pooling == "last" and is_causal(encoder.backbone.config):
+        append_end_token(tokenizer)
+    return encoder, _as_asked(path, encoder, TextTokenizer(HuggingFaceTokenizer(tokenizer), DEFAULT_FORMAT), options)
 
 
 def open_static(folder: Path, options: EncoderOptions) -> tuple[StaticEncoder, TextTokenizer]:
@@ -78,11 +88,17 @@ def open_static(folder: Path, options: EncoderOptions) -> tuple[StaticEncoder, T
 
 
 def _as_asked(path: str, encoder: nn.Module, tokenizer: TextTokenizer, options: EncoderOptions) -> TextTokenizer:
-    """The tokenizer with the lengths and prefixes that the user asked for. Pooling and normalization cannot be changed."""
+    """The tokenizer with the lengths and prefixes that the user asked for; the encoder is truncated as asked. Pooling and
+    normalization cannot be changed."""
     for name, own in (("pooling", getattr(encoder, "pooling", "mean")), ("normalize", encoder.normalize)):
         asked = getattr(options, name)
         if asked not in (None, own):
             raise UserError(f"{name} must be {own}, as {path} says, got {asked}. Leave it out (null)")
+    if isinstance(encoder, TransformerEncoder):
+        truncate(encoder, options.truncate_dim)
+        _end_as_asked(path, tokenizer.tokenize, options.end_token)
+    elif unfit := next((name for name in ("truncate_dim", "end_token") if getattr(options, name) is not None), None):
+        raise UserError(f"{unfit} must be null for static vectors, got {getattr(options, unfit)}")
     input_format = options.input_format(tokenizer.input_format)
     most = num_positions(encoder.backbone.config) if isinstance(encoder, TransformerEncoder) else None
     for name in ("query_length", "passage_length"):
@@ -90,6 +106,14 @@ def _as_asked(path: str, encoder: nn.Module, tokenizer: TextTokenizer, options: 
         if most is not None and length > most:
             raise UserError(f"{name} must be at most {most}, the positions of the model, got {length}")
     return TextTokenizer(tokenizer.tokenize, input_format)
+
+
+def _end_as_asked(path: str, tokenize: TokenizeTexts, asked: bool | None) -> None:
+    assert isinstance(tokenize, HuggingFaceTokenizer)
+    if asked:
+        append_end_token(tokenize.tokenizer)
+    elif asked is False and ends_texts(tokenize.tokenizer):
+        raise UserError(f"end_token must be true or null, got false. The tokenizer of {path} appends its end token")
 
 
 def _require_model(folder: Path) -> None:
@@ -130,13 +154,20 @@ def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Modu
     return queries, passages, tokenizer
 
 
+_NOT_IN_VECTORS = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
+"""Fields of a backbone's configuration that do not change its vectors; the weights are read in the dtype that is asked for."""
+
+
 def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenizer: TextTokenizer) -> str:
-    """A digest of everything the vectors depend on: weights, pooling, normalization, vocabulary, lengths and prefixes."""
+    """A digest of everything the vectors depend on: weights, the backbone's configuration, pooling, layers, truncation,
+    normalization, vocabulary, lengths and prefixes."""
     digest = hashlib.sha256()
     for tower in (queries, passages):
         if tower is None:
             continue
         digest.update(f"{type(tower).__name__} {getattr(tower, 'pooling', '')} {tower.normalize}".encode())
+        if isinstance(tower, TransformerEncoder):
+            digest.update(_described(tower).encode())
         for name, value in sorted(tower.state_dict().items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
@@ -146,3 +177,9 @@ def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenize
     digest.update(json.dumps(described, sort_keys=True).encode())
     digest.update(json.dumps(asdict(tokenizer.input_format), sort_keys=True).encode())
     return digest.hexdigest()[:32]
+
+
+def _described(encoder: TransformerEncoder) -> str:
+    config = {name: value for name, value in encoder.backbone.config.to_dict().items() if name not in _NOT_IN_VECTORS}
+    layers = [str(layer) for layer in encoder.layers]
+    return json.dumps([config, layers, encoder.truncate_dim], sort_keys=True, default=str)

@@ -1,4 +1,5 @@
-"""Attention without padding: all tokens of a batch are in one row, and each text attends to itself alone.
+"""Attention without padding: all tokens of a batch are in one row, and each text attends to itself alone: every token to all,
+or to those before it in a causal backbone, and within the window of a layer that has one.
 
 On the CPU, texts are sorted by length, and each run of texts of one length is one dense call. On CUDA, torch's flash kernel
 takes all texts at once (fp16 or bf16, no dropout). Results equal those of the padded model to rounding.
@@ -17,8 +18,12 @@ from transformers.masking_utils import AttentionMaskInterface
 from xdr.encoders.texts import Texts
 
 NAME = "xdr_packed"
-FIRST_POSITION = {"bert": 0, "xlm-roberta": 2, "roberta": 2}
-"""The backbones that can be packed, and the position of a text's first token: RoBERTa's first two are for padding."""
+BERT_LIKE = {"bert": 0, "roberta": 2, "xlm-roberta": 2}
+DECODERS = {"gemma": 0, "gemma3_text": 0, "llama": 0, "mistral": 0, "qwen2": 0, "qwen3": 0}
+FIRST_POSITION = BERT_LIKE | DECODERS
+"""The backbones that can be packed, and the position of a text's first token: RoBERTa's first two are for padding. Whether the
+attention of decoders is causal, its sliding window, and grouped keys and values are as the configuration says. Gemma 2 is not
+among them: the logits of its attention are capped."""
 
 
 class TextRun(NamedTuple):
@@ -40,6 +45,11 @@ def runs_of_equal_length(lengths: list[int]) -> list[TextRun]:
             runs.append(TextRun(start, 1, length))
         start += length
     return runs
+
+
+def is_causal(config: Any) -> bool:
+    """Whether a token of this backbone attends to earlier tokens alone."""
+    return config.model_type in DECODERS and not getattr(config, "use_bidirectional_attention", False)
 
 
 def packed_inputs(texts: Texts, model_type: str) -> dict[str, Any]:
@@ -83,7 +93,7 @@ def _attend_one_query(
     """Like `_attend`, with one query a text."""
     if query.is_cuda:
         query_ends = torch.arange(len(text_ends), dtype=torch.int32, device=query.device)
-        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, query_ends, 1)
+        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, query_ends=query_ends, most_queries=1)
     heads, width = key.shape[1], key.shape[3]
     parts, done = [], 0
     for start, num_texts, length in runs:
@@ -103,23 +113,45 @@ def _attend(
     attention_mask: None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    sliding_window: int | None = None,
     runs: list[TextRun] | None = None,
     text_ends: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     assert runs is not None and text_ends is not None
+    causal = bool(getattr(module, "is_causal", False))
     if query.is_cuda:
-        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length), None
-    heads, width = query.shape[1], query.shape[3]
+        behind = sliding_window - 1 if sliding_window else -1
+        window = (behind, 0 if causal else behind)
+        return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, window), None
+    grouped = query.shape[1] != key.shape[1]
     parts = []
     for start, count, length in runs:
         q, k, v = (
-            x[0, :, start : start + count * length].view(heads, count, length, width).transpose(0, 1)
+            x[0, :, start : start + count * length].view(x.shape[1], count, length, x.shape[3]).transpose(0, 1)
             for x in (query, key, value)
         )
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)  # (count, heads, length, width)
-        parts.append(out.transpose(1, 2).reshape(count * length, heads, width))
+        mask_LL = _window(length, sliding_window, causal, q.device) if sliding_window and length > sliding_window else None
+        out = F.scaled_dot_product_attention(  # (count, heads, length, width)
+            q,
+            k,
+            v,
+            mask_LL,
+            dropout_p=dropout,
+            is_causal=causal and mask_LL is None,
+            scale=scaling,
+            enable_gqa=grouped,
+        )
+        parts.append(out.transpose(1, 2).reshape(count * length, *out.shape[1::2]))
     return torch.cat(parts)[None], None
+
+
+def _window(length: int, sliding_window: int, causal: bool, device: torch.device) -> Tensor:
+    """True where the token of a row attends to that of a column."""
+    positions_L = torch.arange(length, device=device)
+    distance_LL = positions_L[:, None] - positions_L
+    near_LL = distance_LL.abs() < sliding_window
+    return near_LL & (distance_LL >= 0) if causal else near_LL
 
 
 def _attend_on_cuda(
@@ -129,15 +161,18 @@ def _attend_on_cuda(
     scaling: float | None,
     text_ends: Tensor,
     longest: int,
+    window: tuple[int, int] = (-1, -1),
     query_ends: Tensor | None = None,
     most_queries: int | None = None,
 ) -> Tensor:
-    """`query_ends` and `most_queries` are given if texts have fewer queries than tokens."""
+    """`window` is how many tokens behind and ahead a token attends to, -1 for all. `query_ends` and `most_queries` are given if
+    texts have fewer queries than tokens."""
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
     ends = text_ends if query_ends is None else query_ends
-    out = varlen_attn(q, k, v, ends, text_ends, most_queries or longest, longest, scale=scaling)
+    grouped, most = q.shape[1] != k.shape[1], most_queries or longest
+    out = varlen_attn(q, k, v, ends, text_ends, most, longest, scale=scaling, window_size=window, enable_gqa=grouped)
     assert isinstance(out, Tensor)
     return out.unsqueeze(0)
 

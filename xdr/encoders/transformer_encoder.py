@@ -1,9 +1,10 @@
-"""A transformer as a text encoder: backbone, pooling, optional L2 normalization.
+"""A transformer as a text encoder: backbone, pooling, further layers, optional truncation and L2 normalization.
 
 B texts, L tokens of the longest, T tokens of all, D dimensions.
 """
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from xdr.encoders.input_format import Batching
-from xdr.encoders.packing import FIRST_POSITION, NAME, packed_inputs, states_of_one_token
-from xdr.encoders.pooling import POOLINGS
+from xdr.encoders.input_format import Batching, LoraOptions
+from xdr.encoders.packing import BERT_LIKE, FIRST_POSITION, NAME, packed_inputs, states_of_one_token
+from xdr.encoders.pooling import pool, token_of
 from xdr.encoders.texts import Texts, by_length, pad, select
+from xdr.encoders.vector_layers import output_dimension
 from xdr.errors import UserError, first_line
 
 NUM_GROUPS = 4
@@ -22,24 +24,45 @@ NUM_GROUPS = 4
 
 
 class TransformerEncoder(nn.Module):
-    """Every `batching` gives the same vectors to rounding."""
+    """Every `batching` gives the same vectors to rounding. `layers` follow the pooling. With a `truncate_dim`, the first
+    dimensions are kept (Matryoshka), and normalized afterwards, so that inner products are cosines."""
 
-    def __init__(self, backbone: Any, pooling: str, normalize: bool, batching: Batching) -> None:
+    def __init__(
+        self,
+        backbone: Any,
+        pooling: str,
+        normalize: bool,
+        batching: Batching,
+        layers: Sequence[nn.Module] = (),
+        truncate_dim: int | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pooling = pooling
+        self.layers = nn.Sequential(*layers)
+        self.truncate_dim = truncate_dim
         self.normalize = normalize
         self.batching: Batching = batching
-        self.dimension: int = backbone.config.hidden_size
+
+    @property
+    def dimension(self) -> int:
+        return self.truncate_dim or self.full_dimension
+
+    @property
+    def full_dimension(self) -> int:
+        """The dimension before vectors are truncated."""
+        pooled: int = self.backbone.config.hidden_size * (self.pooling.count("+") + 1)
+        return output_dimension(self.layers, pooled)
 
     def forward(self, texts: Texts) -> Tensor:
-        vectors_BD = getattr(self, f"_{self.batching}")(texts)
+        vectors_BD: Tensor = self.layers(getattr(self, f"_{self.batching}")(texts))
+        vectors_BD = vectors_BD[:, : self.truncate_dim]
         return F.normalize(vectors_BD.float(), dim=-1) if self.normalize else vectors_BD
 
     def _padded(self, texts: Texts) -> Tensor:
         ids_BL, mask_BL = pad(texts, self.backbone.config.pad_token_id or 0)
-        hidden_BLD = self.backbone(input_ids=ids_BL, attention_mask=mask_BL.long()).last_hidden_state
-        return POOLINGS[self.pooling].pool(hidden_BLD[mask_BL], texts.starts_B, texts.lengths_B)
+        hidden_BLD = self._last_hidden_state(input_ids=ids_BL, attention_mask=mask_BL.long())
+        return pool(self.pooling, hidden_BLD[mask_BL], texts.starts_B, texts.lengths_B)
 
     def _grouped(self, texts: Texts) -> Tensor:
         order_B = by_length(texts)
@@ -49,13 +72,18 @@ class TransformerEncoder(nn.Module):
     def _packed(self, texts: Texts) -> Tensor:
         order_B = by_length(texts)
         ordered = select(texts, order_B)
-        pooling = POOLINGS[self.pooling]
-        if pooling.token is not None:
-            rows_B = pooling.token(ordered.starts_B, ordered.lengths_B)
+        config, token = self.backbone.config, token_of(self.pooling)
+        if token is not None and config.model_type in BERT_LIKE and not config.is_decoder:
+            rows_B = token(ordered.starts_B, ordered.lengths_B)
             return states_of_one_token(self.backbone, ordered, rows_B)[order_B.argsort()]
-        inputs = packed_inputs(ordered, self.backbone.config.model_type)
-        hidden_TD = self.backbone(**inputs).last_hidden_state[0]
-        return pooling.pool(hidden_TD, ordered.starts_B, ordered.lengths_B)[order_B.argsort()]
+        hidden_TD = self._last_hidden_state(**packed_inputs(ordered, config.model_type))[0]
+        return pool(self.pooling, hidden_TD, ordered.starts_B, ordered.lengths_B)[order_B.argsort()]
+
+    def _last_hidden_state(self, **inputs: Any) -> Tensor:
+        """Without a cache of keys and values, which decoders would fill."""
+        cache = {"use_cache": False} if getattr(self.backbone.config, "use_cache", False) else {}
+        hidden: Tensor = self.backbone(**inputs, **cache).last_hidden_state
+        return hidden
 
 
 def load_config(path: str, subfolder: str = "", parameter: str = "path") -> Any:
@@ -89,12 +117,18 @@ def load_backbone(path: str, dtype: torch.dtype, batching: Batching, subfolder: 
 
 
 def load_transformer(
-    path: str, pooling: str, normalize: bool, batching: Batching | None, dtype: torch.dtype, subfolder: str = ""
+    path: str,
+    pooling: str,
+    normalize: bool,
+    batching: Batching | None,
+    dtype: torch.dtype,
+    subfolder: str = "",
+    layers: Sequence[nn.Module] = (),
 ) -> TransformerEncoder:
     """Without a `batching`, packed where the backbone can be packed, else grouped."""
     if batching is None:
         batching = "packed" if load_config(path, subfolder).model_type in FIRST_POSITION else "grouped"
-    return TransformerEncoder(load_backbone(path, dtype, batching, subfolder), pooling, normalize, batching)
+    return TransformerEncoder(load_backbone(path, dtype, batching, subfolder), pooling, normalize, batching, layers)
 
 
 def num_positions(config: Any) -> int | None:
@@ -103,18 +137,27 @@ def num_positions(config: Any) -> int | None:
     return size - FIRST_POSITION.get(config.model_type, 0) if size else None
 
 
-def adapt(backbone: Any, *, gradient_checkpointing: bool, lora_rank: int) -> Any:
-    """With `lora_rank` above 0, freezes the backbone and adds low-rank updates of its attention, which are trained."""
+def adapt(backbone: Any, *, gradient_checkpointing: bool, lora: LoraOptions) -> Any:
+    """With a rank above 0, freezes the backbone and adds low-rank updates, which are trained."""
     if gradient_checkpointing:
         backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    if not lora_rank:
+    if not lora.rank:
         return backbone
     try:
         import peft
     except ImportError as error:
         raise UserError("lora_rank needs the package `peft`. Install it with: pip install 'xdr[lora]'") from error
-    settings = peft.LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=["query", "value"])
-    adapted = peft.get_peft_model(backbone, settings)
+    targets = None if lora.targets is None else list(lora.targets)  # None: those that peft names for the family
+    settings = peft.LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets)
+    try:
+        adapted = peft.get_peft_model(backbone, settings)
+    except ValueError as error:
+        kind = backbone.config.model_type
+        layers = sorted({name.rsplit(".", 1)[-1] for name, part in backbone.named_modules() if isinstance(part, nn.Linear)})
+        raise UserError(
+            f"lora_targets must name linear layers of a {kind} backbone, such as {', '.join(layers)}, got {targets}. "
+            f"{first_line(error)}"
+        ) from None
     if gradient_checkpointing:
         adapted.enable_input_require_grads()
     return adapted

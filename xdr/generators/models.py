@@ -68,11 +68,14 @@ class CausalLanguageModel:
     output_length: int
     prompt: str | None
     lora_rank: int
+    lora_targets: list[str] | None
     gradient_checkpointing: bool
 
     def __post_init__(self) -> None:
         if self.lora_rank < 0:
             raise UserError(f"lora_rank must be at least 0, got {self.lora_rank}")
+        if self.lora_targets and not self.lora_rank:
+            raise UserError(f"lora_targets must be left out where lora_rank is 0, got {self.lora_targets}. Give lora_rank too")
 
     @property
     def task(self) -> Task:
@@ -82,6 +85,7 @@ class CausalLanguageModel:
     def build(
         self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
     ) -> "tuple[CausalGenerator, CausalTokenizer]":
+        from xdr.encoders.input_format import LoraOptions
         from xdr.encoders.transformer_encoder import adapt
         from xdr.generators.causal_generator import CausalGenerator, require_packable
         from xdr.generators.generator_folder import load_generator
@@ -92,7 +96,8 @@ class CausalLanguageModel:
                 f"path must be a causal language model, got one of the T5 family in {self.path}. Set model=query_generator"
             )
         require_packable(generator, self.path)
-        generator.model = adapt(generator.model, gradient_checkpointing=self.gradient_checkpointing, lora_rank=self.lora_rank)
+        lora = LoraOptions(self.lora_rank, 2 * self.lora_rank, targets=tuple(self.lora_targets) if self.lora_targets else None)
+        generator.model = adapt(generator.model, gradient_checkpointing=self.gradient_checkpointing, lora=lora)
         return generator, tokenizer
 
 

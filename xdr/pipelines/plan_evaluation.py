@@ -56,6 +56,10 @@ def plan_evaluation(
     stages: list[PlannedStage] = []
     shards = Shards(job.store, ledger, job.settings.shard_size)
 
+    if task is not None and task.correcting is not None:
+        task = replace(task, correcting=None)
+        console.print("The correction is not planned: it takes about as long as a search for as many queries", style="yellow")
+
     def probe(device: torch.device, rank: int, processes: int) -> None:
         encoder = prepared(job)
         stages.append(_plan_encoding(job, shards, encoder, device, processes))

@@ -95,6 +95,8 @@ class EvaluationSettings:
     num_samples: int
     confidence: float
     seed: int
+    cluster: str | None
+    choose_from: str | None
     runs: bool
     pooling: str | None
     normalize: bool | None
@@ -102,6 +104,8 @@ class EvaluationSettings:
     passage_length: int | None
     query_prefix: str | None
     passage_prefix: str | None
+    truncate_dim: int | None
+    end_token: bool | None
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class SweepSettings:
 @dataclass(frozen=True)
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
-    stage=sweep, which reads no data.
+    stage=sweep, which reads no data. `correction` is an `xdr.retrieval.corrections.Correction` or None.
 
     `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
 
@@ -125,6 +129,7 @@ class StageInputs:
     checkpoint: str | None
     augmentation: AugmentationSettings | None
     search: SearchSettings
+    correction: Any
     evaluation: EvaluationSettings
     compare_to: Sequence[str]
     trainer: "Mapping[str, Any]"

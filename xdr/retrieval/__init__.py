@@ -11,6 +11,9 @@ rankings: Rankings, merge_rankings, write_run    results of both
 embeddings: EmbeddingStore, Embeddings           vectors on disk, and what a search reads
 embedding_writer: create_embeddings, writing_shard
 layout: Layout, Selection                        which sums of generated texts' vectors are kept, and which are read
+query_bank: QueryBank, OpenedBank                texts that stand for the queries of users
+corrections: Correction, Csls, QueryBankNormalization  corrections of hubs
+hubness: hubness_ledger, measure_shards, measure how near passages are to a bank, measured once and kept
 generated_sums: sum_generated_queries, sum_generated_passages
 faiss_import: load_faiss
 """
