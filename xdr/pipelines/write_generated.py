@@ -37,11 +37,12 @@ def generate(inputs: StageInputs) -> None:
     loaded = settings.backend.load(wanted)
     sources, fingerprint = _sources(inputs, settings, loaded.task)
     job = GenerationJob(loaded, sources, fingerprint, request, inputs.artifacts_dir)
+    trainer = dict(inputs.trainer) if loaded.models is not None else {**inputs.trainer, "accelerator": "cpu"}
     if inputs.plan:
-        plan_generation(job, dict(inputs.trainer), inputs.console)
+        plan_generation(job, trainer, inputs.console)
         return
     with inputs.logging("generate") as logger:
-        generated = generate_collection(job, dict(inputs.trainer), inputs.console)
+        generated = generate_collection(job, trainer, inputs.console)
         counts = generated.counts()
         logger.log_metrics(
             {f"{reason}/{code}": number for code, count in counts.items() for reason, number in count.to_json().items()}
