@@ -9,6 +9,7 @@ query_generator:    QueryGenerator, GeneratorTokenizer, token_losses, choose_lan
 sequence_to_sequence: SequenceToSequence, Sampler, Drawn: a T5 as a generator
 openai_backend:     OpenAIGenerator: a server as a generator (needs no torch)
 server:             Server: posts that are sent again where they fail
+served_folder:      read_served_folder: what a served generator was trained with (needs no torch)
 kept_answers:       KeptAnswers, answers_file: the replies of an unfinished shard
 generator_folder:   open_generator, load_generator, save_generator, save_without_weights, fingerprint_generator
 generation:         Generation: the texts of one shard
