@@ -48,6 +48,7 @@ PLACEHOLDERS = {
         "GENERATOR": "outputs/train/sample-small_query_generator",
         "QUESTIONS": "outputs/demo/questions",
         "HOST:29500": "localhost:29500",
+        "google/gemma-3-270m": "models/causal",
     },
 }
 """What replaces the placeholders. `DIR` is the folder of the benchmark."""
@@ -170,6 +171,8 @@ def _quick_training(line: str, benchmark: str) -> dict[str, str]:
         settings |= {"callbacks.validation.num_sampled": "2", "callbacks.validation.largest_dev": "32"}
     else:
         settings |= {"model.query_length": "12", "model.passage_length": "24"}
+    if "causal_query_generator" in line:
+        return {**settings, "model.input_length": "64"}
     if benchmark == "sample":
         return {**settings, "model.hidden": "32", "model.layers": "1"}
     if is_generator and benchmark in ("xor_tydi", "swim_ir"):  # these experiments count steps, not epochs

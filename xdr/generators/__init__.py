@@ -2,11 +2,14 @@
 
 settings:           Task, Sampling, GenerationSettings (needs no torch)
 prompts:            Words, FewShot, SummarizeThenAsk: settings of prompts (needs no torch)
-models:             SequenceToSequenceGenerator, SmallGenerator: settings of a generator to train (needs no torch)
+models:             SequenceToSequenceGenerator, CausalLanguageModel, SmallGenerator: a generator to train (needs no torch)
 generator:          Generator, Request, Reply, Written, Metered: what all families do (needs no torch)
 backends:           BackendSettings, Wanted, Loaded, HuggingFace, CTranslate2, OpenAI: settings of backends (needs no torch)
 query_generator:    QueryGenerator, GeneratorTokenizer, token_losses, choose_language_tokens
 sequence_to_sequence: SequenceToSequence, Sampler, Drawn: a T5 as a generator
+causal_generator:   CausalGenerator, CausalTokenizer, require_packable
+packed_texts:       PackedTexts, pack, attention_masks: several texts behind one prompt, to learn
+causal_writer:      CausalWriter: a causal language model as a generator
 openai_backend:     OpenAIGenerator: a server as a generator (needs no torch)
 server:             Server: posts that are sent again where they fail
 served_folder:      read_served_folder: what a served generator was trained with (needs no torch)

@@ -99,6 +99,7 @@ class CTranslate2:
 
     def load(self, wanted: Wanted) -> Loaded:
         from xdr.generators.ctranslate2_backend import CTranslate2Backend
+        from xdr.generators.query_generator import QueryGenerator
         from xdr.generators.sequence_to_sequence import SequenceToSequence
 
         def on(model: Any, tokenizer: Any, named: str, device: "torch.device") -> Generator:
@@ -107,7 +108,12 @@ class CTranslate2:
             sampler = CTranslate2Backend(model, tokenizer, wanted.sampling, self.compute_type, conversions, named, *where)
             return SequenceToSequence(tokenizer, sampler, wanted.settings)
 
-        return _loaded(wanted, on)
+        loaded = _loaded(wanted, on)
+        if not isinstance(loaded.models, QueryGenerator):
+            raise UserError(
+                "backend must be huggingface or openai for a causal language model, got ctranslate2, which is for the T5 family"
+            )
+        return loaded
 
 
 @dataclass(frozen=True)

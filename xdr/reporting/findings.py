@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from xdr.evaluation.coverage import Coverage, Share
+from xdr.evaluation.coverage import Coverage, Share, warn_of_augmentation
 from xdr.evaluation.per_query import Means
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.reporting.report import Report, best_system, corrected_p, is_significant
@@ -41,12 +41,15 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def findings(report: Report) -> list[str]:
-    """What the answer leaves out: significance by language, languages without a test, and how the system was chosen."""
+    """What the answer leaves out: an uneven pool, the best control, significance by language, languages without a test, and how
+    the system was chosen."""
     if len(report.systems) == 1:
         return []
     metric = report.headline_metric
     best = best_system(report.candidates, report.means, metric)
-    sentences = _beside_the_best_control(report, best, metric)
+    sentences = warn_of_augmentation(report.coverage.balance) if report.coverage is not None else []
+    sentences = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
+    sentences += _beside_the_best_control(report, best, metric)
     if len(report.languages(metric)) > 1:
         comparisons = [report.comparison(best, metric, language) for language in report.languages(metric)]
         sentences += [_significant_languages(comparisons), *_untested_languages(comparisons)]

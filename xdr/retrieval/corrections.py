@@ -81,10 +81,14 @@ class Csls:
 
     def add(self, state: "Tensor | None", similarities_NB: "Tensor") -> "Tensor":
         """(N, K): the greatest so far."""
+        import numpy as np
         import torch
 
         known_NC = similarities_NB if state is None else torch.cat([state, similarities_NB], dim=1)
-        return known_NC.topk(min(self.k, known_NC.shape[1]), dim=1).values
+        k = min(self.k, known_NC.shape[1])
+        if known_NC.device.type == "cpu":  # numpy's selection takes a third of the time
+            return torch.from_numpy(np.partition(known_NC.numpy(), -k, axis=1)[:, -k:].copy())
+        return known_NC.topk(k, dim=1).values
 
     def measures(self, state: "Tensor") -> "Tensor":
         others_NK = state.isfinite()

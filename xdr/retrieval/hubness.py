@@ -8,7 +8,7 @@ blocks and shards, but for the last digit of one in millions.
 A systems, M measures of a row, N rows, B texts of the bank, D dimensions, W weights.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 from xdr.retrieval.corrections import Correction
 from xdr.retrieval.embeddings import Block, Embeddings, EmbeddingStore
 from xdr.retrieval.families import BlockVectors, Family, line_norms
+from xdr.retrieval.search import worker_threads
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 
@@ -58,10 +59,11 @@ def measure_shards(
     """Makes those of `shards` that are missing. `progress` is called with the number of rows so far."""
     done = 0
     for shard in sorted(set(ledger.missing()).intersection(shards)):
+        blocks = store.blocks(_BLOCK_ROWS, [shard])
         measures = []
-        for block in store.blocks(_BLOCK_ROWS, [shard]):
-            measures.append(measure_block(block, families, bank_BD, bank_rows_B, correction, device))
-            done += block.num_rows
+        for of_block in _measured(blocks, families, bank_BD, bank_rows_B, correction, device):
+            measures.append(of_block)
+            done += of_block.shape[2]
             progress(done)
         with ledger.writing(shard) as folder:
             np.save(folder / _FILE, np.concatenate(measures, axis=2), allow_pickle=False)
@@ -77,9 +79,22 @@ def measure(
 ) -> NDArray[np.float32]:
     """The measures of a whole collection in memory, (A, M, N). `bank_rows_B` has the row of a passage in the bank, else -1."""
     blocks = embeddings.blocks(_BLOCK_ROWS)
-    return np.concatenate(
-        [measure_block(block, families, bank_BD, bank_rows_B, correction, device) for block in blocks], axis=2
-    )
+    return np.concatenate(list(_measured(blocks, families, bank_BD, bank_rows_B, correction, device)), axis=2)
+
+
+def _measured(
+    blocks: Iterable[Block],
+    families: Sequence[Family],
+    bank_BD: NDArray[np.floating],
+    bank_rows_B: NDArray[np.int64],
+    correction: Correction,
+    device: str,
+) -> Iterator[NDArray[np.float32]]:
+    def measured(block: Block) -> NDArray[np.float32]:
+        return measure_block(block, families, bank_BD, bank_rows_B, correction, device)
+
+    with worker_threads(torch.device(device)) as threads:
+        yield from threads.map(measured, blocks)
 
 
 def measure_block(
@@ -102,7 +117,7 @@ def measure_block(
             part_DB = torch.from_numpy(np.asarray(bank_BD[part], np.float64)).to(device).T
             of_u_NB = u_ND @ part_DB
             of_v_NB = of_u_NB if u_ND is v_ND else v_ND @ part_DB
-            own = _itself(block, bank_rows_B[part])
+            own = _itself(block, bank_rows_B[part], device)
             for system, weight in enumerate(family.weights):
                 similarities_NB = torch.lerp(of_u_NB, of_v_NB, weight)
                 if norms_WN is not None:
@@ -113,11 +128,11 @@ def measure_block(
     return np.stack(measures)
 
 
-def _itself(block: Block, bank_rows_B: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+def _itself(block: Block, bank_rows_B: NDArray[np.int64], device: str) -> tuple[Tensor, Tensor]:
     """Where a row of the block meets itself in the bank."""
     rows_B = bank_rows_B - block.first_row
     (inside,) = np.nonzero((bank_rows_B >= 0) & (rows_B >= 0) & (rows_B < block.num_rows))
-    return torch.from_numpy(rows_B[inside]), torch.from_numpy(inside)
+    return torch.from_numpy(rows_B[inside]).to(device), torch.from_numpy(inside).to(device)
 
 
 def read_measures(ledger: ShardLedger) -> NDArray[np.float32]:
