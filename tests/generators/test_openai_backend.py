@@ -18,11 +18,12 @@ from xdr.errors import UserError
 from xdr.generators.backends import OpenAI, Wanted
 from xdr.generators.generation import Generation
 from xdr.generators.generator import Reply, Request
+from xdr.generators.generator_folder import load_generator, save_generator
 from xdr.generators.kept_answers import KeptAnswers
 from xdr.generators.openai_backend import OpenAIGenerator
 from xdr.generators.quality import REASONS, Gate
 from xdr.generators.settings import GenerationSettings, Sampling, Task
-from xdr.text.identification import LanguageCheck
+from xdr.text.identification import LanguageCheck, train_identifier
 from xdr.text.prompts import PromptTemplate
 from xdr.text.records import Passage
 
@@ -267,6 +268,25 @@ def test_a_fingerprint_names_the_model_and_the_prompt_and_not_the_place(tmp_path
     other = replace(wanted, task=replace(task, prompt=TEMPLATE))
     named = [backend.load(one).fingerprint for backend in (first, replace(first, model="n")) for one in (wanted, other)]
     assert len(set(named)) == 4
+
+
+def test_the_folder_of_a_served_generator_says_what_it_was_trained_with(small_mt5: Path, tmp_path: Path) -> None:
+    trained = Task("query_from_passage", "prompt", 24, 16, ("fi", "ru"), TEMPLATE)
+    generator, tokenizer = load_generator(str(small_mt5), trained)
+    folder = tmp_path / "run" / "generator"
+    save_generator(generator, tokenizer, train_identifier({"fi": ["missä"], "ru": ["где"]}), folder)
+    asked = Task("query_from_passage", "prompt", 64, 9)
+    wanted = Wanted(str(tmp_path / "run"), asked, SAMPLING, SETTINGS, "32-true", tmp_path)
+    backend = settings("http://127.0.0.1:1/v1")
+    loaded = backend.load(wanted)
+    assert loaded.task == replace(trained, output_length=9)
+    assert loaded.identifier is not None and loaded.identifier.languages == ("fi", "ru")
+    assert replace(backend, model="n").load(wanted).fingerprint == loaded.fingerprint, "its name on the server does not count"
+    other = replace(wanted, task=replace(asked, prompt=PromptTemplate("{language}: {text}")))
+    assert backend.load(other).task.template.text == "{language}: {text}"
+    with (folder / "model.safetensors").open("ab") as file:
+        file.write(b" ")
+    assert backend.load(wanted).fingerprint != loaded.fingerprint
 
 
 @pytest.mark.parametrize(

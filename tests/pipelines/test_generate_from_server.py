@@ -103,6 +103,6 @@ def test_a_plan_says_tokens_and_cost(tmp_path: Path) -> None:
     assert abs(float(rows["cost"].replace(",", "")) - (read * 1e-3 + written * 5e-3)) < 0.01
 
 
-def test_a_checkpoint_beside_a_server_is_refused(tmp_path: Path) -> None:
-    output = finished(tmp_path / "run", "http://127.0.0.1:1/v1", "checkpoint=outputs/generator", status=2)
-    assert "checkpoint must be null with this backend" in output
+def test_a_checkpoint_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    output = finished(tmp_path / "run", "http://127.0.0.1:1/v1", "checkpoint=google/mt5-base", status=2)
+    assert "checkpoint must be the folder of a generator that train.py left, got google/mt5-base" in output

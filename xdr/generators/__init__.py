@@ -12,6 +12,7 @@ packed_texts:       PackedTexts, pack, attention_masks: several texts behind one
 causal_writer:      CausalWriter: a causal language model as a generator
 openai_backend:     OpenAIGenerator: a server as a generator (needs no torch)
 server:             Server: posts that are sent again where they fail
+served_folder:      read_served_folder: what a served generator was trained with (needs no torch)
 kept_answers:       KeptAnswers, answers_file: the replies of an unfinished shard
 generator_folder:   open_generator, load_generator, save_generator, save_without_weights, fingerprint_generator
 generation:         Generation: the texts of one shard

@@ -6,7 +6,7 @@ conf/augmentation/generation/backend/ whose `_target_` names it.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
@@ -118,7 +118,8 @@ class CTranslate2:
 
 @dataclass(frozen=True)
 class OpenAI:
-    """A server with OpenAI's interface, whose model is the generator. The texts do not depend on where the server is."""
+    """A server with OpenAI's interface, whose model is the generator. The texts do not depend on where the server is. If the
+    server serves a generator of train.py, its folder as `checkpoint` says what it was trained with."""
 
     base_url: str
     model: str
@@ -161,15 +162,19 @@ class OpenAI:
             raise UserError("price_in and price_out must be given together, or both be null")
 
     def made_by(self, precision: str) -> dict[str, Json]:
-        names = ("model", "interface", "source_characters")
-        lists: dict[str, Json] = {"stop": list(self.stop), "extra_body": self.extra_body or {}}
-        return {"name": "openai", **{name: getattr(self, name) for name in names}, **lists}
+        own: dict[str, Json] = {"stop": list(self.stop), "extra_body": self.extra_body or {}}
+        return {"name": "openai", "interface": self.interface, "source_characters": self.source_characters, **own}
 
     def load(self, wanted: Wanted) -> Loaded:
         from xdr.generators.openai_backend import OpenAIGenerator
+        from xdr.generators.served_folder import read_served_folder
         from xdr.generators.server import Server
 
-        if wanted.task.language_at != "prompt" or wanted.sampling.vocabulary != "full":
+        task, identifier, named = wanted.task, None, fingerprint({"model": self.model})
+        if wanted.checkpoint is not None:
+            trained, identifier, named = read_served_folder(wanted.checkpoint)
+            task = replace(trained, output_length=task.output_length, prompt=task.prompt or trained.prompt)
+        if task.language_at != "prompt" or wanted.sampling.vocabulary != "full":
             raise UserError("language_at must be prompt and vocabulary must be full with the openai backend")
         key = os.environ.get(self.key_variable) or None
 
@@ -179,8 +184,7 @@ class OpenAI:
             return OpenAIGenerator(server, self.model, self.interface, wanted.sampling, *asked)
 
         prices = None if self.price_in is None or self.price_out is None else (self.price_in, self.price_out)
-        named = fingerprint({"model": self.model, "interface": self.interface, "task": wanted.task.to_json()})
-        return Loaded(wanted.task, named, None, None, on, True, prices)
+        return Loaded(task, fingerprint([named, task.to_json()]), identifier, None, on, True, prices)
 
 
 def _loaded(wanted: Wanted, on: "Callable[[Any, Any, str, torch.device], Generator]") -> Loaded:
