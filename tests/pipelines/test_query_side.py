@@ -123,6 +123,7 @@ def test_a_plan_on_two_processes_counts_what_the_busiest_does(
     ("more", "problem"),
     [
         (["augmentation.fusion=hyde_mean"], "augmentation.alpha must be null with fusion=hyde_mean, got [0.01]"),
+        (["augmentation.controls=[mean_text]"], "augmentation.controls must be empty for texts that were written for queries"),
         (["augmentation.keep=count"], "augmentation.keep must be total for texts that were written for queries"),
         (["evaluation.split=train"], "were generated for other queries (1,152) than those of evaluation.split=train (2,304)"),
     ],

@@ -20,4 +20,5 @@ quality:            Gate, Reason, REASONS, QualityCounts, as_table
 generated_store:    GeneratedStore, write_texts, write_counts
 generated_source:   open_generated, import_generated, export_generated
 people_questions:   write_questions
+own_sentences:      OwnSentences
 """

@@ -80,12 +80,19 @@ def _fused(task: RetrievalTask) -> list[FusedSystem]:
         return []
     fusing = task.fusing
     labels = ("", *(task.correcting.labels if task.correcting is not None else ()))
-    return [
+    fused = [
         FusedSystem(corrected_name(system, label, BASELINE), fusing.fusion.name, alpha, label)
         for label in labels
         for system, alpha in zip(fusing.systems, fusing.alphas, strict=True)
-        if alpha is not None and corrected_name(system, label, BASELINE) in task.systems
+        if alpha is not None
     ]
+    fused += [
+        FusedSystem(system, fusing.fusion.name, alpha, control)
+        for control in fusing.controls
+        for system, alpha in zip(fusing.systems_of(control), fusing.alphas, strict=True)
+        if alpha is not None
+    ]
+    return [system for system in fused if system.name in task.systems]
 
 
 def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:
@@ -147,6 +154,7 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
         "fused into": fusing.side if fusing else None,
         "texts of each language": (fusing.number or "all") if fusing else None,
         "languages": " ".join(fusing.languages) if fusing else None,
+        "controls": " ".join(fusing.controls) or None if fusing else None,
         **_corrected_by(task),
         "systems chosen in": task.chosen_in,
         "embeddings": str(task.ledger.folder),

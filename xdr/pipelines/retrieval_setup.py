@@ -7,7 +7,7 @@ from pathlib import Path
 from xdr.data.benchmark import Benchmark
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.errors import UserError
+from xdr.errors import UserError, shown
 from xdr.evaluation.choosing import chosen_systems
 from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.language_pools import PassageLanguages
@@ -41,11 +41,21 @@ def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
         raise UserError(f"augmentation.{error}") from None
     generated = _generated(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
     languages = require_languages_of(generated, augmentation.languages or [])
-    fusing = Fusing(fusion, alphas, generated, languages, augmentation.number)
+    fusing = Fusing(fusion, alphas, generated, languages, augmentation.number, tuple(augmentation.controls))
     if fusing.side == "queries" and augmentation.keep != "total":
         raise UserError(
             f"augmentation.keep must be total for texts that were written for queries, got {augmentation.keep}: sums are kept "
             "for passages alone"
+        )
+    if fusing.side == "queries" and fusing.controls:
+        raise UserError(
+            f"augmentation.controls must be empty for texts that were written for queries, got {shown(list(fusing.controls))}: "
+            "controls are for passages alone"
+        )
+    if "other_passages" in fusing.controls and len(store) % inputs.search.shard_size == 1:
+        raise UserError(
+            f"search.shard_size must leave no shard with one passage with the control other_passages, got "
+            f"{inputs.search.shard_size:,} for {len(store):,} passages. Raise it by one"
         )
     return fusing
 
@@ -66,7 +76,12 @@ def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, ar
 
 
 def retrieval_task(
-    inputs: StageInputs, store: PassageStore, ledger: ShardLedger, metrics: Sequence[Metric], fusing: Fusing | None
+    inputs: StageInputs,
+    store: PassageStore,
+    ledger: ShardLedger,
+    metrics: Sequence[Metric],
+    fusing: Fusing | None,
+    sentences: ShardLedger | None,
 ) -> RetrievalTask:
     """Everything that a search and its scores need. What cannot be scored is refused before anything is encoded."""
     wanted, benchmark, index = inputs.evaluation, inputs.benchmark, inputs.search.index
@@ -109,6 +124,7 @@ def retrieval_task(
         _comparable(earlier_systems(inputs.compare_to), queries, kept),
         tuple(warnings),
         correcting,
+        sentences=sentences,
     )
     if wanted.choose_from is None:
         return task

@@ -27,9 +27,10 @@ from xdr.evaluation.significance import Comparison, Testing, compare_systems, to
 from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.correcting import Correcting, corrected_name
 from xdr.pipelines.coverage import coverage_of_texts, uneven
+from xdr.retrieval.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, baseline_family, fused_family
-from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
+from xdr.retrieval.families import Family, TextSums, baseline_family, fused_family
+from xdr.retrieval.fusion import Alpha, ControlName, Fusion, Side, fuse_vectors, system_name
 from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
@@ -53,6 +54,7 @@ class Fusing:
     generated: GeneratedStore
     languages: tuple[str, ...]
     number: int
+    controls: tuple[ControlName, ...] = ()
 
     @property
     def side(self) -> Side:
@@ -60,7 +62,15 @@ class Fusing:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        return tuple(system_name(self.fusion.name, alpha) for alpha in self.alphas)
+        """With generated texts."""
+        return self.systems_of("")
+
+    @property
+    def control_systems(self) -> tuple[str, ...]:
+        return tuple(system for control in self.controls for system in self.systems_of(control))
+
+    def systems_of(self, label: str) -> tuple[str, ...]:
+        return tuple(system_name(self.fusion.name, alpha, label) for alpha in self.alphas)
 
     def require_unit_texts(self, encoder: nn.Module) -> None:
         """`encoder` is that of the generated texts."""
@@ -106,6 +116,8 @@ class RetrievalTask:
     chosen: tuple[str, ...] | None = None
     """The systems to report; None: all."""
     chosen_in: str | None = None
+    sentences: ShardLedger | None = None
+    """The sums of passages' own sentences, for the control."""
 
     @property
     def layout(self) -> Layout:
@@ -119,7 +131,7 @@ class RetrievalTask:
         """What the correction needs of the shards that this process searches."""
         assert self.correcting is not None
         shards = own_shards(self.embeddings.num_shards, rank, world)
-        self.correcting.measure(self.embeddings, self._correctable(), self._selected(), encoder, device, shards)
+        self.correcting.measure(self.embeddings, self.families(), self._selected(), encoder, device, shards)
 
     def search(self, encoder: Encoder, device: str, rank: int, world: int) -> dict[str, Rankings]:
         """The rankings of each system among the shards that this process searches."""
@@ -145,8 +157,9 @@ class RetrievalTask:
     def uncorrected(self) -> dict[str, Role]:
         """Of the systems that this task searches, in their order, without the corrected ones."""
         roles: dict[str, Role] = {BASELINE: "baseline"}
-        for system in self.fusing.systems if self.fusing is not None else ():
-            roles[system] = "augmented"
+        if self.fusing is not None:
+            roles |= dict.fromkeys(self.fusing.systems, "augmented")
+            roles |= dict.fromkeys(self.fusing.control_systems, "control")
         return roles
 
     @property
@@ -166,24 +179,34 @@ class RetrievalTask:
         return tuple(system for system, of_system in self.roles.items() if of_system == role)
 
     def families(self) -> list[Family]:
-        """What to search. Fused queries need no family of their own: their search is the baseline's."""
+        """The baseline and the fused systems, which a correction can change. Fused queries need no family of their own: their
+        search is the baseline's."""
         if self.fusing is None or self.fuses_queries:
             return [baseline_family()]
         return [baseline_family(), fused_family(self.fusing.fusion, self.fusing.alphas, self._selection())]
 
-    def searched_families(self) -> list[Family]:
-        """The families, with corrected systems."""
+    def control_families(self, *, planned: bool = False) -> list[Family]:
+        """`planned`: of the stored sums, in place of those that controls read, which may not be there yet."""
+        if self.fusing is None or not self.fusing.controls:
+            return []
+        store, selection = self.embeddings, self._selection()
+        texts = {name: selection if planned else self._texts_of(name, store, selection) for name in self.fusing.controls}
+        return [fused_family(self.fusing.fusion, self.fusing.alphas, of_control, name) for name, of_control in texts.items()]
+
+    def _texts_of(self, control: ControlName, store: EmbeddingStore, selection: Selection) -> TextSums:
+        if control == "other_passages":
+            return OtherPassages(store, selection)
+        if control == "own_sentences":
+            assert self.sentences is not None
+            return SentenceSums(EmbeddingStore.open(self.sentences.folder), selection)
+        return mean_texts(store, selection, control == "mean_text_by_language", self.ledger.folder / "controls")
+
+    def searched_families(self, *, planned: bool = False) -> list[Family]:
+        """All families, with corrected systems."""
         families = self.families()
-        if self.correcting is None:
-            return families
-        corrected = self.correcting.corrected(self.embeddings, self._correctable(), self._selected(), BASELINE)
-        return [*corrected, *(family for family in families if self._is_control(family))]
-
-    def _correctable(self) -> list[Family]:
-        return [family for family in self.families() if not self._is_control(family)]
-
-    def _is_control(self, family: Family) -> bool:
-        return self.uncorrected[family.systems[0]] == "control"
+        if self.correcting is not None:
+            families = self.correcting.corrected(self.embeddings, families, self._selected(), BASELINE)
+        return [*families, *self.control_families(planned=planned)]
 
     def ranked(
         self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]

@@ -3,7 +3,8 @@
 in_memory: fuse, search                          arrays in, a run out
 fusion: Fusion, FUSIONS, fusion_named            fusion formulas; to add one, append it to FUSIONS
 families: baseline_family, fused_family          systems to search: the passages alone, or fused with a formula
-          with_penalties                         and the same with a penalty by row subtracted from their scores
+          Family, Offset                         a system can have an offset by row, which is added to its scores
+controls: mean_texts, OtherPassages, SentenceSums    what is fused in the place of generated texts, for comparison
 search: search                                   the exact search
 indexes: Index, Flat, Ivf, Hnsw                  indexes to search with instead
 index_search: index_search                       the search with an index
