@@ -103,9 +103,7 @@ def main() -> None:
     if arguments.variant:
         print(json.dumps(measure(arguments.variant, arguments.model, arguments.xquad, arguments.questions)))
         return
-    print(
-        f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.questions} questions"
-    )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.questions} questions")
     found: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     command = [sys.executable, *sys.argv]
     for _ in range(arguments.rounds):
