@@ -18,7 +18,8 @@ from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job
 
 BASELINE, ALPHA = "baseline", "augmentation.alpha"
-NOT_OF_BASELINE = ("augmentation", "correction")
+CORRECTION = "correction"
+NOT_OF_BASELINE = ("augmentation", CORRECTION)
 """Groups of settings that do not change the baseline."""
 
 Settings = dict[str, Json]
@@ -95,7 +96,8 @@ def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQ
         if system == BASELINE:
             yield BASELINE, {key: value for key, value in settings.items() if not key.startswith(NOT_OF_BASELINE)}, values
         elif system in alpha_of:
-            fused = {key: value for key, value in settings.items() if key != "augmentation.fusion"}
+            kept = {key: value for key, value in settings.items() if not key.startswith(CORRECTION)}
+            fused = {key: value for key, value in kept.items() if key != "augmentation.fusion"}
             yield fusion, {**fused, ALPHA: alpha_of[system]}, values
         elif ":" not in system:  # a colon marks a system of an earlier evaluation, named by compare_to
             yield system, {key: value for key, value in settings.items() if key != ALPHA}, values
