@@ -29,6 +29,7 @@ def main(settings: "DictConfig") -> float | None:
         checkpoint=settings.checkpoint,
         augmentation=entry.build(settings, "augmentation"),
         search=entry.build(settings, "search"),
+        correction=entry.build(settings, "correction"),
         evaluation=entry.build(settings, "evaluation"),
         compare_to=list(settings.compare_to),
         trainer=entry.plain(settings.trainer),

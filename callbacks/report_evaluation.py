@@ -11,9 +11,9 @@ from xdr.evaluation.metric_names import counts_ranks
 from xdr.pipelines.encode import EncodingJob
 from xdr.pipelines.report_evaluation import write_answer
 from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
-from xdr.reporting.findings import answer
+from xdr.reporting.findings import answer, coverage_sentence
 from xdr.reporting.report import best_system
-from xdr.reporting.terminal_table import evaluation_terminal_table
+from xdr.reporting.terminal_table import control_terminal_table, evaluation_terminal_table
 
 FILES = ("report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json")
 
@@ -27,15 +27,20 @@ class ReportEvaluation:
         self._task, self._headline, self._runs = task, headline, runs
         self._job, self._output_dir, self._console = job, output_dir, console
         self.best: float | None = None
-        """The headline metric of the best system."""
+        """The headline metric of the best system that is no control."""
 
     def __call__(self, result: EvaluationResult, logger: Logger | None) -> None:
         report = write_answer(self._task, result, self._job, self._headline, self._runs, self._output_dir)
-        self.best = report.value(best_system(report.systems, report.means, report.headline_metric), report.headline_metric)
+        candidates = (report.baseline, *report.candidates)
+        self.best = report.value(best_system(candidates, report.means, report.headline_metric), report.headline_metric)
         for warning in report.warnings:
             self._console.print(warning, style="yellow", markup=False, soft_wrap=True)
         for metric in (report.headline_metric, *filter(counts_ranks, report.metrics)):
             self._console.print(evaluation_terminal_table(report, metric))
+        if beside_control := control_terminal_table(report, report.headline_metric):
+            self._console.print(beside_control)
+        if report.coverage is not None:
+            self._console.print(coverage_sentence(report.coverage), markup=False, soft_wrap=True)
         self._console.print(answer(report), markup=False, soft_wrap=True)
         self._console.print(f"The report is {self._output_dir / 'report.html'}", markup=False, soft_wrap=True)
         if logger is not None:

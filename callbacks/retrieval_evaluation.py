@@ -33,7 +33,12 @@ class RetrievalEvaluation(pl.Callback):
         trainer.strategy.barrier()  # others may be at their last shard
         self._ended("encoding")
         assert isinstance(pl_module, ShardModule) and isinstance(pl_module.work, Encoding)
-        found = self._task.search(pl_module.work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size)
+        process = pl_module.work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size
+        if self._task.correcting is not None:
+            self._task.measure_hubness(*process)
+            trainer.strategy.barrier()
+            self._ended("correction")
+        found = self._task.search(*process)
         if trainer.world_size > 1:
 
             def gather(tensor: torch.Tensor) -> torch.Tensor:

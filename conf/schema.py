@@ -12,7 +12,7 @@ from conf.targets import check, fit
 from xdr.errors import UserError, did_you_mean
 from xdr.pipelines.settings import StageName
 
-CHECKED_AT_START = ("data", "model", "augmentation", "search", "evaluation", "sweep")
+CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "evaluation", "sweep")
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 
 BESIDE: dict[str, dict[str, Any]] = {

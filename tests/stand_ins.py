@@ -14,6 +14,7 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
+from tests.small_causal import build_small_causal
 from xdr.data.problems import Problems
 from xdr.data.sample import FOLDER, Sample
 from xdr.encoders.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
@@ -133,11 +134,12 @@ def write_vectors(folder: Path) -> None:
 
 
 def write_models(folder: Path) -> None:
-    """Small models in place of the hub's: `folder/bert`, `folder/xlm-roberta`, `folder/mt5`."""
+    """Small models in place of the hub's: `folder/bert`, `folder/xlm-roberta`, `folder/mt5`, `folder/causal`."""
     texts = _texts()
     build_small_bert(texts, folder / "bert", seed=0, hidden=32, layers=1)
     build_small_xlm_roberta(texts, folder / "xlm-roberta", seed=0, hidden=32, layers=1)
     build_small_mt5(texts, folder / "mt5", seed=0, hidden=32, layers=1)
+    build_small_causal(folder / "causal")
 
 
 def _texts() -> list[str]:

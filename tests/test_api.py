@@ -127,7 +127,7 @@ def test_compare_equals_scipys_paired_t_test() -> None:
         (lambda: xdr.fuse(PASSAGES, [PASSAGES]), "generated must have one array for each of the 200 passages, got 1"),
         (
             lambda: xdr.fuse(PASSAGES, PASSAGES[:, None], "sums"),
-            "fusion must be one of sum, mean, unit_mean, hyde_mean, got 'sums'",
+            "fusion must be one of sum, mean, unit_mean, unit_of_mean, hyde_mean, got 'sums'",
         ),
         (lambda: xdr.fuse(PASSAGES, PASSAGES[:, None], "mean", 1.5), "alpha must be from 0 to 1, got 1.5"),
         (lambda: xdr.evaluate(RUN, QRELS, "R@2kt"), "metrics must need only a run and qrels, got R@2kt"),

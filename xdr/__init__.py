@@ -4,6 +4,7 @@ The names below work in memory, without Hydra and without files:
 
     load_encoder            an encoder from a folder, a checkpoint or the hub; it encodes queries and passages
     fuse                    vectors of passages and of their generated queries to fused vectors
+    hub_correction          vectors of passages and of a bank of queries to offsets of scores (CSLS)
     search                  vectors to a run, exactly
     evaluate, compare       runs and qrels to metrics, two runs to paired tests
     read_run, write_run, read_qrels     TREC files
@@ -15,16 +16,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xdr.encoders.encoder import Encoder, load_encoder
     from xdr.evaluation.runs import compare, evaluate, read_qrels
-    from xdr.retrieval.in_memory import fuse, search
+    from xdr.retrieval.in_memory import fuse, hub_correction, search
     from xdr.retrieval.trec_runs import read_run, write_run
 
 __version__ = "0.1.0"
-__all__ = ["Encoder", "compare", "evaluate", "fuse", "load_encoder", "read_qrels", "read_run", "search", "write_run"]
+__all__ = [
+    "Encoder",
+    "compare",
+    "evaluate",
+    "fuse",
+    "hub_correction",
+    "load_encoder",
+    "read_qrels",
+    "read_run",
+    "search",
+    "write_run",
+]
 
 _MODULES = {
     "Encoder": "xdr.encoders.encoder",
     "load_encoder": "xdr.encoders.encoder",
     "fuse": "xdr.retrieval.in_memory",
+    "hub_correction": "xdr.retrieval.in_memory",
     "search": "xdr.retrieval.in_memory",
     "evaluate": "xdr.evaluation.runs",
     "compare": "xdr.evaluation.runs",

@@ -16,7 +16,7 @@ from xdr.data.tevatron import TevatronFiles
 from xdr.data.training_set import training_set
 from xdr.errors import UserError
 from xdr.text.records import Passage, TrainingExample
-from xdr.training.batches import epoch_batches
+from xdr.training.batches import BatchSettings, epoch_batches
 
 
 def test_parts_keep_apart_and_weights_repeat_them(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_parts_keep_apart_and_weights_repeat_them(tmp_path: Path) -> None:
     examples = list(mixture.examples("train", Problems()))
     assert len({example.query.query_id for example in examples}) == len(examples) == 2 * 2304
     data = training_set(examples, {"te": 2.0}, mixture.weight_of)
-    rows = np.concatenate(epoch_batches(data, "mixed", 1, 0.5, 0, 0))
+    rows = np.concatenate(epoch_batches(data, BatchSettings(1, 1, "mixed", 0.5, None, 0), 0, 0))
     shown = [examples[row].query for row in rows if examples[row].query.language != "te"]
     assert sum(query.query_id.startswith("a:") for query in shown) == 2304 * 7 // 8
     assert sum(query.query_id.startswith("b:") for query in shown) == pytest.approx(2304 * 7 / 8 / 4, rel=0.1)

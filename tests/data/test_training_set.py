@@ -1,4 +1,6 @@
 from collections import Counter
+from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from xdr.data.training_set import TrainingSet, choose_negatives, choose_passages, choose_positive, key_of, training_set
 from xdr.errors import UserError
 from xdr.text.records import Passage, Query, TrainingExample
-from xdr.training.batches import check_batch_size, epoch_batches, shares
+from xdr.training.batches import BatchSettings, check_batch_size, epoch_batches, shares
 from xdr.training.validation_pool import validation_pool
 
 
@@ -26,14 +28,14 @@ def examples(*pairs: tuple[str, str, int]) -> TrainingSet:
 
 def test_a_mixed_epoch_shows_every_example_once_in_an_order_of_its_own() -> None:
     data = examples(("fi", "en", 10))
-    first, again, other = (epoch_batches(data, "mixed", 5, 0.5, 3, epoch) for epoch in (0, 0, 1))
+    first, again, other = (epoch_batches(data, BatchSettings(5, 1, "mixed", 0.5, None, 0), 3, epoch) for epoch in (0, 0, 1))
     assert sorted(np.concatenate(first)) == list(range(10))
     assert [batch.tolist() for batch in first] == [batch.tolist() for batch in again] != [batch.tolist() for batch in other]
 
 
 def test_monolingual_batches_hold_one_language() -> None:
     data = examples(("fi", "en", 7), ("ko", "en", 9))
-    batches = epoch_batches(data, "monolingual", 3, 0.5, 0, 0)
+    batches = epoch_batches(data, BatchSettings(3, 1, "monolingual", 0.5, None, 0), 0, 0)
     assert len(batches) == 2 + 3
     for batch in batches:
         assert len({data.languages()[row] for row in batch}) == 1
@@ -41,7 +43,7 @@ def test_monolingual_batches_hold_one_language() -> None:
 
 def test_cross_lingual_batches_never_pair_a_language_with_itself() -> None:
     data = examples(("fi", "fi", 20), ("fi", "ko", 10), ("ko", "fi", 10))
-    rows = np.concatenate(epoch_batches(data, "cross_lingual", 5, 0.5, 0, 0))
+    rows = np.concatenate(epoch_batches(data, BatchSettings(5, 1, "cross_lingual", 0.5, None, 0), 0, 0))
     assert sorted(rows) == list(range(20, 40))
 
 
@@ -50,7 +52,7 @@ def test_hybrid_batches_are_monolingual_with_the_probability_asked_for() -> None
     languages = data.languages()
     kinds = []
     for epoch in range(20):
-        for batch in epoch_batches(data, "hybrid", 8, 0.3, 0, epoch):
+        for batch in epoch_batches(data, BatchSettings(8, 1, "hybrid", 0.3, None, 0), 0, epoch):
             pairs = {languages[row] for row in batch}
             same = [question == passage for question, passage in pairs]
             assert all(same) or not any(same)
@@ -59,10 +61,26 @@ def test_hybrid_batches_are_monolingual_with_the_probability_asked_for() -> None
     assert np.mean(kinds) == pytest.approx(0.3, abs=0.03)
 
 
+def test_queries_of_a_passage_follow_each_other() -> None:
+    pairs = [replace(example(i, "fi"), positives=(Passage(f"p{i % 3}", "", "text"),)) for i in range(60)]
+    data = training_set(pairs)
+    settings = BatchSettings(60, 1, "by_passage", 0.5, None, 0, queries_per_passage=7)
+    (rows,), (again,), (other,) = (epoch_batches(data, settings, 3, epoch) for epoch in (0, 0, 1))
+    assert sorted(rows) == list(range(60))
+    assert rows.tolist() == again.tolist() != other.tolist()
+    runs = [len(list(run)) for _, run in groupby(rows, key=lambda row: row % 3)]
+    assert len(runs) <= 9 and max(runs) < 60 / 3, "three runs of six or seven for each passage, of which two may meet"
+    with pytest.raises(UserError, match="queries_per_passage must be at least 1, got 0"):
+        replace(settings, queries_per_passage=0)
+
+
 def test_language_weights_repeat_examples_and_leave_them_out() -> None:
     made = [example(i, language) for i, language in enumerate(["fi"] * 100 + ["ko"] * 100 + ["ru"] * 100)]
     data = training_set(made, {"ko": 2.5, "ru": 0})
-    counts = Counter(made[row].query.language for row in np.concatenate(epoch_batches(data, "mixed", 1, 0.5, 0, 0)))
+    counts = Counter(
+        made[row].query.language
+        for row in np.concatenate(epoch_batches(data, BatchSettings(1, 1, "mixed", 0.5, None, 0), 0, 0))
+    )
     assert counts["fi"] == 100
     assert 220 < counts["ko"] < 280
     assert "ru" not in counts
@@ -76,13 +94,13 @@ def test_language_weights_repeat_examples_and_leave_them_out() -> None:
 
 def test_batches_that_cannot_be_are_refused() -> None:
     with pytest.raises(UserError, match="a mixed batch must have 8 examples, got 3 of 3 that"):
-        epoch_batches(examples(("fi", "en", 3)), "mixed", 8, 0.5, 0, 0)
+        epoch_batches(examples(("fi", "en", 3)), BatchSettings(8, 1, "mixed", 0.5, None, 0), 0, 0)
     with pytest.raises(UserError, match="a monolingual batch must have 8 examples, got 7 of 13 that"):
-        epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), "monolingual", 8, 0.5, 0, 0)
+        epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), BatchSettings(8, 1, "monolingual", 0.5, None, 0), 0, 0)
     with pytest.raises(UserError, match="a cross_lingual batch must have 8 examples, got 6 of 13 that"):
-        epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), "cross_lingual", 8, 0.5, 0, 0)
+        epoch_batches(examples(("fi", "en", 6), ("fi", "fi", 7)), BatchSettings(8, 1, "cross_lingual", 0.5, None, 0), 0, 0)
     with pytest.raises(UserError, match="hybrid batches must have .* got 0 in all languages, and 10"):
-        epoch_batches(examples(("fi", "en", 10)), "hybrid", 2, 0.5, 0, 0)
+        epoch_batches(examples(("fi", "en", 10)), BatchSettings(2, 1, "hybrid", 0.5, None, 0), 0, 0)
     with pytest.raises(UserError, match="there are no examples to train on"):
         training_set([])
     with pytest.raises(UserError, match="batch_size must be a multiple of the 2 processes, got 9"):

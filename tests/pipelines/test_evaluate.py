@@ -90,11 +90,13 @@ def test_wandb_holds_the_values_of_the_files(whole: Path) -> None:
         for metric, by_language in of_system.items()
         for language, value in by_language.items()
     }
-    comparisons = json.loads((whole / "significance.json").read_text())["comparisons"]
+    significance = json.loads((whole / "significance.json").read_text())
+    comparisons, coverage = significance["comparisons"], significance["coverage"]
     for each in comparisons:
         name = f"{each['system']}/{each['metric']}/{each['language']}"
         in_files[f"{name}/difference"] = each["mean_difference"]
         in_files[f"{name}/corrected_p"] = each["corrected_p"]["sign-flip randomisation"]
+    in_files |= {f"coverage/{name}": coverage[name]["share"] for name in ("passages", "relevant")}
     figures = {name: value for name, value in row.items() if "/" in name}
     assert figures == in_files
     lines = {(line["system"], line["metric"], line["language"]): line for line in found.tables["systems"]}

@@ -196,3 +196,28 @@ def test_a_sweep_of_train_reports_the_value_of_each_setting(tmp_path: Path) -> N
     assert slices(report)["model.optimizer.learning_rate"][0].curves[0].values == pytest.approx((0.16, 0.25))
     assert "2 settings were trained" in sweep_answer(report) and "0.16" in render_sweep(report)
     assert sweep_table(report).num_rows == 2
+
+
+def test_settings_of_a_correction_change_neither_the_baseline_nor_the_systems_without_it(tmp_path: Path) -> None:
+    jobs = []
+    for size in (100, 1000):
+        settings = {"augmentation.alpha": 0.1, "augmentation.fusion": "sum", "correction.bank.size": size}
+        systems = {"baseline": scored(fi=8), "sum-a0.1": scored(fi=12), "csls-w1": scored(fi=9 + size // 1000)}
+        jobs.append(job(tmp_path / str(size), settings, systems))
+    report = report_of(jobs)
+    assert [(point.system, len(point.jobs)) for point in report.points] == [
+        *(("baseline", 2), ("csls-w1", 1), ("csls-w1", 1), ("sum", 2)),
+    ]
+    assert set(report.reference) == {"csls-w1 size=100", "csls-w1 size=1000", "sum alpha=0.1"}
+    assert set(report.reference.values()) == {"baseline"}
+
+
+def test_intervals_of_a_sweep_resample_clusters_where_they_are_asked_for(tmp_path: Path) -> None:
+    """All queries of a language are one cluster: nothing is left to chance, and no test is possible."""
+    jobs = [augmented(tmp_path / "one", 0.1, 0, (), {"sum-a0.1": scored(fi=12, te=8)})]
+    testing = significance.Testing(500, 0.95, 0, cluster="^..")
+    report = sweep_report("sweep", jobs, None, "baseline", (), testing)
+    baseline = next(point for point in report.points if point.system == "baseline")
+    assert query_interval(report, baseline, "fi") == (0.4, 0.4)
+    (comparison,) = [each for each in report.comparisons.values() if each.language == "fi"]
+    assert comparison.num_clusters == 1 and comparison.note == "one cluster of queries: no test is possible"

@@ -1,5 +1,6 @@
 """Scales and offsets by row, beside a search that is written out with numpy in float64."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.retrieval.test_embeddings import store_of
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, Offset, baseline_family, fused_family, line_norms, with_penalties
+from xdr.retrieval.families import Family, Offset, baseline_family, fused_family, line_norms
 from xdr.retrieval.fusion import FUSIONS
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Flat
@@ -20,11 +21,22 @@ ALPHAS = [0.0, 0.2, 0.5, 0.9, 1.0]
 STRENGTHS = [0.5, 2.0]
 
 
+def with_penalties(family: Family, name: str, strengths: list[float], penalty_N: NDArray) -> Family:
+    """The systems of a family, and each of them with each strength."""
+    pairs = [(place, strength) for place in range(len(family.systems)) for strength in strengths]
+    return replace(
+        family,
+        systems=family.systems + tuple(f"{family.systems[place]}-{name}{strength:g}" for place, strength in pairs),
+        weights=family.weights + tuple(family.weights[place] for place, _ in pairs),
+        offsets=(None,) * len(family.systems) + tuple(Offset(penalty_N, -strength) for _, strength in pairs),
+    )
+
+
 def systems(store: EmbeddingStore, penalty_N: NDArray) -> list[Family]:
     found = [baseline_family()]
     for name in ("sum", "mean", "unit_mean", "unit_of_mean"):
         found.append(fused_family(FUSIONS[name], ALPHAS, store.layout.select()))
-    return [with_penalties(family, "hub", STRENGTHS, [penalty_N] * len(family.systems)) for family in found]
+    return [with_penalties(family, "hub", STRENGTHS, penalty_N) for family in found]
 
 
 def scored_by_numpy(parts: tuple[NDArray, NDArray, NDArray, NDArray], queries_QD: NDArray, system: str) -> NDArray[np.float32]:
@@ -105,7 +117,7 @@ def test_scales_and_offsets_rank_as_float64_does(tmp_path: Path, make: object, f
 def test_a_penalty_by_hand(tmp_path: Path) -> None:
     """Scores 3, 2, 2. With strength 1/2 and penalties 4, 0, 1: 1, 2, 1.5."""
     store = store_of(tmp_path, np.array([[3.0], [2.0], [2.0]]))
-    family = with_penalties(baseline_family(), "csls", [0.5], [np.array([4, 0, 1], np.float32)])
+    family = with_penalties(baseline_family(), "csls", [0.5], np.array([4, 0, 1], np.float32))
     found = search(store, np.array([[1.0]]), [family], 3)
     assert list(found) == ["baseline", "baseline-csls0.5"]
     assert found["baseline"].rows_QK.tolist() == [[0, 1, 2]]

@@ -188,7 +188,7 @@ def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, process
 @pytest.mark.parametrize(
     ("argument", "problem"),
     [
-        ("trainer.precision=16-mixed", "must be bf16-mixed or 32-true for the T5 family"),
+        ("trainer.precision=16-mixed", "must be bf16-mixed, bf16-true or 32-true for a generator"),
         ("data.batches.passages_per_query=2", "data.batches.passages_per_query must be 1 for a generator"),
         ("callbacks=default", "set callbacks=generator"),
         ("callbacks.validation.round_trip=nowhere", "is no encoder's folder"),

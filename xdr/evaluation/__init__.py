@@ -11,5 +11,8 @@ language_bias: parallel_ranks, rank_spread
 per_query: PerQuery, means                               values of queries, and their means
 significance: Testing, Comparison, compare_systems, corrected_together
 paired_tests: t_test_p, effect_size, holm                tests in closed form
+clusters: clusters_of, resampled_by_cluster              queries that are resampled together
+controls: best_control, compare_with_best_control
+coverage: Coverage, coverage_of                            how many passages have generated texts, relevant ones and others
 resampling: flipped_means, resampled_means, sign_flip_p  randomisation and bootstrap
 """

@@ -1,7 +1,7 @@
 """Metrics by name: `R@2kt`, `recall@100`, `success@10`, `MRR@10`, `nDCG@10`, `MAP`, `MAP@20`, `MAP-mono`."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from xdr.errors import UserError, did_you_mean, shown
@@ -61,6 +61,11 @@ def require_headline(name: str) -> str:
     if counts_ranks(parse_metric(name).name):
         raise UserError(f"headline must be a metric of which more is better, got {name}. Take another, such as MAP")
     return name
+
+
+def headline_of(metrics: Sequence[str], wanted: str) -> str:
+    """The wanted one; where the metrics lack it, the first of which more is better."""
+    return wanted if wanted in metrics else next(name for name in metrics if not counts_ranks(name))
 
 
 def _is_metric(name: str) -> bool:

@@ -72,12 +72,14 @@ def compare(
     num_samples: int = 10_000,
     confidence: float = 0.95,
     seed: int = 0,
+    clusters: Mapping[str, str] | None = None,
 ) -> list[Comparison]:
     """Tests whether `system` scores higher than `baseline`, with tests paired by query, one comparison for each metric.
 
     A comparison has the mean difference, its bootstrap confidence interval, and the two-sided p of the paired t-test and of
     sign-flip randomisation. With `languages`, there is one for each language and then one for the mean over languages; the p
-    of a metric are corrected by Holm's method.
+    of a metric are corrected by Holm's method. `clusters` maps query ids to what is resampled instead of single queries, such
+    as a question that is asked in ten languages.
 
     >>> qrels = {f"q{i}": {"a": 1} for i in range(8)}
     >>> worse, better = ({query: {"a": 2.0, "b": score} for query in qrels} for score in (3.0, 1.0))
@@ -86,12 +88,20 @@ def compare(
     (0.5, 0.0078125)
     """
     systems = {name: evaluate(run, qrels, metrics, languages) for name, run in (("baseline", baseline), ("system", system))}
+    if clusters is not None and (missing := [query_id for query_id in qrels if query_id not in clusters]):
+        raise UserError(f"clusters must have every query of the qrels, got none for {missing[0]}")
     generator = np.random.default_rng(seed)
     comparisons = [
         comparison
         for metric in systems["baseline"].values
         for comparison in compare_systems(
-            systems, "baseline", metric, num_samples=num_samples, confidence=confidence, generator=generator
+            systems,
+            "baseline",
+            metric,
+            num_samples=num_samples,
+            confidence=confidence,
+            generator=generator,
+            clusters=clusters,
         )
     ]
     return comparisons if languages else [comparison for comparison in comparisons if comparison.language == MACRO]

@@ -2,7 +2,8 @@
 
 Values are paired by query. There are two tests: the paired t-test, which the literature reports, and randomisation by flipping
 signs, which needs no assumption about values of 0 and 1. Both test the number that is reported: for macro the mean of the
-languages' means. p-values are corrected by Holm's method over all comparisons of a metric.
+languages' means. p-values are corrected by Holm's method over all comparisons of a metric. What is flipped and resampled is a
+query, or a cluster of queries.
 
 M samples.
 """
@@ -15,6 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdr.errors import UserError, did_you_mean
+from xdr.evaluation.clusters import (
+    Units,
+    clustered_t_test_p,
+    mean_over_languages,
+    resampled_by_cluster,
+    summed_by_cluster,
+    units_by_language,
+)
 from xdr.evaluation.paired_tests import effect_size, holm, stratified_mean, t_test_p
 from xdr.evaluation.per_query import MACRO, PerQuery
 from xdr.evaluation.resampling import flipped_means, resampled_means, sign_flip_p
@@ -29,11 +38,13 @@ TESTS = (T_TEST, RANDOMISATION)
 
 @dataclass(frozen=True)
 class Testing:
-    """Settings of the tests. `num_samples` is that of the randomisation and of the bootstrap."""
+    """Settings of the tests. `num_samples` is that of the randomisation and of the bootstrap. `cluster` is the pattern of
+    `clusters_of`; without it, each query is a unit of its own."""
 
     num_samples: int
     confidence: float
     seed: int
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class Comparison:
     """By test, the number of comparisons in which it was possible."""
     pairing: str
     note: str
+    num_clusters: int | None = None
+    """What was resampled, if that is not the query."""
 
     def as_json(self) -> dict[str, Json]:
         return {**asdict(self), "confidence_interval": list(self.confidence_interval)}
@@ -70,8 +83,10 @@ def compare_systems(
     num_samples: int,
     confidence: float,
     generator: np.random.Generator,
+    clusters: Mapping[str, str] | None = None,
 ) -> list[Comparison]:
-    """Compares every other system with the baseline: in each language, then macro."""
+    """Compares every other system with the baseline: in each language, then macro. `clusters` maps query ids to the units that
+    are resampled, if these are not the queries."""
     _check_settings(systems, baseline, num_samples, confidence)
     names = [name for name in systems if name != baseline]
     differences = {name: _differences(systems, baseline, name, metric) for name in names}  # by language, paired
@@ -79,13 +94,21 @@ def compare_systems(
     if not languages:
         raise UserError(f"{metric} has no value for any query, so there is nothing to compare")
     together = {language: np.stack([differences[name][language] for name in names], axis=1) for language in languages}
-    flipped = {language: flipped_means(together[language], num_samples, generator) for language in languages}
-    resampled = {language: resampled_means(together[language], num_samples, generator) for language in languages}
+    units: dict[str, Units] | None = None
+    if clusters is None:
+        flipped = {language: flipped_means(together[language], num_samples, generator) for language in languages}
+        resampled = {language: resampled_means(together[language], num_samples, generator) for language in languages}
+    else:
+        units = units_by_language(systems[baseline].query_ids, systems[baseline].rows_by_language(metric), clusters)
+        flipped, resampled = resampled_by_cluster(together, units, num_samples, generator)
     comparisons = []
     for i, name in enumerate(names):
         for group, members in {**{language: [language] for language in languages}, MACRO: languages}.items():
             strata = [differences[name][member] for member in members]
-            p, note = _tests(strata, members, np.mean([flipped[member][:, i] for member in members], axis=0))
+            flipped_M = np.mean([flipped[member][:, i] for member in members], axis=0)
+            drawn_M = mean_over_languages([resampled[member][:, i] for member in members])
+            units_of = None if units is None else [units[member] for member in members]
+            p, note = _tests(strata, members, flipped_M, units_of)
             comparisons.append(
                 Comparison(
                     metric=metric,
@@ -95,7 +118,7 @@ def compare_systems(
                     n=sum(map(len, strata)),
                     mean_difference=stratified_mean(strata),
                     confidence=confidence,
-                    confidence_interval=_interval(np.mean([resampled[member][:, i] for member in members], axis=0), confidence),
+                    confidence_interval=_interval(drawn_M, confidence),
                     p=p,
                     corrected_p={},
                     effect_size=effect_size(strata),
@@ -103,6 +126,7 @@ def compare_systems(
                     family_size={},
                     pairing="query id",
                     note=note,
+                    num_clusters=None if units_of is None else len(np.unique(np.concatenate(units_of))),
                 )
             )
     return _corrected(comparisons, f"with {baseline}")
@@ -163,7 +187,7 @@ def too_few_samples(comparisons: Sequence[Comparison], num_samples: int) -> list
 
 def _interval(resampled_M: Array, confidence: float) -> tuple[float, float]:
     """The percentiles of the bootstrap."""
-    low, high = np.quantile(resampled_M, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.nanquantile(resampled_M, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
@@ -208,16 +232,24 @@ def require_same_queries(first: set[str], second: set[str], baseline: str, name:
     raise UserError(f"systems must have the same {what}, got {', '.join(counts)}. {remedy}")
 
 
-def _tests(strata: Sequence[Array], languages: Sequence[str], flipped_M: Array) -> tuple[dict[str, float | None], str]:
+def _tests(
+    strata: Sequence[Array], languages: Sequence[str], flipped_M: Array, units: Sequence[Units] | None
+) -> tuple[dict[str, float | None], str]:
     """p by test, and a note about them."""
     single = [language for language, stratum in zip(languages, strata, strict=True) if len(stratum) == 1]
     if len(single) == len(languages) == 1:
         return {T_TEST: None, RANDOMISATION: None}, "one query: no test is possible"
     weighted = np.concatenate([stratum / (len(stratum) * len(strata)) for stratum in strata])
-    p: dict[str, float | None] = {T_TEST: t_test_p(strata), RANDOMISATION: sign_flip_p(weighted, flipped_M)}
+    if units is None:
+        p = {T_TEST: t_test_p(strata), RANDOMISATION: sign_flip_p(weighted, flipped_M)}
+    else:
+        of_clusters = summed_by_cluster(weighted, np.concatenate(units))
+        if len(of_clusters) == 1:
+            return {T_TEST: None, RANDOMISATION: None}, "one cluster of queries: no test is possible"
+        p = {T_TEST: clustered_t_test_p(strata, units), RANDOMISATION: sign_flip_p(of_clusters, flipped_M)}
     if not weighted.any():
         return p, "no query differs"
-    if single:
+    if single and units is None:
         return p, f"one query in {', '.join(single)}: no t-test and no effect size"
     if p[T_TEST] is None:
         return p, "all queries differ by the same amount: no t-test and no effect size"

@@ -4,15 +4,17 @@ A new backend is a class with `made_by` and `load`, in any package that the sett
 conf/augmentation/generation/backend/ whose `_target_` names it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from urllib.parse import urlsplit
 
 from xdr.errors import UserError
 from xdr.generators.generator import Generator
 from xdr.generators.settings import GenerationSettings, Sampling, Task
-from xdr.storage.fingerprint import Json
+from xdr.storage.fingerprint import Json, fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from xdr.text.identification import LanguageIdentifier
 
 ComputeType = Literal["float32", "int8", "float16", "bfloat16", "int8_float16"]
+Interface = Literal["completions", "chat"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,17 @@ class Wanted:
 @dataclass(frozen=True)
 class Loaded:
     """A generator with its task. `fingerprint` names it and its task. `identifier` tells the languages that it was trained with
-    apart. `models` are moved to a device, and `on` opens the generator there; None if the generator runs elsewhere."""
+    apart. `models` are moved to a device, and `on` opens the generator there; None if the generator runs elsewhere.
+    `keeps_answers` says that a text is worth keeping before its shard is whole. `prices` are those of a million tokens of
+    prompts and of texts."""
 
     task: Task
     fingerprint: str
     identifier: "LanguageIdentifier | None"
     models: "nn.Module | None"
     on: "Callable[[torch.device], Generator]"
+    keeps_answers: bool = False
+    prices: tuple[float, float] | None = None
 
 
 class BackendSettings(Protocol):
@@ -70,7 +77,7 @@ class HuggingFace:
     def load(self, wanted: Wanted) -> Loaded:
         from xdr.generators.huggingface_backend import open_in_process
 
-        def on(model: Any, tokenizer: Any, fingerprint: str, device: "torch.device") -> Generator:
+        def on(model: Any, tokenizer: Any, named: str, device: "torch.device") -> Generator:
             return open_in_process(model, tokenizer, wanted.sampling, wanted.settings)
 
         return _loaded(wanted, on)
@@ -92,15 +99,92 @@ class CTranslate2:
 
     def load(self, wanted: Wanted) -> Loaded:
         from xdr.generators.ctranslate2_backend import CTranslate2Backend
+        from xdr.generators.query_generator import QueryGenerator
         from xdr.generators.sequence_to_sequence import SequenceToSequence
 
-        def on(model: Any, tokenizer: Any, fingerprint: str, device: "torch.device") -> Generator:
+        def on(model: Any, tokenizer: Any, named: str, device: "torch.device") -> Generator:
             conversions = wanted.artifacts_dir / "ctranslate2"
             where = device.type, device.index or 0
-            sampler = CTranslate2Backend(model, tokenizer, wanted.sampling, self.compute_type, conversions, fingerprint, *where)
+            sampler = CTranslate2Backend(model, tokenizer, wanted.sampling, self.compute_type, conversions, named, *where)
             return SequenceToSequence(tokenizer, sampler, wanted.settings)
 
-        return _loaded(wanted, on)
+        loaded = _loaded(wanted, on)
+        if not isinstance(loaded.models, QueryGenerator):
+            raise UserError(
+                "backend must be huggingface or openai for a causal language model, got ctranslate2, which is for the T5 family"
+            )
+        return loaded
+
+
+@dataclass(frozen=True)
+class OpenAI:
+    """A server with OpenAI's interface, whose model is the generator. The texts do not depend on where the server is. If the
+    server serves a generator of train.py, its folder as `checkpoint` says what it was trained with."""
+
+    base_url: str
+    model: str
+    interface: Interface
+    key_variable: str
+    concurrency: int
+    timeout: float
+    retries: int
+    stop: Sequence[str]
+    extra_body: dict[str, Any] | None
+    largest_n: int
+    source_characters: int
+    price_in: float | None
+    price_out: float | None
+    first_delay: float = 1.0
+    needs_checkpoint = False
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("concurrency", 1),
+            ("retries", 0),
+            ("largest_n", 1),
+            ("source_characters", 1),
+            ("price_in", 0),
+            ("price_out", 0),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"{name} must be at least {least}, got {value}")
+        if self.timeout <= 0:
+            raise UserError(f"timeout must be above 0, got {self.timeout}")
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UserError(f"base_url must be an address such as http://127.0.0.1:8000/v1, got {self.base_url}")
+        if parts.username or parts.password or parts.query:
+            raise UserError(
+                "base_url must not hold a password or a key. Put it into the environment variable that key_variable names"
+            )
+        if (self.price_in is None) != (self.price_out is None):
+            raise UserError("price_in and price_out must be given together, or both be null")
+
+    def made_by(self, precision: str) -> dict[str, Json]:
+        own: dict[str, Json] = {"stop": list(self.stop), "extra_body": self.extra_body or {}}
+        return {"name": "openai", "interface": self.interface, "source_characters": self.source_characters, **own}
+
+    def load(self, wanted: Wanted) -> Loaded:
+        from xdr.generators.openai_backend import OpenAIGenerator
+        from xdr.generators.served_folder import read_served_folder
+        from xdr.generators.server import Server
+
+        task, identifier, named = wanted.task, None, fingerprint({"model": self.model})
+        if wanted.checkpoint is not None:
+            trained, identifier, named = read_served_folder(wanted.checkpoint)
+            task = replace(trained, output_length=task.output_length, prompt=task.prompt or trained.prompt)
+        if task.language_at != "prompt" or wanted.sampling.vocabulary != "full":
+            raise UserError("language_at must be prompt and vocabulary must be full with the openai backend")
+        key = os.environ.get(self.key_variable) or None
+
+        def on(device: "torch.device") -> Generator:
+            server = Server(self.base_url, key, self.concurrency, self.timeout, self.retries, self.first_delay)
+            asked = self.stop, self.extra_body or {}, self.source_characters, self.largest_n
+            return OpenAIGenerator(server, self.model, self.interface, wanted.sampling, *asked)
+
+        prices = None if self.price_in is None or self.price_out is None else (self.price_in, self.price_out)
+        return Loaded(task, fingerprint([named, task.to_json()]), identifier, None, on, True, prices)
 
 
 def _loaded(wanted: Wanted, on: "Callable[[Any, Any, str, torch.device], Generator]") -> Loaded:
@@ -112,5 +196,5 @@ def _loaded(wanted: Wanted, on: "Callable[[Any, Any, str, torch.device], Generat
     model, tokenizer, identifier = open_generator(wanted.checkpoint, wanted.task)
     if isinstance(model, QueryGenerator) and wanted.precision.startswith("16"):
         raise UserError("trainer.precision=16 overflows in the T5 family; set trainer.precision=bf16-true, or 32-true")
-    fingerprint = fingerprint_generator(model, tokenizer)
-    return Loaded(tokenizer.task, fingerprint, identifier, model, lambda device: on(model, tokenizer, fingerprint, device))
+    named = fingerprint_generator(model, tokenizer)
+    return Loaded(tokenizer.task, named, identifier, model, lambda device: on(model, tokenizer, named, device))

@@ -8,7 +8,10 @@ FOLDER/shard-00007/counts.json    how many texts were drawn, refused and kept, b
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from xdr.errors import ArtefactError
 from xdr.generators.quality import QualityCounts
@@ -75,6 +78,17 @@ class GeneratedStore:
                 self._last = shard, self._read(shard)
             yield from self._last[1][first : first + length]
             start += length
+
+    def numbers(self, most: int = 0) -> dict[str, NDArray[np.int64]]:
+        """How many texts each source has, by language. The first `most` of a language count (0: all)."""
+        lengths: dict[str, list[NDArray[np.int64]]] = {language: [] for language in self.languages}
+        for shard in range(self._ledger.num_shards):
+            with pa.memory_map(str(self._ledger.shard(shard, checksum=False) / _TEXTS)) as source:
+                table = pa.ipc.open_file(source).read_all()
+                for language, of_shards in lengths.items():
+                    of_shards.append(pc.list_value_length(table[language]).to_numpy().astype(np.int64))
+        numbers = {language: np.concatenate(of_shards) for language, of_shards in lengths.items()}
+        return {language: np.minimum(each, most) if most else each for language, each in numbers.items()}
 
     def counts(self) -> dict[str, QualityCounts]:
         """The sums over all shards, by language."""

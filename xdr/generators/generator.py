@@ -57,3 +57,25 @@ class Generator(Protocol):
         """Yields the place of each request and its reply, in any order, as soon as it is written. The requests have one
         template, and the languages of one group. Those about a source stand together."""
         ...
+
+
+@dataclass
+class Metered:
+    """A `Generator` that counts the tokens that another one reads and writes from `begin` on."""
+
+    generator: Generator
+    num_read: int = 0
+    num_written: int = 0
+
+    def begin(self, seed: int) -> None:
+        self.num_read = self.num_written = 0
+        self.generator.begin(seed)
+
+    def groups(self, languages: Sequence[str]) -> list[tuple[str, ...]]:
+        return self.generator.groups(languages)
+
+    def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
+        for place, reply in self.generator.write(requests):
+            self.num_read += reply.num_prompt_tokens
+            self.num_written += sum(text.num_tokens for text in reply.texts)
+            yield place, reply

@@ -8,22 +8,26 @@ import copy
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from xdr.errors import UserError, first_line
+from xdr.generators.causal_generator import CausalGenerator, CausalTokenizer
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_tokens
 from xdr.generators.settings import Task
 from xdr.storage.files import creating_folder
 from xdr.storage.model_folders import GENERATOR, MODEL
 from xdr.text.identification import LanguageIdentifier, load_identifier, save_identifier
 
-FAMILY = ("mt5", "t5", "umt5")
+AnyGenerator = QueryGenerator | CausalGenerator
+AnyTokenizer = GeneratorTokenizer | CausalTokenizer
+T5_FAMILY = ("mt5", "t5", "umt5")
 _XDR, _IDENTIFIER = "xdr.json", "identifier.npz"
 _EMBEDDING, _HEAD = "model.shared.weight", "model.lm_head.weight"
 
@@ -35,27 +39,35 @@ class _Trained(NamedTuple):
     language_tokens: dict[str, int]
 
 
-def load_generator(path: str, task: Task, dtype: torch.dtype = torch.float32) -> tuple[QueryGenerator, GeneratorTokenizer]:
+class _Family(NamedTuple):
+    models: Any
+    """transformers' class that loads or builds a model of the family."""
+    generator: Callable[[Any], AnyGenerator]
+    tokenizer: Callable[[Any, Task, _Trained | None], AnyTokenizer]
+
+
+def load_generator(path: str, task: Task, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     """Loads a folder or a hub name for `task`. A folder that was trained for another task is refused."""
     config = _config(path)
+    family = _family(config, path)
     trained = _trained(Path(path))
     if trained is not None:
         task = _require_same_task(path, trained.task, task)
     logger = logging.getLogger("transformers.modeling_utils")
     logger.addFilter(_is_no_warning_of_untied_heads)
     try:
-        model = AutoModelForSeq2SeqLM.from_pretrained(path, config=config, dtype=dtype)
+        model = family.models.from_pretrained(path, config=config, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"the generator in {path} cannot be loaded: {first_line(error)}") from None
     finally:
         logger.removeFilter(_is_no_warning_of_untied_heads)
-    return QueryGenerator(model), _tokenizer(tokenizer, task, trained)
+    return family.generator(model), family.tokenizer(tokenizer, task, trained)
 
 
 def open_generator(
     checkpoint: str, task: Task, dtype: torch.dtype = torch.float32
-) -> tuple[QueryGenerator, GeneratorTokenizer, LanguageIdentifier | None]:
+) -> tuple[Any, Any, LanguageIdentifier | None]:
     """Opens a Lightning checkpoint of xdr, the output folder of a training, a generator's folder, or a hub name. A generator
     that xdr trained keeps its task and takes only the lengths from `task`, and the prompt if there is one."""
     path = Path(checkpoint).expanduser()
@@ -80,17 +92,24 @@ def open_generator(
 
 def _load_checkpoint(
     path: Path, folder: Path, task: Task, trained: _Trained | None, dtype: torch.dtype
-) -> tuple[QueryGenerator, GeneratorTokenizer]:
+) -> tuple[AnyGenerator, AnyTokenizer]:
     if trained is None:
         raise UserError(f"{path} is not a checkpoint of a generator: it needs {folder} beside it, with {_XDR}")
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     weights: dict[str, Tensor] = {name.removeprefix("generator."): value for name, value in state.items()}
-    model = AutoModelForSeq2SeqLM.from_config(_config(str(folder)), dtype=dtype)
-    if not torch.equal(weights[_EMBEDDING], weights[_HEAD]):
+    config = _config(str(folder))
+    family = _family(config, str(folder))
+    model = family.models.from_config(config, dtype=dtype)
+    if family is _T5 and not torch.equal(weights[_EMBEDDING], weights[_HEAD]):
         untie(model)
-    generator = QueryGenerator(model)
+    generator = family.generator(model)
+    if weights.keys() != generator.state_dict().keys():
+        raise UserError(
+            f"checkpoint must hold the weights of a whole generator, got {path} with low-rank updates or other parts. Give the "
+            "output folder of the training"
+        )
     generator.load_state_dict(weights)
-    return generator.eval(), _tokenizer(AutoTokenizer.from_pretrained(folder), task, trained)
+    return generator.eval(), family.tokenizer(AutoTokenizer.from_pretrained(folder), task, trained)
 
 
 def untie(model: Any) -> None:
@@ -100,16 +119,19 @@ def untie(model: Any) -> None:
 
 
 def save_generator(
-    generator: QueryGenerator, tokenizer: GeneratorTokenizer, identifier: LanguageIdentifier | None, folder: Path
+    generator: AnyGenerator, tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, folder: Path
 ) -> None:
     """Writes the folder in one step. An older folder of that name must have been moved away."""
+    model = generator.model
+    if hasattr(model, "merge_and_unload"):  # LoRA
+        model = copy.deepcopy(model).merge_and_unload()
     with creating_folder(folder) as partial:
-        generator.model.save_pretrained(partial)
+        model.save_pretrained(partial)
         _save_rest(tokenizer, identifier, partial)
 
 
 def save_without_weights(
-    generator: QueryGenerator, tokenizer: GeneratorTokenizer, identifier: LanguageIdentifier | None, folder: Path
+    generator: AnyGenerator, tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, folder: Path
 ) -> None:
     """Writes what the weights of a Lightning checkpoint belong to."""
     with creating_folder(folder) as partial:
@@ -117,7 +139,7 @@ def save_without_weights(
         _save_rest(tokenizer, identifier, partial)
 
 
-def _save_rest(tokenizer: GeneratorTokenizer, identifier: LanguageIdentifier | None, folder: Path) -> None:
+def _save_rest(tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, folder: Path) -> None:
     tokenizer.huggingface.save_pretrained(folder)
     trained = {"task": tokenizer.task.to_json(), "language_tokens": dict(tokenizer.language_tokens)}
     (folder / _XDR).write_text(json.dumps(trained, indent=2) + "\n", encoding="utf-8")
@@ -125,7 +147,7 @@ def _save_rest(tokenizer: GeneratorTokenizer, identifier: LanguageIdentifier | N
         save_identifier(identifier, folder / _IDENTIFIER)
 
 
-def fingerprint_generator(generator: QueryGenerator, tokenizer: GeneratorTokenizer) -> str:
+def fingerprint_generator(generator: AnyGenerator, tokenizer: AnyTokenizer) -> str:
     """A fingerprint of weights, tokenizer, task and language tokens."""
     digest = hashlib.sha256()
     for name, value in sorted(generator.state_dict().items()):
@@ -136,7 +158,7 @@ def fingerprint_generator(generator: QueryGenerator, tokenizer: GeneratorTokeniz
     return digest.hexdigest()[:32]
 
 
-def _tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> GeneratorTokenizer:
+def _t5_tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> GeneratorTokenizer:
     if task.language_at == "prompt":
         tokens = {}
     elif trained is not None and trained.language_tokens:
@@ -149,6 +171,26 @@ def _tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> Generato
             "language tokens"
         )
     return GeneratorTokenizer(tokenizer, task, tokens)
+
+
+def _causal_generator(model: Any) -> CausalGenerator:
+    """Of a folder's settings for `generate`, only the special tokens are kept: how texts are sampled is xdr's to say."""
+    own = model.generation_config
+    kept = {name: getattr(own, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(**kept)
+    return CausalGenerator(model)
+
+
+def _causal_tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> CausalTokenizer:
+    if task.language_at == "decoder":
+        raise UserError("language_at must be prompt for a causal language model, got decoder")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return CausalTokenizer(tokenizer, task)
+
+
+_T5 = _Family(AutoModelForSeq2SeqLM, QueryGenerator, _t5_tokenizer)
+_CAUSAL = _Family(AutoModelForCausalLM, _causal_generator, _causal_tokenizer)
 
 
 def _require_same_task(path: str, trained: Task, wanted: Task) -> Task:
@@ -169,9 +211,18 @@ def _config(path: str) -> Any:
         raise UserError(
             f"path must be a model folder or a hub name that can be reached, got {path}: {first_line(error)}"
         ) from None
-    if config.model_type not in FAMILY:
-        raise UserError(f"a generator must be of the T5 family ({', '.join(FAMILY)}), got {config.model_type} in {path}")
     return config
+
+
+def _family(config: Any, path: str) -> _Family:
+    if config.model_type in T5_FAMILY:
+        return _T5
+    if any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ()):
+        return _CAUSAL
+    raise UserError(
+        f"a generator must be of the T5 family ({', '.join(T5_FAMILY)}) or a causal language model, got {config.model_type} in "
+        f"{path}"
+    )
 
 
 def _trained(folder: Path) -> _Trained | None:

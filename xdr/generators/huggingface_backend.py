@@ -16,6 +16,8 @@ from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from xdr.encoders.texts import Texts, pad
+from xdr.generators.causal_generator import CausalGenerator
+from xdr.generators.causal_writer import CausalWriter
 from xdr.generators.generator import Generator
 from xdr.generators.language_vocabulary import restricted, tokens_of, with_first_token
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
@@ -41,6 +43,8 @@ class _Writer(NamedTuple):
 
 def open_in_process(model: Any, tokenizer: Any, sampling: Sampling, settings: GenerationSettings) -> Generator:
     """The generator of a model in this process, which samples with transformers."""
+    if isinstance(model, CausalGenerator):
+        return CausalWriter(model, tokenizer, sampling, settings)
     return SequenceToSequence(tokenizer, HuggingFaceBackend(model, tokenizer, sampling), settings)
 
 

@@ -3,9 +3,9 @@
 Shape suffixes: B texts of a batch, S tokens of a prompt, L tokens of a text, V tokens of the vocabulary, N = B x L.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,14 @@ from xdr.text.records import Passage
 
 IGNORED = -100
 """The label of a position without a loss."""
+
+
+class PromptsAndTexts(NamedTuple):
+    """What a model of the T5 family learns from."""
+
+    prompts: Texts
+    targets: Texts
+    first_tokens_B: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,12 @@ class GeneratorTokenizer:
         """A truncated target has no end token, so that the generator does not learn to end there."""
         return texts_of([ids[: self.task.output_length] for ids in self._token_ids(texts)])
 
+    def training_inputs(self, sources: Sequence[Passage], languages: Sequence[str], texts: Sequence[str]) -> PromptsAndTexts:
+        """`texts` are to be generated for the sources and languages at the same place."""
+        asked = list(zip(sources, languages, strict=True))
+        prompts, _ = self.sources([self.prompt(*one) for one in asked], tails=[self.tail(*one) for one in asked])
+        return PromptsAndTexts(prompts, self.targets(texts), self.first_tokens(languages))
+
     def first_tokens(self, languages: Sequence[str]) -> Tensor | None:
         """The decoder's first token for each language; None where the prompt names the language."""
         if self.task.language_at == "prompt":
@@ -90,6 +104,12 @@ class QueryGenerator(nn.Module):
             labels_BL[:, 0] = IGNORED
         output = self.model(input_ids=ids_BS, attention_mask=mask_BS.long(), decoder_input_ids=inputs_BL, use_cache=False)
         return output.logits, labels_BL
+
+    def losses(
+        self, inputs: PromptsAndTexts, objective: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """The objective's loss of each text, summed over its labels, and the number of its labels."""
+        return objective(*self(*inputs))
 
 
 def token_losses(logits_BLV: Tensor, labels_BL: Tensor, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:

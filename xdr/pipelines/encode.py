@@ -1,7 +1,7 @@
 """Encodes a whole collection in shards, through `Trainer.test`. Callbacks search once all shards exist."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.generators.generated_store import GeneratedStore
+from xdr.generators.own_sentences import SENTENCES, OwnSentences
 from xdr.retrieval.embedding_writer import ShardWriter, create_embeddings, writing_shard
 from xdr.retrieval.generated_sums import ROWS_AT_ONCE, sum_generated_queries
 from xdr.retrieval.layout import Keep, Layout
@@ -51,8 +52,10 @@ class EncodingJob:
     passages: nn.Module | None
     tokenizer: TextTokenizer
     store: PassageStore
-    generated: GeneratedStore | None
+    generated: GeneratedStore | OwnSentences | None
     settings: EncodingSettings
+    sums_only: bool = False
+    """Leaves out the passages: another job has their vectors."""
 
     def layout(self) -> Layout:
         dimension = self.queries.dimension
@@ -60,7 +63,8 @@ class EncodingJob:
         if self.generated is None:
             return Layout(dimension)
         if self.settings.keep == "total":
-            return Layout(dimension, "total", self.settings.languages)
+            return Layout(dimension, "total", self.settings.languages, passages=not self.sums_only)
+        assert isinstance(self.generated, GeneratedStore)
         most = self.generated.most if self.settings.keep == "count" else 0
         return Layout(dimension, self.settings.keep, self.generated.languages, most)
 
@@ -83,6 +87,12 @@ class EncodingJob:
         made_by, layout = self.made_by(precision), self.layout()
         folder = artifacts_dir / "embeddings" / fingerprint([made_by, layout.keep, list(layout.languages), layout.count])
         return create_embeddings(folder, -(-len(self.store) // self.settings.shard_size), layout, made_by)
+
+
+def sentences_job(job: EncodingJob) -> EncodingJob:
+    """Of the sums of passages' own sentences. They are encoded as generated queries are: same encoder, prefix and length."""
+    settings = replace(job.settings, keep="total", languages=(SENTENCES,), number=0)
+    return replace(job, generated=OwnSentences(job.store), settings=settings, sums_only=True)
 
 
 def encode_collection(
@@ -146,7 +156,7 @@ def encode_into(
     most = layout.count if layout.keep == "count" else job.settings.number
     for start in range(0, len(passages), ROWS_AT_ONCE):
         rows = slice(start, min(start + ROWS_AT_ONCE, len(passages)))
-        vectors_ND = encoder.encode_passages(passages[rows])
+        vectors_ND = None if job.sums_only else encoder.encode_passages(passages[rows])
         if job.generated:
             writer.put(rows, vectors_ND, *sum_generated_queries(encoder, generated[rows], layout, most))
         else:

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import lightning.pytorch as pl
 
 from xdr.encoders.input_format import EncoderOptions
 from xdr.encoders.open_encoder import open_encoder
 from xdr.evaluation.metric_names import parse_metrics, require_headline
-from xdr.pipelines.encode import EncodingJob, EncodingSettings, encode_collection
+from xdr.pipelines.encode import EncodingJob, EncodingSettings, encode_collection, sentences_job
 from xdr.pipelines.plan_evaluation import plan_evaluation
 from xdr.pipelines.prepare import collection_of
 from xdr.pipelines.retrieval_setup import fusing_of, retrieval_task
@@ -27,17 +28,20 @@ class _Prepared:
     job: EncodingJob
     ledger: ShardLedger
     fusing: Fusing | None
+    sentences: tuple[EncodingJob, ShardLedger] | None
+    """Of a control."""
 
 
 def encode(inputs: StageInputs) -> None:
     prepared = _prepare(inputs, "encode")
     job, ledger, trainer = prepared.job, prepared.ledger, dict(inputs.trainer)
     if inputs.plan:
-        plan_evaluation(job, ledger, None, "", False, trainer, inputs.console)
+        plan_evaluation(job, ledger, None, "", False, trainer, inputs.console, prepared.sentences)
         return
     start = time.perf_counter()
     with inputs.logging("encode") as logger:
         share = len(ledger.missing()) / ledger.num_shards
+        _encode_sentences(prepared, trainer, inputs)
         encode_collection(job, ledger, trainer, inputs.console)
         seconds = time.perf_counter() - start
         logger.log_metrics({"passages": len(job.store), "share encoded": share, "seconds": seconds})
@@ -49,13 +53,20 @@ def score(inputs: StageInputs, callbacks_of: CallbacksOf) -> None:
     metrics, headline = parse_metrics(inputs.evaluation.metrics), require_headline(inputs.evaluation.headline)
     prepared = _prepare(inputs, "score")
     job, ledger, trainer = prepared.job, prepared.ledger, dict(inputs.trainer)
-    task = retrieval_task(inputs, job.store, ledger, metrics, prepared.fusing)
+    sentences = prepared.sentences[1] if prepared.sentences else None
+    task = retrieval_task(inputs, job.store, ledger, metrics, prepared.fusing, sentences)
     if inputs.plan:
         runs = inputs.evaluation.runs
-        plan_evaluation(job, ledger, task, headline, runs, trainer, inputs.console)
+        plan_evaluation(job, ledger, task, headline, runs, trainer, inputs.console, prepared.sentences)
         return
     with inputs.logging("evaluate") as logger:
+        _encode_sentences(prepared, trainer, inputs)
         encode_collection(job, ledger, trainer, inputs.console, callbacks_of(task, job), logger)
+
+
+def _encode_sentences(prepared: _Prepared, trainer: dict[str, Any], inputs: StageInputs) -> None:
+    if prepared.sentences:
+        encode_collection(*prepared.sentences, trainer, inputs.console)
 
 
 def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
@@ -77,4 +88,9 @@ def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
         inputs.search.tokens_per_batch,
     )
     job = EncodingJob(queries, passages, tokenizer, store, on_passages.generated if on_passages else None, settings)
-    return _Prepared(job, job.ledger(inputs.artifacts_dir, str(inputs.trainer["precision"])), fusing)
+    artifacts, precision = inputs.artifacts_dir, str(inputs.trainer["precision"])
+    sentences = None
+    if fusing is not None and "own_sentences" in fusing.controls:
+        of_sentences = sentences_job(job)
+        sentences = of_sentences, of_sentences.ledger(artifacts, precision)
+    return _Prepared(job, job.ledger(artifacts, precision), fusing, sentences)

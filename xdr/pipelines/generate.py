@@ -4,9 +4,9 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -16,6 +16,8 @@ from xdr.errors import UserError
 from xdr.generators.backends import BackendSettings, Loaded
 from xdr.generators.generated_store import KIND, GeneratedStore, write_counts, write_texts
 from xdr.generators.generation import Generation
+from xdr.generators.generator import Metered
+from xdr.generators.kept_answers import KeptAnswers, answers_file
 from xdr.generators.quality import Gate, Reason
 from xdr.generators.settings import GenerationSettings, Sampling
 from xdr.pipelines.plan import (
@@ -26,6 +28,7 @@ from xdr.pipelines.plan import (
     plan_table,
     refuse_what_cannot_fit,
     spaced,
+    summed,
     total,
 )
 from xdr.sharding.disk_space import reporting_full_disk, require_room, shown_bytes
@@ -111,7 +114,15 @@ def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], co
             progress = ShardProgress(shards, texts_per_source, show)
 
             def work_on(device: torch.device) -> _Writing:
-                return _Writing(job.generation_on(device), shards, request.probe, trainer.world_size, progress, console)
+                return _Writing(
+                    job.generation_on(device),
+                    job.loaded.keeps_answers,
+                    shards,
+                    request.probe,
+                    trainer.world_size,
+                    progress,
+                    console,
+                )
 
             trainer.predict(ShardModule(job.models, work_on, shards.ledger), return_predictions=False)
     else:
@@ -125,9 +136,10 @@ def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], consol
     stages: list[PlannedStage] = []
 
     def probe(device: torch.device, rank: int, processes: int) -> None:
-        seconds, disk = measured(job.generation_on(device), shards, max(1, job.request.probe), processes)
-        memory = measured_memory(device)
-        stages.append(PlannedStage("generation", seconds, disk, shards.ledger.folder, memory, processes))
+        needed = measured(job.generation_on(device), shards, max(1, job.request.probe), processes)
+        memory, tokens = measured_memory(device), _token_rows(needed, job.loaded.prices)
+        folder = shards.ledger.folder
+        stages.append(PlannedStage("generation", needed.seconds, needed.disk, folder, memory, processes, tokens))
 
     remedy = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
     run_probe(job.models, probe, trainer_settings, remedy)
@@ -138,6 +150,7 @@ def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], consol
 @dataclass(frozen=True)
 class _Writing:
     generation: Generation
+    keeps_answers: bool
     shards: Shards
     probe: int
     num_processes: int
@@ -145,20 +158,24 @@ class _Writing:
     console: Console
 
     def begin(self) -> None:
-        if self.probe:
+        if self.probe and not self.keeps_answers:  # a server is not asked for texts that are thrown away
             line = estimate(self.generation, self.shards, self.probe, self.num_processes)
             self.console.print(line, markup=False, soft_wrap=True)
 
     def make(self, shard: int) -> None:
-        texts, counts = self.generation.write(self.shards.passages(shard), shard, self.progress.report)
+        generation, answers = self.generation, answers_file(self.shards.ledger.folder, shard)
+        if self.keeps_answers:
+            generation = replace(generation, generator=KeptAnswers(generation.generator, answers))
+        texts, counts = generation.write(self.shards.passages(shard), shard, self.progress.report)
         with self.shards.ledger.writing(shard) as folder:
-            write_texts(texts, self.generation.settings.languages, folder)
+            write_texts(texts, generation.settings.languages, folder)
             write_counts(counts, folder)
+        answers.unlink(missing_ok=True)
 
 
 def estimate(generation: Generation, shards: Shards, probe: int, num_processes: int) -> str:
     """One line from a probe of `probe` sources. Texts that cannot fit on the disk are refused."""
-    seconds, disk = measured(generation, shards, probe, num_processes, budget=0.0)
+    seconds, disk, *_ = measured(generation, shards, probe, num_processes, budget=0.0)
     num_missing = shards.num_missing()
     require_room(shards.ledger.folder, total(disk), f"the texts for {num_missing:,} passages")
     return (
@@ -169,24 +186,47 @@ def estimate(generation: Generation, shards: Shards, probe: int, num_processes: 
 
 def measured(
     generation: Generation, shards: Shards, probe: int, num_processes: int, budget: float = BUDGET_SECONDS
-) -> tuple[list[Term], list[Term]]:
-    """Seconds and bytes from texts for `probe` sources, or more if the budget in seconds allows, up to a shard."""
-    sources, bytes_each = shards.sources, 0.0
+) -> "Needed":
+    """What the missing shards need, from texts for `probe` sources, or more if the budget in seconds allows, up to a shard."""
+    sources, each = shards.sources, (0.0, 0.0, 0.0)
+    metered = Metered(generation.generator)
+    generation = replace(generation, generator=metered)
 
     def write(number: int) -> float:
-        nonlocal bytes_each
+        nonlocal each
         some = [next(sources.slice(row, row + 1)) for row in spaced(len(sources), number)]
         start = time.perf_counter()
         texts, _ = generation.write(some, -1)
         seconds = time.perf_counter() - start
         with tempfile.TemporaryDirectory() as name:
             write_texts(texts, generation.settings.languages, Path(name))
-            bytes_each = sum(file.stat().st_size for file in Path(name).iterdir()) / number
+            num_bytes = sum(file.stat().st_size for file in Path(name).iterdir())
+        each = num_bytes / number, metered.num_read / number, metered.num_written / number
         return seconds
 
     most = min(len(sources), shards.shard_size)
     seconds = measured_time(write, shards.most_of_one(num_processes), "passages", probe, most, budget)
-    return seconds, [Term(shards.num_missing(), "passages", bytes_each)]
+    return Needed(seconds, *([Term(shards.num_missing(), "passages", of_one)] for of_one in each))
+
+
+class Needed(NamedTuple):
+    """Seconds, bytes, and tokens of prompts and texts."""
+
+    seconds: list[Term]
+    disk: list[Term]
+    read: list[Term]
+    written: list[Term]
+
+
+def _token_rows(needed: Needed, prices: tuple[float, float] | None) -> list[tuple[str, str, str]]:
+    """Rows of the plan's table. Prices are those of a million tokens."""
+    parts = {"tokens in": needed.read, "tokens out": needed.written}
+    rows = [(name, f"{total(terms):,.0f}", summed(terms, "{:,.0f}".format)) for name, terms in parts.items()]
+    if prices is not None:
+        millions = [total(terms) / 1e6 for terms in parts.values()]
+        arithmetic = " + ".join(f"{number:,.2f} million x {price:g}" for number, price in zip(millions, prices, strict=True))
+        rows.append(("cost", f"{millions[0] * prices[0] + millions[1] * prices[1]:,.2f}", arithmetic))
+    return rows
 
 
 def _fingerprint_identifier(identifier: LanguageIdentifier) -> str:

@@ -31,7 +31,8 @@ def total(terms: Sequence[Term]) -> float:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """`time` is that of the busiest of `processes`; `folder` is on the disk that the stage writes to."""
+    """`time` is that of the busiest of `processes`; `folder` is on the disk that the stage writes to. `others` are more rows of
+    the table: what, how much, the arithmetic."""
 
     name: str
     time: Sequence[Term]
@@ -39,6 +40,7 @@ class PlannedStage:
     folder: Path
     memory: Sequence[Memory]
     processes: int = 1
+    others: Sequence[tuple[str, str, str]] = ()
 
     @property
     def seconds(self) -> float:
@@ -53,17 +55,20 @@ def plan_table(stages: Sequence[PlannedStage]) -> Table:
     table = Table("stage", "takes", "", "arithmetic", title="Plan")
     for stage in stages:
         busiest = f", in the busiest of {stage.processes} processes" if stage.processes > 1 else ""
-        table.add_row(stage.name, "time", shown_seconds(stage.seconds), _sum(stage.time, shown_seconds) + busiest)
-        table.add_row("", "disk", shown_bytes(stage.num_bytes), _sum(stage.disk, shown_bytes) or "nothing of size")
+        table.add_row(stage.name, "time", shown_seconds(stage.seconds), summed(stage.time, shown_seconds) + busiest)
+        table.add_row("", "disk", shown_bytes(stage.num_bytes), summed(stage.disk, shown_bytes) or "nothing of size")
         for kind, peak, limit in stage.memory:
             table.add_row("", kind, shown_bytes(peak), f"peak of the probe in one process, limit {shown_bytes(limit)}")
+        for row in stage.others:
+            table.add_row("", *row)
         table.add_section()
     table.add_row("in all", "time", shown_seconds(sum(stage.seconds for stage in stages)))
     table.add_row("", "disk", shown_bytes(sum(stage.num_bytes for stage in stages)))
     return table
 
 
-def _sum(terms: Sequence[Term], shown: Callable[[float], str]) -> str:
+def summed(terms: Sequence[Term], shown: Callable[[float], str]) -> str:
+    """The arithmetic behind a total."""
     return " + ".join(f"{number:,.0f} {unit} x {shown(each)}" for number, unit, each in terms)
 
 

@@ -51,14 +51,22 @@ def plan_evaluation(
     runs: bool,
     trainer_settings: dict[str, Any],
     console: Console,
+    sentences: tuple[EncodingJob, ShardLedger] | None,
 ) -> None:
     """Prints the plan, and refuses a job that cannot fit. Without a task, only encoding is planned."""
     stages: list[PlannedStage] = []
     shards = Shards(job.store, ledger, job.settings.shard_size)
 
+    if task is not None and task.correcting is not None:
+        task = replace(task, correcting=None)
+        console.print("The correction is not planned: it takes about as long as a search for as many queries", style="yellow")
+
     def probe(device: torch.device, rank: int, processes: int) -> None:
         encoder = prepared(job)
         stages.append(_plan_encoding(job, shards, encoder, device, processes))
+        if sentences is not None:
+            of_sentences = Shards(job.store, sentences[1], job.settings.shard_size)
+            stages.append(_plan_encoding(sentences[0], of_sentences, encoder, device, processes, "encoding sentences"))
         if task is not None and task.index is None:
             stages.append(_plan_search(task, encoder, shards, device, processes))
         if task is not None and rank == 0:
@@ -72,7 +80,9 @@ def plan_evaluation(
     refuse_what_cannot_fit(stages, "artifacts_dir")
 
 
-def _plan_encoding(job: EncodingJob, shards: Shards, encoder: Encoder, device: torch.device, processes: int) -> PlannedStage:
+def _plan_encoding(
+    job: EncodingJob, shards: Shards, encoder: Encoder, device: torch.device, processes: int, name: str = "encoding"
+) -> PlannedStage:
     def encode(number: int) -> float:
         rows = spaced(len(job.store), number)
         passages = [job.store[row] for row in rows]
@@ -88,7 +98,7 @@ def _plan_encoding(job: EncodingJob, shards: Shards, encoder: Encoder, device: t
     most = min(len(job.store), job.settings.shard_size, 4 * ROWS_AT_ONCE)
     time = measured_time(encode, shards.most_of_one(processes), "passages", most=most)
     disk = [Term(shards.num_missing(), "passages", job.layout().bytes_per_row)]
-    return PlannedStage("encoding", time, disk, shards.ledger.folder, measured_memory(device), processes)
+    return PlannedStage(name, time, disk, shards.ledger.folder, measured_memory(device), processes)
 
 
 def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: torch.device, processes: int) -> PlannedStage:
@@ -110,7 +120,9 @@ def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: 
 
     def search_random(depth: int) -> float:
         probed = replace(task, ledger=scratch)
-        return seconds_of(lambda: search(probed.embeddings, queries_QD, probed.families(), depth, device=device.type))
+        return seconds_of(
+            lambda: search(probed.embeddings, queries_QD, probed.searched_families(planned=True), depth, device=device.type)
+        )
 
     own_rows = max(
         sum(stop - start for start, stop in map(shards.rows, own_shards(shards.ledger.num_shards, rank, processes)))

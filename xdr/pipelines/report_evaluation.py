@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from xdr.evaluation.metric_names import counts_ranks
+from xdr.evaluation.metric_names import headline_of
 from xdr.evaluation.per_query import means
 from xdr.evaluation.scoring import first_relevant_ranks
+from xdr.pipelines.correcting import corrected_name
 from xdr.pipelines.encode import EncodingJob
 from xdr.pipelines.retrieval_task import BASELINE, EvaluationResult, RetrievalTask
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics
@@ -28,7 +29,7 @@ def write_answer(
     report = report_of(task, answer, job, headline)
     if runs:
         task.write_runs(answer.rankings, output_dir / "runs")
-    write_comparisons(answer.comparisons, output_dir)
+    write_comparisons(answer.comparisons, report.coverage, output_dir)
     write_environment(_made_of(task, job), output_dir)
     write_metrics(answer.systems, output_dir)
     with replacing_file(output_dir / "report.html") as partial:
@@ -38,9 +39,9 @@ def write_answer(
 
 def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, headline: str) -> Report:
     metrics = tuple(metric.name for metric in task.metrics)
-    headline = headline if headline in metrics else next(name for name in metrics if not counts_ranks(name))
+    headline = headline_of(metrics, headline)
     averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
-    own = [system for system in answer.rankings if system != BASELINE]
+    own = task.with_role("augmented") or task.with_role("control")
     best = best_system(own, averages, headline) if own else ""
     moved = _moved(task, answer.rankings, best) if best and task.qrels.has_judgements else []
     return Report(
@@ -56,6 +57,9 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
         moved_system=best,
         depth=task.depth,
         warnings=answer.warnings,
+        augmented=task.with_role("augmented"),
+        controls=task.with_role("control"),
+        coverage=task.coverage,
         facts=[(name, str(value)) for name, value in _made_of(task, job).items() if value is not None],
     )
 
@@ -75,8 +79,20 @@ def _fused(task: RetrievalTask) -> list[FusedSystem]:
     if task.fusing is None:
         return []
     fusing = task.fusing
-    named = zip(fusing.systems, fusing.alphas, strict=True)
-    return [FusedSystem(system, fusing.fusion.name, alpha) for system, alpha in named if alpha is not None]
+    labels = ("", *(task.correcting.labels if task.correcting is not None else ()))
+    fused = [
+        FusedSystem(corrected_name(system, label, BASELINE), fusing.fusion.name, alpha, label)
+        for label in labels
+        for system, alpha in zip(fusing.systems, fusing.alphas, strict=True)
+        if alpha is not None
+    ]
+    fused += [
+        FusedSystem(system, fusing.fusion.name, alpha, control)
+        for control in fusing.controls
+        for system, alpha in zip(fusing.systems_of(control), fusing.alphas, strict=True)
+        if alpha is not None
+    ]
+    return [system for system in fused if system.name in task.systems]
 
 
 def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:
@@ -116,6 +132,17 @@ def _generated(task: RetrievalTask, side: Side, row: int) -> dict[str, tuple[str
     return {code: texts[code][:most] for code in task.fusing.languages if texts.get(code)}
 
 
+def _corrected_by(task: RetrievalTask) -> dict[str, Json]:
+    if task.correcting is None:
+        return {}
+    bank, made_by = task.correcting.bank, task.correcting.correction.made_by()
+    settings = ", ".join(f"{name} {value}" for name, value in made_by.items() if name != "name")
+    return {
+        "correction": f"{made_by['name']} ({settings})",
+        "bank of the correction": f"{len(bank.texts):,} texts, {bank.source}, {bank.fingerprint}",
+    }
+
+
 def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
     """Fingerprints of what the figures depend on."""
     made_by = task.ledger.made_by
@@ -127,6 +154,9 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
         "fused into": fusing.side if fusing else None,
         "texts of each language": (fusing.number or "all") if fusing else None,
         "languages": " ".join(fusing.languages) if fusing else None,
+        "controls": " ".join(fusing.controls) or None if fusing else None,
+        **_corrected_by(task),
+        "systems chosen in": task.chosen_in,
         "embeddings": str(task.ledger.folder),
         "pooling": getattr(job.queries, "pooling", "mean"),
         "normalized": job.queries.normalize,

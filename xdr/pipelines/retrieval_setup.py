@@ -1,14 +1,17 @@
 """What an evaluation needs before it encodes: fusion, queries with qrels, metrics and systems to compare."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.errors import UserError
+from xdr.errors import UserError, shown
+from xdr.evaluation.choosing import chosen_systems
+from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.language_pools import PassageLanguages
-from xdr.evaluation.metric_names import Metric
+from xdr.evaluation.metric_names import Metric, headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
 from xdr.evaluation.significance import Testing, require_same_queries
@@ -16,6 +19,7 @@ from xdr.generators.generated_source import import_generated, open_generated
 from xdr.generators.generated_store import GeneratedStore
 from xdr.generators.people_questions import PREFIX, write_questions
 from xdr.pipelines.collection_summary import check_judgements
+from xdr.pipelines.correcting import correcting_of
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
 from xdr.pipelines.settings import StageInputs
 from xdr.reporting.evaluation_files import read_metrics
@@ -37,11 +41,21 @@ def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
         raise UserError(f"augmentation.{error}") from None
     generated = _generated(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
     languages = require_languages_of(generated, augmentation.languages or [])
-    fusing = Fusing(fusion, alphas, generated, languages, augmentation.number)
+    fusing = Fusing(fusion, alphas, generated, languages, augmentation.number, tuple(augmentation.controls))
     if fusing.side == "queries" and augmentation.keep != "total":
         raise UserError(
             f"augmentation.keep must be total for texts that were written for queries, got {augmentation.keep}: sums are kept "
             "for passages alone"
+        )
+    if fusing.side == "queries" and fusing.controls:
+        raise UserError(
+            f"augmentation.controls must be empty for texts that were written for queries, got {shown(list(fusing.controls))}: "
+            "controls are for passages alone"
+        )
+    if "other_passages" in fusing.controls and len(store) % inputs.search.shard_size == 1:
+        raise UserError(
+            f"search.shard_size must leave no shard with one passage with the control other_passages, got "
+            f"{inputs.search.shard_size:,} for {len(store):,} passages. Raise it by one"
         )
     return fusing
 
@@ -62,7 +76,12 @@ def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, ar
 
 
 def retrieval_task(
-    inputs: StageInputs, store: PassageStore, ledger: ShardLedger, metrics: Sequence[Metric], fusing: Fusing | None
+    inputs: StageInputs,
+    store: PassageStore,
+    ledger: ShardLedger,
+    metrics: Sequence[Metric],
+    fusing: Fusing | None,
+    sentences: ShardLedger | None,
 ) -> RetrievalTask:
     """Everything that a search and its scores need. What cannot be scored is refused before anything is encoded."""
     wanted, benchmark, index = inputs.evaluation, inputs.benchmark, inputs.search.index
@@ -78,6 +97,7 @@ def retrieval_task(
                 f"the passages in {written.folder} were generated for other queries ({len(written):,}) than those of "
                 f"evaluation.split={split} ({len(queries):,}). Generate with augmentation.generation.split={split}"
             )
+    clusters_of([query.query_id for query in queries], wanted.cluster)  # refuses a wrong pattern
     judgements = check_judgements(benchmark, split, store, problems)
     qrels = qrels_of(queries, judgements, store.rows, PassageLanguages(*store.languages()))
     if index is not None:
@@ -85,11 +105,14 @@ def retrieval_task(
             index.require_buildable(len(store))
         except UserError as error:
             raise UserError(f"search.index.{error}") from None
+    generated = fusing.generated if fusing is not None and fusing.side == "passages" else None
+    fusion = fusing.fusion if fusing is not None else None
+    correcting = correcting_of(inputs, store, generated, fusion if generated is not None else None)
     depth = min(inputs.search.depth or len(store), len(store))
     kept, warnings = usable(metrics, qrels, depth)
     if inputs.search.depth > depth:
         warnings.append(f"search.depth is {inputs.search.depth:,}, but there are {depth:,} passages: all of them are ranked")
-    return RetrievalTask(
+    task = RetrievalTask(
         ledger,
         store,
         qrels,
@@ -97,10 +120,29 @@ def retrieval_task(
         depth,
         index,
         fusing,
-        Testing(wanted.num_samples, wanted.confidence, wanted.seed),
+        Testing(wanted.num_samples, wanted.confidence, wanted.seed, wanted.cluster),
         _comparable(earlier_systems(inputs.compare_to), queries, kept),
         tuple(warnings),
+        correcting,
+        sentences=sentences,
     )
+    if wanted.choose_from is None:
+        return task
+    chosen = _chosen(Path(wanted.choose_from).expanduser(), task, queries, kept, wanted.headline)
+    return replace(task, chosen=chosen, chosen_in=wanted.choose_from)
+
+
+def _chosen(
+    folder: Path, task: RetrievalTask, queries: Sequence[Query], metrics: Sequence[Metric], headline: str
+) -> tuple[str, ...]:
+    """The systems to report, by the headline metric of the evaluation in `folder`."""
+    there = read_metrics(folder, "evaluation.choose_from")
+    if shared := {query.query_id for query in queries}.intersection(*(values.query_ids for values in there.values())):
+        raise UserError(
+            f"evaluation.choose_from must be an evaluation of other queries, got {folder}, which has {len(shared):,} of these. "
+            "What is chosen on the queries that are reported makes figures too high"
+        )
+    return chosen_systems(task.systems, there, headline_of([metric.name for metric in metrics], headline))
 
 
 def _comparable(systems: dict[str, PerQuery], queries: Sequence[Query], metrics: Sequence[Metric]) -> dict[str, PerQuery]:

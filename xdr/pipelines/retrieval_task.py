@@ -17,14 +17,20 @@ from torch import nn
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
 from xdr.errors import UserError
+from xdr.evaluation.clusters import clusters_of
+from xdr.evaluation.controls import compare_with_best_control
+from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.generators.generated_store import GeneratedStore
+from xdr.pipelines.correcting import Correcting, corrected_name
+from xdr.pipelines.coverage import coverage_of_texts, uneven
+from xdr.retrieval.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, baseline_family, fused_family
-from xdr.retrieval.fusion import Alpha, Fusion, Side, fuse_vectors, system_name
+from xdr.retrieval.families import Family, TextSums, baseline_family, fused_family
+from xdr.retrieval.fusion import Alpha, ControlName, Fusion, Side, fuse_vectors, system_name
 from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
@@ -48,6 +54,7 @@ class Fusing:
     generated: GeneratedStore
     languages: tuple[str, ...]
     number: int
+    controls: tuple[ControlName, ...] = ()
 
     @property
     def side(self) -> Side:
@@ -55,7 +62,15 @@ class Fusing:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        return tuple(system_name(self.fusion.name, alpha) for alpha in self.alphas)
+        """With generated texts."""
+        return self.systems_of("")
+
+    @property
+    def control_systems(self) -> tuple[str, ...]:
+        return tuple(system for control in self.controls for system in self.systems_of(control))
+
+    def systems_of(self, label: str) -> tuple[str, ...]:
+        return tuple(system_name(self.fusion.name, alpha, label) for alpha in self.alphas)
 
     def require_unit_texts(self, encoder: nn.Module) -> None:
         """`encoder` is that of the generated texts."""
@@ -97,6 +112,12 @@ class RetrievalTask:
     others: Mapping[str, PerQuery]
     """Systems of earlier evaluations."""
     remarks: tuple[str, ...] = ()
+    correcting: Correcting | None = None
+    chosen: tuple[str, ...] | None = None
+    """The systems to report; None: all."""
+    chosen_in: str | None = None
+    sentences: ShardLedger | None = None
+    """The sums of passages' own sentences, for the control."""
 
     @property
     def layout(self) -> Layout:
@@ -106,6 +127,12 @@ class RetrievalTask:
     def embeddings(self) -> EmbeddingStore:
         return EmbeddingStore.open(self.ledger.folder)
 
+    def measure_hubness(self, encoder: Encoder, device: str, rank: int, world: int) -> None:
+        """What the correction needs of the shards that this process searches."""
+        assert self.correcting is not None
+        shards = own_shards(self.embeddings.num_shards, rank, world)
+        self.correcting.measure(self.embeddings, self.families(), self._selected(), encoder, device, shards)
+
     def search(self, encoder: Encoder, device: str, rank: int, world: int) -> dict[str, Rankings]:
         """The rankings of each system among the shards that this process searches."""
         shards = own_shards(self.embeddings.num_shards, rank, world)
@@ -114,30 +141,72 @@ class RetrievalTask:
         queries_QD = encoder.encode_queries([query.text for query in self.qrels.queries])
         if self.fusing is not None and self.fuses_queries:
             stacked = np.concatenate([queries_QD, *_fused_queries(encoder, self.fusing, queries_QD)])
-            return _unstacked(self.ranked(stacked, self.families(), device, shards)[BASELINE], self.systems)
-        return self.ranked(queries_QD, self.families(), device, shards)
+            ranked = self.ranked(stacked, self.searched_families(), device, shards)
+            rankings = _unstacked(ranked.pop(BASELINE), list(self.uncorrected))
+            for label, of_label in ranked.items():
+                rankings |= _unstacked(of_label, [corrected_name(name, label, BASELINE) for name in self.uncorrected])
+        else:
+            rankings = self.ranked(queries_QD, self.searched_families(), device, shards)
+        return {system: rankings[system] for system in self.systems}
 
     @property
     def fuses_queries(self) -> bool:
         return self.fusing is not None and self.fusing.side == "queries"
 
     @property
-    def roles(self) -> dict[str, Role]:
-        """Of the systems that this task searches, in their order."""
+    def uncorrected(self) -> dict[str, Role]:
+        """Of the systems that this task searches, in their order, without the corrected ones."""
         roles: dict[str, Role] = {BASELINE: "baseline"}
-        for system in self.fusing.systems if self.fusing is not None else ():
-            roles[system] = "augmented"
+        if self.fusing is not None:
+            roles |= dict.fromkeys(self.fusing.systems, "augmented")
+            roles |= dict.fromkeys(self.fusing.control_systems, "control")
         return roles
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        """Of the systems that are reported, in their order. Controls are not corrected; a corrected baseline is a control."""
+        roles = dict(self.uncorrected)
+        for system, role in self.uncorrected.items():
+            for label in self.correcting.labels if self.correcting is not None and role != "control" else ():
+                roles[corrected_name(system, label, BASELINE)] = "control" if role == "baseline" else role
+        return {system: role for system, role in roles.items() if self.chosen is None or system in self.chosen}
 
     @property
     def systems(self) -> tuple[str, ...]:
         return tuple(self.roles)
 
+    def with_role(self, role: Role) -> tuple[str, ...]:
+        return tuple(system for system, of_system in self.roles.items() if of_system == role)
+
     def families(self) -> list[Family]:
-        """What to search. Fused queries need no family of their own: their search is the baseline's."""
+        """The baseline and the fused systems, which a correction can change. Fused queries need no family of their own: their
+        search is the baseline's."""
         if self.fusing is None or self.fuses_queries:
             return [baseline_family()]
         return [baseline_family(), fused_family(self.fusing.fusion, self.fusing.alphas, self._selection())]
+
+    def control_families(self, *, planned: bool = False) -> list[Family]:
+        """`planned`: of the stored sums, in place of those that controls read, which may not be there yet."""
+        if self.fusing is None or not self.fusing.controls:
+            return []
+        store, selection = self.embeddings, self._selection()
+        texts = {name: selection if planned else self._texts_of(name, store, selection) for name in self.fusing.controls}
+        return [fused_family(self.fusing.fusion, self.fusing.alphas, of_control, name) for name, of_control in texts.items()]
+
+    def _texts_of(self, control: ControlName, store: EmbeddingStore, selection: Selection) -> TextSums:
+        if control == "other_passages":
+            return OtherPassages(store, selection)
+        if control == "own_sentences":
+            assert self.sentences is not None
+            return SentenceSums(EmbeddingStore.open(self.sentences.folder), selection)
+        return mean_texts(store, selection, control == "mean_text_by_language", self.ledger.folder / "controls")
+
+    def searched_families(self, *, planned: bool = False) -> list[Family]:
+        """All families, with corrected systems."""
+        families = self.families()
+        if self.correcting is not None:
+            families = self.correcting.corrected(self.embeddings, families, self._selected(), BASELINE)
+        return [*families, *self.control_families(planned=planned)]
 
     def ranked(
         self, queries_QD: NDArray[np.float32], families: Sequence[Family], device: str, shards: Sequence[int]
@@ -163,6 +232,7 @@ class RetrievalTask:
         systems, warnings = score_rankings(self.qrels, rows, self.metrics, lambda row: self.store[row].text)
         systems |= self.others
         generator = np.random.default_rng(self.testing.seed)
+        clusters = clusters_of([query.query_id for query in self.qrels.queries], self.testing.cluster)
         comparisons = []
         if len(systems) > 1:
             for metric in self.metrics:
@@ -173,12 +243,31 @@ class RetrievalTask:
                     num_samples=self.testing.num_samples,
                     confidence=self.testing.confidence,
                     generator=generator,
+                    clusters=clusters,
                 )
+        for metric in self.metrics:
+            comparisons += compare_with_best_control(
+                systems, self.with_role("augmented"), self.with_role("control"), metric.name, self.testing, generator
+            )
         warnings += too_few_samples(comparisons, self.testing.num_samples)
         roles: dict[str, Role] = {system: self.roles.get(system, "earlier") for system in systems}
         return EvaluationResult(systems, roles, rankings, comparisons, warnings)
 
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """How many passages have generated texts; None where texts are not generated for passages."""
+        if self.fusing is None or self.fuses_queries:
+            return None
+        return coverage_of_texts(self.fusing.generated, self.fusing.languages, self.fusing.number, self.qrels)
+
     def warnings(self) -> list[str]:
+        bank = self.correcting.bank if self.correcting is not None else None
+        doubts = uneven(self.coverage, bank, self.qrels)
+        if self.correcting is not None:
+            doubts += self.correcting.correction.remarks(len(self.correcting.bank.texts))
+        return [*self._fusion_warnings(), *doubts]
+
+    def _fusion_warnings(self) -> list[str]:
         if self.fusing is None:
             return []
         on_queries = self.fusing.side == "queries"
@@ -191,6 +280,9 @@ class RetrievalTask:
         layout = self.layout
         languages = None if layout.keep == "total" else self.fusing.languages
         return layout.select(languages, (self.fusing.number or None) if layout.keep == "count" else None)
+
+    def _selected(self) -> tuple[int, ...]:
+        return self._selection().groups if self.fusing is not None and not self.fuses_queries else ()
 
     def write_runs(self, rankings: Mapping[str, Rankings], folder: Path) -> None:
         query_ids = [query.query_id for query in self.qrels.queries]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from xdr.errors import UserError
+from xdr.errors import UserError, shown
 from xdr.generators.quality import Reason
 from xdr.generators.settings import Vocabulary
+from xdr.retrieval.fusion import ControlName
 from xdr.text.prompts import Direction, LanguageAt
 
 if TYPE_CHECKING:
@@ -58,12 +59,20 @@ class AugmentationSettings:
     languages: list[str] | None
     number: int
     keep: Literal["total", "language", "count"]
+    controls: list[ControlName]
     export: str | None
     generation: GenerationOptions
 
     def __post_init__(self) -> None:
         if self.number < 0:
             raise UserError(f"augmentation.number must be at least 0 (0: all texts), got {self.number}")
+        if len(set(self.controls)) < len(self.controls):
+            raise UserError(f"augmentation.controls must name each control once, got {shown(self.controls)}")
+        if "mean_text_by_language" in self.controls and self.keep == "total":
+            raise UserError(
+                "augmentation.keep must be language or count with the control mean_text_by_language, got total: one sum of all "
+                "texts does not say which language had which part"
+            )
 
     @property
     def alphas(self) -> list[float]:
@@ -95,6 +104,8 @@ class EvaluationSettings:
     num_samples: int
     confidence: float
     seed: int
+    cluster: str | None
+    choose_from: str | None
     runs: bool
     pooling: str | None
     normalize: bool | None
@@ -118,7 +129,7 @@ class SweepSettings:
 @dataclass(frozen=True)
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
-    stage=sweep, which reads no data.
+    stage=sweep, which reads no data. `correction` is an `xdr.retrieval.corrections.Correction` or None.
 
     `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
 
@@ -127,6 +138,7 @@ class StageInputs:
     checkpoint: str | None
     augmentation: AugmentationSettings | None
     search: SearchSettings
+    correction: Any
     evaluation: EvaluationSettings
     compare_to: Sequence[str]
     trainer: "Mapping[str, Any]"

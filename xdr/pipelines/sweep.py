@@ -26,7 +26,7 @@ def read_sweep(inputs: StageInputs, settings: SweepSettings, log: Callable[[Logg
         metric=settings.metric,
         baseline=settings.baseline,
         repeated=settings.repeated,
-        testing=Testing(wanted.num_samples, wanted.confidence, wanted.seed),
+        testing=Testing(wanted.num_samples, wanted.confidence, wanted.seed, wanted.cluster),
     )
     write_sweep(report, folder)
     _print(report, jobs, inputs.console)

@@ -143,7 +143,7 @@ def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingEx
 def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
     """Lightning's own estimate would set up the loader before a checkpoint's state of it can be restored."""
     batches, run = inputs.batches, inputs.run
-    num_batches = len(epoch_batches(data, batches.order, batches.size, batches.monolingual_share, run.seed, 0))
+    num_batches = len(epoch_batches(data, batches, run.seed, 0))
     return Length.of(num_batches, run.trainer)
 
 
@@ -158,8 +158,8 @@ def _refuse_unfit_settings(inputs: TrainingInputs) -> None:
     precision = str(inputs.run.trainer["precision"])
     if precision.startswith("16"):
         raise UserError(
-            f"trainer.precision must be bf16-mixed or 32-true for the T5 family, got {precision}. Its activations overflow in "
-            "float16, and the loss becomes nan"
+            f"trainer.precision must be bf16-mixed, bf16-true or 32-true for a generator, got {precision}. Activations of T5 "
+            "and Gemma overflow in float16, and the loss becomes nan"
         )
     if inputs.batches.passages_per_query != 1:
         raise UserError(f"data.batches.passages_per_query must be 1 for a generator, got {inputs.batches.passages_per_query}")

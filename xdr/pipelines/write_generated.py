@@ -22,7 +22,8 @@ from xdr.training.run import silence_libraries
 def generate(inputs: StageInputs) -> None:
     """Questions about every passage of the collection, or passages for every question of a split, in shards."""
     settings = inputs.require_augmentation("generate").generation
-    checkpoint = _checkpoint(inputs, settings)
+    needed = settings.backend.needs_checkpoint
+    checkpoint = inputs.require_checkpoint("generate", "a generator") if needed else inputs.checkpoint
     silence_libraries()
     languages = language_codes(settings.languages)
     task = Task(
@@ -37,11 +38,12 @@ def generate(inputs: StageInputs) -> None:
     loaded = settings.backend.load(wanted)
     sources, fingerprint = _sources(inputs, settings, loaded.task)
     job = GenerationJob(loaded, sources, fingerprint, request, inputs.artifacts_dir)
+    trainer = dict(inputs.trainer) if loaded.models is not None else {**inputs.trainer, "accelerator": "cpu"}
     if inputs.plan:
-        plan_generation(job, dict(inputs.trainer), inputs.console)
+        plan_generation(job, trainer, inputs.console)
         return
     with inputs.logging("generate") as logger:
-        generated = generate_collection(job, dict(inputs.trainer), inputs.console)
+        generated = generate_collection(job, trainer, inputs.console)
         counts = generated.counts()
         logger.log_metrics(
             {f"{reason}/{code}": number for code, count in counts.items() for reason, number in count.to_json().items()}
@@ -49,16 +51,6 @@ def generate(inputs: StageInputs) -> None:
         logger.save()
     inputs.console.print(as_table(counts, "Generated texts"))
     _report(generated, inputs)
-
-
-def _checkpoint(inputs: StageInputs, settings: GenerationOptions) -> str | None:
-    if settings.backend.needs_checkpoint:
-        return inputs.require_checkpoint("generate", "a generator")
-    if inputs.checkpoint is not None:
-        raise UserError(
-            f"checkpoint must be null with this backend, whose generator is a server's model, got {inputs.checkpoint}"
-        )
-    return None
 
 
 def _sources(inputs: StageInputs, settings: GenerationOptions, task: Task) -> tuple[Sources, str]:

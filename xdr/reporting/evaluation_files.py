@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xdr.errors import ArtefactError, UserError
+from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.per_query import PerQuery, means
 from xdr.evaluation.significance import Comparison
 from xdr.storage.files import replacing_file, write_json
@@ -41,11 +42,11 @@ def write_metrics(systems: Mapping[str, PerQuery], folder: Path) -> None:
         pq.write_table(table, partial, compression="zstd")
 
 
-def read_metrics(folder: Path) -> dict[str, PerQuery]:
-    """The values of each system of an earlier evaluation."""
+def read_metrics(folder: Path, setting: str = "compare_to") -> dict[str, PerQuery]:
+    """The values of each system of an earlier evaluation, which the setting names."""
     file = folder / PER_QUERY
     if not file.is_file():
-        raise UserError(f"compare_to must be an evaluation's output folder, got {folder}. It has no {PER_QUERY}")
+        raise UserError(f"{setting} must be an evaluation's output folder, got {folder}. It has no {PER_QUERY}")
     try:
         rows = pq.read_table(file).to_pylist()
     except pa.ArrowException as error:
@@ -67,8 +68,12 @@ def _per_query(languages: Mapping[str, str], values: Mapping[str, Mapping[str, f
     return PerQuery(tuple(languages), tuple(languages.values()), arrays)
 
 
-def write_comparisons(comparisons: Sequence[Comparison], folder: Path) -> None:
-    write_json(folder / "significance.json", {"comparisons": [comparison.as_json() for comparison in comparisons]})
+def write_comparisons(comparisons: Sequence[Comparison], coverage: Coverage | None, folder: Path) -> None:
+    """Writes significance.json. `coverage` is there where texts were generated for passages."""
+    written: dict[str, Json] = {"comparisons": [comparison.as_json() for comparison in comparisons]}
+    if coverage is not None:
+        written["coverage"] = coverage.as_json()
+    write_json(folder / "significance.json", written)
 
 
 def write_environment(facts: Mapping[str, Json], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from xdr.evaluation.coverage import Coverage, Share, warn_of_augmentation
 from xdr.evaluation.per_query import Means
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.reporting.report import Report, best_system, corrected_p, is_significant
@@ -15,7 +16,7 @@ def answer(report: Report) -> str:
     if len(report.systems) == 1:
         n = f"n = {baseline.num_queries:,}"
         return f"{metric} of {report.baseline} is {points(baseline.macro)} {over} ({n}); there is no other system to compare."
-    best = best_system(report.systems[1:], report.means, metric)
+    best = best_system(report.candidates, report.means, metric)
     comparison = report.comparison(best, metric)
     before, after = points(baseline.macro), points(report.value(best, metric))
     size = points(abs(comparison.mean_difference))
@@ -40,22 +41,72 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def findings(report: Report) -> list[str]:
-    """What the answer leaves out: significance by language, languages without a test, and how the system was chosen."""
+    """What the answer leaves out: an uneven pool, the best control, significance by language, languages without a test, and how
+    the system was chosen."""
     if len(report.systems) == 1:
         return []
     metric = report.headline_metric
-    best = best_system(report.systems[1:], report.means, metric)
-    sentences = []
+    best = best_system(report.candidates, report.means, metric)
+    sentences = warn_of_augmentation(report.coverage.balance) if report.coverage is not None else []
+    sentences = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
+    sentences += _beside_the_best_control(report, best, metric)
     if len(report.languages(metric)) > 1:
         comparisons = [report.comparison(best, metric, language) for language in report.languages(metric)]
-        sentences = [_significant_languages(comparisons), *_untested_languages(comparisons)]
-    if len(report.systems) > 2:
-        count = len(report.systems) - 1
+        sentences += [_significant_languages(comparisons), *_untested_languages(comparisons)]
+    if len(report.candidates) > 1:
+        count = len(report.candidates)
         sentences.append(
             f"{best} has the highest macro {metric} of the {count} systems compared with {report.baseline}. It was chosen on "
             "these queries, so this score is optimistic; p is corrected for all systems."
         )
     return sentences
+
+
+def _beside_the_best_control(report: Report, best: str, metric: str) -> list[str]:
+    """What the best augmented system gains over the baseline, and what of it over the best control."""
+    over_control = report.with_control(best, metric)
+    if over_control is None:
+        return []
+    over_baseline = report.comparison(best, metric)
+    gains = [
+        f"{_gain(over_baseline)} {report.baseline} ({_tested(over_baseline)})",
+        f"{_gain(over_control)} the best control, {over_control.baseline} ({_tested(over_control)})",
+    ]
+    verdict = "The gain over the control is significant" if _is_gain(over_control) else "No gain over the control is shown"
+    return [
+        f"{best} {' and '.join(gains)}. {verdict}.",
+        f"{over_control.baseline} has the highest macro {metric} of {len(report.controls)} controls. It was chosen on these "
+        "queries, which favours it: the difference from it is rather too small than too large.",
+    ]
+
+
+def _gain(comparison: Comparison) -> str:
+    size = points(abs(comparison.mean_difference))
+    return f"loses {size} points to" if comparison.mean_difference < 0 else f"gains {size} points over"
+
+
+def _is_gain(comparison: Comparison) -> bool:
+    return comparison.mean_difference > 0 and is_significant(comparison)
+
+
+def _tested(comparison: Comparison) -> str:
+    p = corrected_p(comparison)
+    low, high = map(signed_points, comparison.confidence_interval)
+    return f"{low} to {high}, {comparison.note if p is None else p_phrase(p)}"
+
+
+def coverage_sentence(coverage: Coverage) -> str:
+    """How many passages have generated texts, relevant ones and others."""
+    shares = [f"{_share(coverage.passages)} passages have generated texts"]
+    texts = f"{coverage.least:,} to {coverage.greatest:,} each, {coverage.mean:.1f} on average"
+    balance = coverage.balance
+    if balance.relevant.number and balance.others.number:
+        shares.append(f"{_share(balance.relevant)} relevant ones and {_share(balance.others)} others")
+    return f"{shares[0]} ({texts})" + (f": {shares[1]}." if shares[1:] else ".")
+
+
+def _share(share: Share) -> str:
+    return f"{share.covered:,} of {share.number:,}"
 
 
 def _significant_languages(comparisons: Sequence[Comparison]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.per_query import MACRO, Means
 from xdr.evaluation.significance import RANDOMISATION, Comparison
 
@@ -53,9 +54,9 @@ class MovedQuery:
 
 @dataclass(frozen=True)
 class Report:
-    """`systems` starts with the baseline, and `comparisons` compare each of the others with it by every metric. `fused` lists
-    the systems that have an alpha. `moved` are the queries whose ranks differ most between the baseline and `moved_system`, in
-    rankings of `depth` passages."""
+    """`systems` starts with the baseline, and `comparisons` compare each of the others with it by every metric. Further
+    comparisons are those of `augmented` systems with the best of the `controls`. `fused` lists the systems that have an alpha.
+    `moved` are the queries whose ranks differ most between the baseline and `moved_system`, in rankings of `depth` passages."""
 
     title: str
     subtitle: str
@@ -70,6 +71,9 @@ class Report:
     depth: int = 100
     warnings: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
+    augmented: Sequence[str] = ()
+    controls: Sequence[str] = ()
+    coverage: Coverage | None = None
 
     def __post_init__(self) -> None:
         assert self.headline_metric in self.metrics, "the headline is one of the metrics"
@@ -84,10 +88,30 @@ class Report:
 
     @cached_property
     def _comparisons(self) -> dict[tuple[str, str, str], Comparison]:
-        return {(comparison.metric, comparison.system, comparison.language): comparison for comparison in self.comparisons}
+        of_baseline = [comparison for comparison in self.comparisons if comparison.baseline == self.baseline]
+        return {(comparison.metric, comparison.system, comparison.language): comparison for comparison in of_baseline}
+
+    @cached_property
+    def _with_controls(self) -> dict[tuple[str, str, str], Comparison]:
+        of_controls = [comparison for comparison in self.comparisons if comparison.baseline != self.baseline]
+        return {(comparison.metric, comparison.system, comparison.language): comparison for comparison in of_controls}
 
     def comparison(self, system: str, metric: str, language: str = MACRO) -> Comparison:
         return self._comparisons[metric, system, language]
+
+    def with_control(self, system: str, metric: str, language: str = MACRO) -> Comparison | None:
+        """The comparison with the best control, if the system is augmented and there are controls."""
+        return self._with_controls.get((metric, system, language))
+
+    def best_control(self, metric: str) -> str | None:
+        """The control that augmented systems are compared with."""
+        return next((comparison.baseline for key, comparison in self._with_controls.items() if key[0] == metric), None)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The systems that an answer is about: those that are no controls, or the controls where there is nothing else."""
+        others = self.systems[1:]
+        return tuple(system for system in others if system not in self.controls) or others
 
     def languages(self, metric: str) -> tuple[str, ...]:
         return tuple(self.means[self.baseline][metric].by_language)
@@ -179,15 +203,23 @@ def _curve(report: Report, metric: str, family: str, members: Sequence[FusedSyst
 
 
 def choose_systems(report: Report, metric: str, most: int = 3) -> Choice:
-    """At most `most` systems, those with the highest macro means: of each family only the best alpha, and all systems without
-    an alpha."""
+    """At most `most` systems, those with the highest macro means: of each family only the best alpha, all systems without an
+    alpha, and of the controls only the best."""
     fused = {system.name for system in report.fused}
+    controls = set(report.controls) if report.augmented else set()
+    controls -= {best_system(report.controls, report.means, metric)} if controls else set()
     best = {best_system([one.name for one in members], report.means, metric): members for members in families(report).values()}
-    candidates = [name for name in report.systems[1:] if name not in fused or name in best]
+    candidates = [name for name in report.systems[1:] if name not in controls and (name not in fused or name in best)]
     ranked = sorted(candidates, key=lambda name: -report.value(name, metric))[:most]
     shown = tuple(name for name in candidates if name in ranked)
     chosen = [members for name, members in best.items() if name in shown and len(members) > 1]
     return Choice(shown, _choice_note(metric, chosen, len(shown), len(candidates)))
+
+
+def control_rows(report: Report, metric: str, most: int = 12) -> list[str]:
+    """The augmented systems with the highest macro means, best first."""
+    with_control = [system for system in report.augmented if report.with_control(system, metric) is not None]
+    return sorted(with_control, key=lambda system: -report.value(system, metric))[:most]
 
 
 def _choice_note(metric: str, chosen: Sequence[Sequence[FusedSystem]], num_shown: int, num_candidates: int) -> str:

@@ -10,11 +10,13 @@ import numpy as np
 from scipy.special import stdtrit
 
 from xdr.errors import UserError, did_you_mean
+from xdr.evaluation.clusters import clusters_of, mean_over_languages, resampled_by_cluster, units_by_language
 from xdr.evaluation.per_query import MACRO, Means, PerQuery, means
 from xdr.evaluation.resampling import resampled_means
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, corrected_together, too_few_samples
 from xdr.reporting.sweep_points import (
     BASELINE,
+    NOT_OF_BASELINE,
     Point,
     axis_position,
     collect_points,
@@ -132,8 +134,8 @@ def _references(points: Sequence[Point], baseline: str) -> dict[str, str]:
 
 
 def _encoder_and_data(point: Point) -> str:
-    """The settings of a point except those of the augmentation."""
-    return str([(key, value) for key, value in point.settings.items() if not key.startswith("augmentation")])
+    """The settings of a point except those of augmentation and correction."""
+    return str([(key, value) for key, value in point.settings.items() if not key.startswith(NOT_OF_BASELINE)])
 
 
 def _compared(
@@ -151,6 +153,7 @@ def _compared(
                 num_samples=testing.num_samples,
                 confidence=testing.confidence,
                 generator=generator,
+                clusters=clusters_of(scored[baseline].query_ids, testing.cluster),
             )
     return {
         (comparison.metric, comparison.system, comparison.language): comparison
@@ -179,12 +182,16 @@ def query_interval(report: SweepReport, point: Point, language: str) -> Interval
     if (comparison := report.comparison(point.name, language=language)) is not None:
         before = report.value(report.reference[point.name], language=language)
         return before + comparison.confidence_interval[0], before + comparison.confidence_interval[1]
-    values = point.values
+    values, testing = point.values, report.testing
     rows = values.rows_by_language(report.metric)
-    generator, testing = np.random.default_rng(report.testing.seed), report.testing
-    of_languages = [
-        resampled_means(values.metric(report.metric)[rows[code], None], testing.num_samples, generator)[:, 0]
-        for code in (rows if language == MACRO else [language])
-    ]
-    low, high = np.quantile(np.mean(of_languages, axis=0), [(1 - testing.confidence) / 2, (1 + testing.confidence) / 2])
+    shown = {code: rows[code] for code in (rows if language == MACRO else [language])}
+    of_queries = {code: values.metric(report.metric)[of_language, None] for code, of_language in shown.items()}
+    generator, clusters = np.random.default_rng(testing.seed), clusters_of(values.query_ids, testing.cluster)
+    if clusters is None:
+        drawn = {code: resampled_means(each, testing.num_samples, generator) for code, each in of_queries.items()}
+    else:
+        units = units_by_language(values.query_ids, shown, clusters)
+        drawn = resampled_by_cluster(of_queries, units, testing.num_samples, generator)[1]
+    means_M = mean_over_languages([of_language[:, 0] for of_language in drawn.values()])
+    low, high = np.nanquantile(means_M, [(1 - testing.confidence) / 2, (1 + testing.confidence) / 2])
     return float(low), float(high)

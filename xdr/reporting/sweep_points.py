@@ -18,6 +18,9 @@ from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job
 
 BASELINE, ALPHA = "baseline", "augmentation.alpha"
+CORRECTION = "correction"
+NOT_OF_BASELINE = ("augmentation", CORRECTION)
+"""Groups of settings that do not change the baseline."""
 
 Settings = dict[str, Json]
 
@@ -79,8 +82,8 @@ def collect_points(jobs: Sequence[Job], repeated: Sequence[str]) -> list[Point]:
 
 
 def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQuery | None]]:
-    """Each system of a job with its settings and values. The augmentation does not change the baseline, so the baseline has
-    none of its settings."""
+    """Each system of a job with its settings and values. Augmentation and correction do not change the baseline, so the
+    baseline has none of their settings."""
     if not (job.folder / PER_QUERY).is_file():
         yield "run", settings, None
         return
@@ -91,9 +94,10 @@ def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQ
     alpha_of = {system_name(fusion, alpha): alpha for alpha in alphas if alpha is not None}
     for system, values in read_metrics(job.folder).items():
         if system == BASELINE:
-            yield BASELINE, {key: value for key, value in settings.items() if not key.startswith("augmentation")}, values
+            yield BASELINE, {key: value for key, value in settings.items() if not key.startswith(NOT_OF_BASELINE)}, values
         elif system in alpha_of:
-            fused = {key: value for key, value in settings.items() if key != "augmentation.fusion"}
+            kept = {key: value for key, value in settings.items() if not key.startswith(CORRECTION)}
+            fused = {key: value for key, value in kept.items() if key != "augmentation.fusion"}
             yield fusion, {**fused, ALPHA: alpha_of[system]}, values
         elif ":" not in system:  # a colon marks a system of an earlier evaluation, named by compare_to
             yield system, {key: value for key, value in settings.items() if key != ALPHA}, values

@@ -7,11 +7,21 @@ from rich.table import Table
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.significance import Comparison
 from xdr.reporting.findings import notes
-from xdr.reporting.report import Choice, Report, choose_systems, corrected_p, is_significant
+from xdr.reporting.report import Choice, Report, choose_systems, control_rows, corrected_p, is_significant
 from xdr.reporting.sweep import SweepReport
 from xdr.reporting.sweep_findings import job_counts
 from xdr.reporting.sweep_points import Point, setting_name, setting_text
-from xdr.reporting.wording import difference_text, group_name, legend, p_text, points, scale_text, signed_points, value_text
+from xdr.reporting.wording import (
+    difference_text,
+    group_name,
+    interval_text,
+    legend,
+    p_text,
+    points,
+    scale_text,
+    signed_points,
+    value_text,
+)
 
 MOST_POINTS = 40
 
@@ -53,6 +63,30 @@ def _legend(report: Report, metric: str, choice: Choice) -> list[str]:
     ]
 
 
+def control_terminal_table(report: Report, metric: str) -> Table | None:
+    """The best augmented systems, each beside the baseline and the best control. None without controls."""
+    control = report.best_control(metric)
+    if control is None:
+        return None
+    value = value_text(metric, report.value(control, metric))
+    title = f"{metric}, {scale_text(metric)}; the best control is {control} ({value})"
+    table = _table(title, [metric, f"over {report.baseline}", "over the control"])
+    rows = control_rows(report, metric)
+    for system in rows:
+        compared = [report.comparison(system, metric), report.with_control(system, metric)]
+        cells = [_interval_and_p(comparison) for comparison in compared if comparison is not None]
+        table.add_row(escape(system), value_text(metric, report.value(system, metric)), *cells)
+    over_control = report.with_control(rows[0], metric)
+    assert over_control is not None
+    table.caption = escape(f"Cells: difference, its interval, corrected p. {legend(over_control)}")
+    return table
+
+
+def _interval_and_p(comparison: Comparison) -> str:
+    difference = difference_text(comparison.metric, comparison.mean_difference)
+    return escape(f"{difference} [{interval_text(comparison)}] {_starred_p(comparison):>6}")
+
+
 def sweep_terminal_table(report: SweepReport) -> Table:
     """The points with their settings, at most the 40 with the highest values, then the trainings."""
     value = f"{report.metric} x 100" if report.points else "value"
@@ -75,7 +109,7 @@ def _settings(report: SweepReport, point: Point) -> list[str]:
 
 def _table(title: str, columns: list[str]) -> Table:
     table = Table(title=escape(title), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for name in columns:
         table.add_column(escape(name), justify="right", overflow="fold")
     return table

@@ -45,6 +45,11 @@ def scale_text(metric: str) -> str:
     return "in ranks, fewer is better" if counts_ranks(metric) else "times 100"
 
 
+def interval_text(comparison: Comparison) -> str:
+    low, high = (difference_text(comparison.metric, end) for end in comparison.confidence_interval)
+    return f"{low} to {high}"
+
+
 def _signed(size: str, difference: float) -> str:
     return size if float(size) == 0 else ("+" if difference > 0 else "\N{MINUS SIGN}") + size
 

@@ -28,6 +28,8 @@ def create_embeddings(folder: Path, num_shards: int, layout: Layout, made_by: Ma
         "languages": list(layout.languages),
         "count": layout.count,
     }
+    if not layout.passages:
+        layout_json["passages"] = False
     return ShardLedger.create(folder, KIND, num_shards, {**made_by, "layout": layout_json})
 
 
@@ -39,7 +41,9 @@ class ShardWriter:
         assert num_rows, "a shard has at least one row"
         self._ids = passage_ids
         self._written = np.zeros(num_rows, bool)
-        self._passages_ND = _new_array(folder / "passages.npy", np.float16, (num_rows, layout.dimension))
+        self._has_passages = layout.passages
+        if layout.passages:
+            self._passages_ND = _new_array(folder / "passages.npy", np.float16, (num_rows, layout.dimension))
         self._has_sums = groups > 0
         if groups:
             self._sums_GND = _new_array(folder / "companions.npy", np.float16, (groups, num_rows, layout.dimension))
@@ -51,14 +55,16 @@ class ShardWriter:
     def put(
         self,
         rows: Rows,
-        passages_ND: NDArray[np.floating],
+        passages_ND: NDArray[np.floating] | None,
         sums_GND: NDArray[np.floating] | None = None,
         counts_GN: NDArray[np.integer] | None = None,
     ) -> None:
         """`rows` count from the first of the shard. A vector that float16 cannot hold is refused with the id of its passage."""
         assert not self._written[rows].any(), "a row is written once"
         assert (sums_GND is None) == (counts_GN is None) != self._has_sums
-        self._passages_ND[rows] = self._halved(passages_ND, rows, "the passage")
+        assert (passages_ND is not None) == self._has_passages
+        if passages_ND is not None:
+            self._passages_ND[rows] = self._halved(passages_ND, rows, "the passage")
         if sums_GND is not None and counts_GN is not None:
             for group, sums_ND in enumerate(sums_GND):
                 self._sums_GND[group, rows] = self._halved(sums_ND, rows, "the generated texts of")
@@ -81,7 +87,8 @@ class ShardWriter:
 
     def finish(self) -> None:
         assert self._written.all(), f"{int((~self._written).sum()):,} rows were never written"
-        self._passages_ND.flush()
+        if self._has_passages:
+            self._passages_ND.flush()
         if self._has_sums:
             self._sums_GND.flush()
             self._counts_GN.flush()

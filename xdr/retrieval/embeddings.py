@@ -1,6 +1,6 @@
 """Vectors of a collection on disk: those of its passages, and for each passage the sums of its generated texts' vectors.
 
-    FOLDER/shard-00007/passages.npy      float16 (N, D)
+    FOLDER/shard-00007/passages.npy      float16 (N, D), if the layout has passages
     FOLDER/shard-00007/companions.npy    float16 (G, N, D), the sums, one for each group of the layout
     FOLDER/shard-00007/counts.npy        uint16 (G, N), how many vectors are in each sum
     FOLDER/shard-00007/ids.arrow         the ids of the passages
@@ -9,6 +9,7 @@ A ledger lists the shards; rows are numbered through all of them, in order. A co
 grow with its size. Shapes: N rows, D dimensions, G groups.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -90,15 +91,22 @@ class ShardBlock:
         return self._values("passages.npy", np.float16, 0, self.layout.dimension, rows)
 
     def generated(self, selection: Selection, rows: Rows | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        sums_ND = counts_N = None
+        sums_ND = None
         for group in selection.groups:
             half_ND = self._values("companions.npy", np.float16, group, self.layout.dimension, rows)
             group_ND = torch.from_numpy(half_ND).float().numpy()  # numpy takes thirteen times as long
-            group_N = self._values("counts.npy", np.uint16, group, 1, rows)[:, 0].astype(np.int64)
             sums_ND = group_ND if sums_ND is None else np.add(sums_ND, group_ND, out=sums_ND)
-            counts_N = group_N if counts_N is None else counts_N + group_N
-        assert sums_ND is not None and counts_N is not None
-        return sums_ND, counts_N
+        assert sums_ND is not None
+        return sums_ND, self.counts(selection, rows)
+
+    def counts(self, selection: Selection, rows: Rows | None = None) -> NDArray[np.int64]:
+        """The number of texts of each row."""
+        of_groups = [self._values("counts.npy", np.uint16, group, 1, rows)[:, 0] for group in selection.groups]
+        counts_N: NDArray[np.int64] = np.sum(of_groups, axis=0, dtype=np.int64)
+        return counts_N
+
+    def whole_shard(self) -> "ShardBlock":
+        return ShardBlock(self._shard.first_row, self._shard.num_rows, self.layout, self._shard)
 
     def _values(self, name: str, dtype: type[np.generic], group: int, width: int, rows: Rows | None) -> NDArray:
         """All rows are read, which takes a third of the time of mapping them; some rows are picked from a map. The map is
@@ -154,6 +162,12 @@ class EmbeddingStore:
             for start in range(0, shard.num_rows, num_rows):
                 yield ShardBlock(shard.first_row + start, min(num_rows, shard.num_rows - start), self.layout, shard)
 
+    def block(self, first_row: int, num_rows: int) -> ShardBlock:
+        """These rows, which belong to one shard."""
+        shard = self._shards[bisect_right(self._shards, first_row, key=lambda shard: shard.first_row) - 1]
+        assert first_row + num_rows <= shard.first_row + shard.num_rows
+        return ShardBlock(first_row, num_rows, self.layout, shard)
+
     def ids(self, rows: NDArray[np.integer]) -> list[str]:
         ids = np.empty(len(rows), object)
         owners = np.searchsorted([shard.first_row for shard in self._shards], rows, side="right") - 1
@@ -182,9 +196,9 @@ class EmbeddingStore:
 
 def _read_headers(folder: Path, layout: Layout) -> tuple[int, dict[str, int]]:
     """The number of rows, and where the values of each array begin."""
-    names = ["passages.npy", "companions.npy", "counts.npy"] if layout.groups else ["passages.npy"]
+    names = ["passages.npy"] * layout.passages + ["companions.npy", "counts.npy"] * bool(layout.groups)
     arrays = {name: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names}
-    rows, groups = len(arrays["passages.npy"]), len(layout.groups)
+    groups, rows = len(layout.groups), arrays[names[-1]].shape[-1] if layout.groups else len(arrays["passages.npy"])
     wanted = {
         "passages.npy": ("float16", (rows, layout.dimension)),
         "companions.npy": ("float16", (groups, rows, layout.dimension)),

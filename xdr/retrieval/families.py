@@ -6,6 +6,7 @@ N rows of a block, D dimensions, W weights.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from xdr.retrieval.embeddings import Block, Rows
 from xdr.retrieval.fusion import Alpha, Fusion, system_name
-from xdr.retrieval.layout import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +28,33 @@ class Offset:
         return self.factor * self.by_row[rows].astype(np.float64)
 
 
+class TextSums(Protocol):
+    """What is fused: the stored sums that a `Selection` names, or a control in their place."""
+
+    def read(self, block: Block, rows: Rows | None = None) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+        """For each row of the block, or each of `rows`, a sum of vectors and their number."""
+        ...
+
+
 class BlockVectors:
-    """The vectors of a block, or of some of its rows, as tensors. Sums of generated texts are read once a selection."""
+    """The vectors of a block, or of some of its rows, as tensors. Sums are read once."""
 
     def __init__(self, block: Block, device: torch.device, dtype: torch.dtype, rows: Rows | None = None) -> None:
         self._block, self._rows, self._device, self._dtype = block, rows, device, dtype
-        self._generated: dict[Selection, tuple[Tensor, Tensor]] = {}
+        self._generated: dict[TextSums, tuple[Tensor, Tensor]] = {}
 
     @cached_property
     def passages(self) -> Tensor:
         halves_ND = torch.from_numpy(self._block.passages(self._rows)).to(self._device)
         return halves_ND.float().to(self._dtype)  # from 16 to 64 bits at once takes torch four times as long
 
-    def generated(self, selection: Selection) -> tuple[Tensor, Tensor]:
-        """The sum of the vectors of each row's generated texts, and their number."""
-        if selection not in self._generated:
-            sums_ND, counts_N = self._block.generated(selection, self._rows)
+    def generated(self, texts: TextSums) -> tuple[Tensor, Tensor]:
+        """The sum of the vectors of each row's texts, and their number."""
+        if texts not in self._generated:
+            sums_ND, counts_N = texts.read(self._block, self._rows)
             on_device = torch.from_numpy(sums_ND).to(self._device).to(self._dtype), torch.from_numpy(counts_N).to(self._device)
-            self._generated[selection] = on_device
-        return self._generated[selection]
+            self._generated[texts] = on_device
+        return self._generated[texts]
 
     def offsets(self, offset: Offset | None) -> Tensor:
         """What is added to the score of each row."""
@@ -97,31 +105,15 @@ def baseline_family(name: str = "baseline") -> Family:
     return Family((name,), (0.0,), lambda vectors: (vectors.passages, vectors.passages))
 
 
-def fused_family(fusion: Fusion, alphas: Sequence[Alpha], selection: Selection, label: str = "") -> Family:
-    """One system for each alpha. `label` ends the systems' names, for several selections in one search."""
+def fused_family(fusion: Fusion, alphas: Sequence[Alpha], texts: TextSums, label: str = "") -> Family:
+    """One system for each alpha. `label` ends the systems' names, for several kinds of texts in one search."""
     names = tuple(system_name(fusion.name, alpha, label) for alpha in alphas)
     weights = tuple(alpha or 0.0 for alpha in alphas)
 
     def ends(vectors: BlockVectors) -> tuple[Tensor, Tensor]:
-        return fusion.ends(vectors.passages, *vectors.generated(selection))
+        return fusion.ends(vectors.passages, *vectors.generated(texts))
 
     return Family(names, weights, ends, fusion.normalized)
-
-
-def with_penalties(family: Family, name: str, strengths: Sequence[float], penalties: Sequence[NDArray[np.floating]]) -> Family:
-    """The systems of a family, and after them each system with each strength: `strength * penalty[row]` is subtracted from its
-    scores. `penalties` holds an array by row for each system. New systems are named `SYSTEM-NAME0.5`. All share the products of
-    the family."""
-    assert len(penalties) == len(family.systems)
-    offsets: list[Offset | None] = list(family.offsets or [None] * len(family.systems))
-    assert not any(offsets), "a system has one offset"
-    systems, weights = list(family.systems), list(family.weights)
-    for system, weight, penalty in zip(family.systems, family.weights, penalties, strict=True):
-        for strength in strengths:
-            systems.append(f"{system}-{name}{strength:g}")
-            weights.append(weight)
-            offsets.append(Offset(penalty, -strength))
-    return replace(family, systems=tuple(systems), weights=tuple(weights), offsets=tuple(offsets))
 
 
 def line_norms(u_ND: Tensor, v_ND: Tensor, weights: Sequence[float]) -> Tensor:

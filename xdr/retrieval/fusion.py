@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Alpha: TypeAlias = float | None
 """The weight of the generated texts; None for a formula without alpha."""
 Side: TypeAlias = Literal["passages", "queries"]
+ControlName: TypeAlias = Literal["mean_text", "mean_text_by_language", "other_passages", "own_sentences"]
+"""What is fused in the place of generated texts, for comparison; `xdr.retrieval.controls` explains each."""
 
 
 @dataclass(frozen=True)

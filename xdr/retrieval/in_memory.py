@@ -4,7 +4,7 @@ Q queries, P passages, N rows of a block, D dimensions. Arrays are NumPy's or to
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdr.errors import UserError
+from xdr.retrieval.corrections import Csls
 from xdr.retrieval.embeddings import Rows
-from xdr.retrieval.families import baseline_family
+from xdr.retrieval.families import Offset, baseline_family
 from xdr.retrieval.fusion import Alpha, Fusion, fuse_vectors, fusion_named, require_alphas, unit
+from xdr.retrieval.hubness import measure
 from xdr.retrieval.layout import Selection
+from xdr.retrieval.query_bank import QueryBank
 from xdr.retrieval.search import search as search_embeddings
 from xdr.retrieval.trec_runs import Run
 
@@ -58,11 +61,13 @@ def search(
     *,
     query_ids: Sequence[str] | None = None,
     passage_ids: Sequence[str] | None = None,
+    offsets: NDArray[np.floating] | None = None,
     device: str = "cpu",
 ) -> Run:
     """The `k` passages with the largest inner products for each query: `{query_id: {passage_id: score}}`, best first.
 
-    The search is exact, and ties are ordered by passage id. Without ids, rows are numbered from "0".
+    The search is exact, and ties are ordered by passage id. Without ids, rows are numbered from "0". `offsets` are added to the
+    scores of the passages (`hub_correction`).
 
     >>> import numpy as np
     >>> search(np.array([[1.0, 2.0]]), np.eye(2), k=2, query_ids=["q1"], passage_ids=["a", "b"])
@@ -71,11 +76,41 @@ def search(
     queries_QD, vectors_PD = _matrix(queries, "queries"), _matrix(passages, "passages")
     query_ids = _ids(query_ids, len(queries_QD), "query_ids")
     embeddings = ArrayEmbeddings(vectors_PD, _ids(passage_ids, len(vectors_PD), "passage_ids"))
-    (rankings,) = search_embeddings(embeddings, queries_QD, [baseline_family()], k, device=device).values()
+    family = baseline_family()
+    if offsets is not None:
+        if np.shape(offsets) != (len(vectors_PD),):
+            raise UserError(f"offsets must be {len(vectors_PD):,} numbers, one a passage, got shape {np.shape(offsets)}")
+        family = replace(family, offsets=(Offset(np.asarray(offsets), 1.0),))
+    (rankings,) = search_embeddings(embeddings, queries_QD, [family], k, device=device).values()
     run: Run = {}
     for query_id, rows_K, scores_K in zip(query_ids, rankings.rows_QK, rankings.scores_QK, strict=True):
         run[query_id] = dict(zip(embeddings.ids(rows_K), scores_K.tolist(), strict=True))
     return run
+
+
+def hub_correction(passages: Array, bank: Array, *, k: int = 10, strength: float = 1.0) -> NDArray[np.float32]:
+    """CSLS: what to add to the scores of each passage so that hubs, passages that are near to any query, fall.
+
+    It is minus `strength` times the mean inner product of the passage with its `k` nearest vectors of `bank`: queries that are
+    not those of the test.
+
+    >>> import numpy as np
+    >>> passages, bank = np.array([[2.0, 0.0], [1.5, 1.5]]), np.array([[0.0, 2.0], [1.0, 1.0]])
+    >>> offsets = hub_correction(passages, bank, k=2)
+    >>> offsets
+    array([-1., -3.], dtype=float32)
+    >>> query = np.array([[1.5, 0.75]])
+    >>> search(query, passages, k=2), search(query, passages, k=2, offsets=offsets)
+    ({'0': {'1': 3.375, '0': 3.0}}, {'0': {'0': 2.0, '1': 0.375}})
+    """
+    vectors_PD = _matrix(passages, "passages")
+    bank_BD = _matrix(bank, "bank", vectors_PD.shape[1])
+    if not len(bank_BD):
+        raise UserError("bank must have at least one vector, got none")
+    correction = Csls(k, [strength], QueryBank(None, 0, None, 0))
+    embeddings = ArrayEmbeddings(vectors_PD, _ids(None, len(vectors_PD), "passage_ids"))
+    measures_AMN = measure(embeddings, [baseline_family()], bank_BD, np.full(len(bank_BD), -1), correction)
+    return np.asarray(-strength * measures_AMN[0, 0], np.float32)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from xdr.errors import UserError, shown
 from xdr.storage.ledger import ShardLedger
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from xdr.retrieval.embeddings import Block, Rows
 
 Keep: TypeAlias = Literal["none", "total", "language", "count"]
 
@@ -16,6 +22,10 @@ class Selection:
 
     groups: tuple[int, ...]
 
+    def read(self, block: "Block", rows: "Rows | None" = None) -> "tuple[NDArray[np.floating], NDArray[np.int64]]":
+        """For each row, the sum that is fused, and the number of vectors in it."""
+        return block.generated(self, rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -23,13 +33,14 @@ class Layout:
 
     `none`: no sum. `total`: one sum of all generated texts. `language`: one sum a language. `count`: for each language and each
     c up to `count`, the sum of the first c texts in that language. With `count`, any number of texts in any languages can be
-    selected, and costs one group a language to read.
+    selected, and costs one group a language to read. Without `passages`, only sums are kept.
     """
 
     dimension: int
     keep: Keep = "none"
     languages: tuple[str, ...] = ()
     count: int = 0
+    passages: bool = True
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -41,7 +52,7 @@ class Layout:
     def bytes_per_row(self) -> int:
         """On disk, without the passage ids."""
         groups = len(self.groups)
-        return 2 * self.dimension * (1 + groups) + 2 * groups
+        return 2 * self.dimension * (self.passages + groups) + 2 * groups
 
     def select(self, languages: Sequence[str] | None = None, count: int | None = None) -> Selection:
         """The texts in `languages` (default: all), the first `count` in each (default: all)."""
@@ -76,4 +87,6 @@ class Layout:
 def layout_of(ledger: ShardLedger) -> Layout:
     layout = ledger.made_by.get("layout")
     assert isinstance(layout, dict), "create_embeddings makes the ledger"
-    return Layout(layout["dimension"], layout["keep"], tuple(layout["languages"]), layout["count"])
+    return Layout(
+        layout["dimension"], layout["keep"], tuple(layout["languages"]), layout["count"], layout.get("passages", True)
+    )

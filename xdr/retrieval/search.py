@@ -71,7 +71,7 @@ def search(
         vectors = BlockVectors(block, on, torch.float32)
         return [family_block(family, vectors, block.first_row, at) for family, at in zip(families, centres, strict=True)]
 
-    with full_precision(), _threads(on) as threads:
+    with full_precision(), worker_threads(on) as threads:
         for number, tiles_of_pass in enumerate(passes):
             screens = [
                 [Screen(embeddings, queries_QD[tile], family, depth, on, precision, at) for tile in tiles_of_pass]
@@ -111,7 +111,7 @@ def _num_threads(device: torch.device) -> int:
 
 
 @contextmanager
-def _threads(device: torch.device) -> Iterator[ThreadPoolExecutor]:
+def worker_threads(device: torch.device) -> Iterator[ThreadPoolExecutor]:
     """As many threads as torch has, each running torch on one. If torch spreads every operation over threads, they meet after
     each one: on cores that other programs use too, a search took ten times as long."""
     num_threads = _num_threads(device)

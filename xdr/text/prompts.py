@@ -1,6 +1,6 @@
 """What a generator is asked, in one place: the same words in training, validation and generation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import Formatter
 from typing import Literal, Self, get_args
@@ -47,7 +47,7 @@ class PromptTemplate:
 
     @property
     def fields(self) -> set[str]:
-        return {name for _, name in self._parts()}
+        return {name for _, name in _parts(self.text)}
 
     @property
     def names_language(self) -> bool:
@@ -70,7 +70,7 @@ class PromptTemplate:
 
     def tail(self, source: Passage, language: str, summary: str = "") -> str:
         """The prompt behind the source. It must stay where a prompt that is too long is cut."""
-        parts = self._parts()
+        parts = _parts(self.text)
         last = max((place for place, (_, name) in enumerate(parts) if name in _SOURCE), default=len(parts))
         return self._filled_for(language, parts[last + 1 :], source, summary)
 
@@ -94,11 +94,8 @@ class PromptTemplate:
             values["summary"] = cls.from_json(values["summary"])  # type: ignore[arg-type]  # what to_json wrote
         return cls(**values)  # type: ignore[arg-type]  # what to_json wrote
 
-    def _parts(self) -> list[tuple[str, str]]:
-        return list(_parts(self.text))
-
     def _split(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        parts = self._parts()
+        parts = _parts(self.text)
         first = next((place for place, (_, name) in enumerate(parts) if name in _OF_LANGUAGE), None)
         if first is None:
             return parts, []
@@ -139,9 +136,9 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _filled(_parts(text), values)
 
 
-def _parts(text: str) -> Iterator[tuple[str, str]]:
+def _parts(text: str) -> list[tuple[str, str]]:
     """Literal text and the field after it; "" at the end."""
-    return ((literal, name or "") for literal, name, _, _ in Formatter().parse(text))
+    return [(literal, name or "") for literal, name, _, _ in Formatter().parse(text)]
 
 
 def _values(source: Passage, summary: str) -> dict[str, str]:
@@ -149,5 +146,5 @@ def _values(source: Passage, summary: str) -> dict[str, str]:
     return {"passage": passage_text(source), **values}
 
 
-def _filled(parts: "Iterator[tuple[str, str]] | list[tuple[str, str]]", values: Mapping[str, str]) -> str:
+def _filled(parts: list[tuple[str, str]], values: Mapping[str, str]) -> str:
     return "".join(literal + (values[name] if name else "") for literal, name in parts)

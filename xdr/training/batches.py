@@ -5,6 +5,8 @@
 `cross_lingual`   queries with passages in another language, languages mixed
 `hybrid`          with probability `monolingual_share` a batch whose queries and passages are all in one language, else a
                   cross-lingual one (Elmahdy et al., 2024)
+`by_passage`      up to `queries_per_passage` queries with the same passage follow each other, so that a causal generator reads
+                  their passage once
 """
 
 from collections import defaultdict
@@ -15,10 +17,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.data.training_set import TrainingSet
+from xdr.data.training_set import TrainingSet, choose_positive
 from xdr.errors import UserError
 
-Batches = Literal["mixed", "monolingual", "cross_lingual", "hybrid"]
+Batches = Literal["mixed", "monolingual", "cross_lingual", "hybrid", "by_passage"]
 Rows: TypeAlias = NDArray[np.int64]
 
 
@@ -32,22 +34,30 @@ class BatchSettings:
     monolingual_share: float
     language_weights: Mapping[str, float] | str | None
     num_workers: int
+    queries_per_passage: int = 16
+
+    def __post_init__(self) -> None:
+        if self.queries_per_passage < 1:
+            raise UserError(f"queries_per_passage must be at least 1, got {self.queries_per_passage}")
 
 
-def epoch_batches(
-    data: TrainingSet, kind: Batches, batch_size: int, monolingual_share: float, seed: int, epoch: int
-) -> list[Rows]:
+def epoch_batches(data: TrainingSet, settings: BatchSettings, seed: int, epoch: int) -> list[Rows]:
     """Full batches. Examples that would make a smaller one are left out; another epoch has another order."""
+    kind, batch_size = settings.order, settings.size
     rng = np.random.default_rng([seed, epoch])
     rows = _repeated(data, rng)
     if kind == "hybrid":
-        return _hybrid(data, rows, batch_size, monolingual_share, rng)
+        return _hybrid(data, rows, batch_size, settings.monolingual_share, rng)
     if kind == "monolingual":
         batches = _monolingual(data, rows, batch_size, rng)
+    elif kind == "by_passage":
+        batches = _cut(_by_passage(data, rows, settings.queries_per_passage, seed, epoch, rng), batch_size)
     else:
         batches = _cut(rng.permutation(rows if kind == "mixed" else _across(data, rows)), batch_size)
     if not batches:
-        pools = {"mixed": [rows], "cross_lingual": [_across(data, rows)]}.get(kind) or _by_languages(data, rows)
+        pools = [rows] if kind in ("mixed", "by_passage") else [_across(data, rows)]
+        if kind == "monolingual":
+            pools = [np.array(group) for group in _by_languages(data, rows)]
         largest = max(map(len, pools), default=0)
         raise UserError(
             f"a {kind} batch must have {batch_size:,} examples, got {largest:,} of {len(rows):,} that can be in one. "
@@ -83,6 +93,15 @@ def _by_languages(data: TrainingSet, rows: Rows) -> list[list[int]]:
 def _across(data: TrainingSet, rows: Rows) -> Rows:
     languages = data.languages()
     return np.array([row for row in rows if languages[row][0] != languages[row][1]], dtype=np.int64)
+
+
+def _by_passage(data: TrainingSet, rows: Rows, most: int, seed: int, epoch: int, rng: np.random.Generator) -> Rows:
+    """The rows in an order in which at most `most` of one passage, of this epoch, follow each other."""
+    of_passage: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        of_passage[choose_positive(data.examples[row], seed, epoch).passage_id].append(int(row))
+    runs = [run for own in of_passage.values() for run in np.array_split(rng.permutation(own), -(-len(own) // most))]
+    return np.concatenate([runs[i] for i in rng.permutation(len(runs))])
 
 
 def _hybrid(data: TrainingSet, rows: Rows, batch_size: int, share: float, rng: np.random.Generator) -> list[Rows]:

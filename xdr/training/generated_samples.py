@@ -20,9 +20,9 @@ from xdr.errors import UserError
 from xdr.evaluation.pool_ranks import relevant_ranks_in_pool
 from xdr.evaluation.ranking_metrics import success
 from xdr.generators.generator import Generator, Request
+from xdr.generators.generator_folder import AnyGenerator, AnyTokenizer
 from xdr.generators.huggingface_backend import open_in_process
 from xdr.generators.quality import copied_share, normalised
-from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import GenerationSettings, Sampling
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import Passage
@@ -83,13 +83,13 @@ class SampleCheck:
     """Samples one text for each target, with the same random numbers at every validation and in every process."""
 
     targets: Sequence[Target]
-    tokenizer: GeneratorTokenizer
+    tokenizer: AnyTokenizer
     sampling: Sampling
     check: LanguageCheck
     seed: int
     round_trip: RoundTrip | None = None
 
-    def draw(self, generator: QueryGenerator) -> list[GeneratedSample]:
+    def draw(self, generator: AnyGenerator) -> list[GeneratedSample]:
         """Torch's own random numbers are not used up."""
         devices = [generator.model.device] if generator.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):

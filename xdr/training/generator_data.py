@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from xdr.data.training_set import TrainingSet, choose_positive
-from xdr.encoders.texts import Texts
 from xdr.errors import UserError
-from xdr.generators.query_generator import GeneratorTokenizer
+from xdr.generators.generator_folder import AnyTokenizer
 from xdr.generators.settings import Task
 from xdr.text.identification import LanguageIdentifier
 from xdr.text.records import Passage, TrainingExample
@@ -25,11 +24,10 @@ from xdr.training.loader import Item, ResumableLoader, training_loader
 
 
 class GeneratorBatch(NamedTuple):
-    """Prompts and the texts to generate. `languages_B` are indices into the data module's `languages`."""
+    """`inputs` are the tokens of prompts and texts, as the generator takes them. `languages_B` are indices into the `languages`
+    of the data module."""
 
-    sources: Texts
-    targets: Texts
-    first_tokens_B: Tensor | None
+    inputs: Any
     languages_B: Tensor
 
 
@@ -43,7 +41,7 @@ class Target(NamedTuple):
     query_language: str
 
 
-def target_of(tokenizer: GeneratorTokenizer, example: TrainingExample, passage: Passage) -> Target:
+def target_of(tokenizer: AnyTokenizer, example: TrainingExample, passage: Passage) -> Target:
     query = example.query
     if tokenizer.task.direction == "query_from_passage":
         return Target(passage, query.text, query.language, query.language)
@@ -58,21 +56,15 @@ def written_languages(task: Task, examples: Iterable[TrainingExample]) -> Task:
     return replace(task, languages=tuple(sorted(languages)))
 
 
-def collate(tokenizer: GeneratorTokenizer, languages: Sequence[str], items: Sequence[Target]) -> GeneratorBatch:
-    sources, _ = tokenizer.sources(
-        [tokenizer.prompt(item.source, item.language) for item in items],
-        tails=[tokenizer.tail(item.source, item.language) for item in items],
+def collate(tokenizer: AnyTokenizer, languages: Sequence[str], items: Sequence[Target]) -> GeneratorBatch:
+    inputs = tokenizer.training_inputs(
+        [item.source for item in items], [item.language for item in items], [item.text for item in items]
     )
-    return GeneratorBatch(
-        sources,
-        tokenizer.targets([item.text for item in items]),
-        tokenizer.first_tokens([item.language for item in items]),
-        torch.tensor([languages.index(item.query_language) for item in items]),
-    )
+    return GeneratorBatch(inputs, torch.tensor([languages.index(item.query_language) for item in items]))
 
 
 class _Targets(Dataset[list[Target]]):
-    def __init__(self, data: TrainingSet, tokenizer: GeneratorTokenizer, seed: int) -> None:
+    def __init__(self, data: TrainingSet, tokenizer: AnyTokenizer, seed: int) -> None:
         self._data, self._tokenizer, self._seed = data, tokenizer, seed
 
     def __getitem__(self, items: list[Item]) -> list[Target]:
@@ -88,7 +80,7 @@ class GeneratorData(pl.LightningDataModule):
         self,
         data: TrainingSet,
         dev: Sequence[TrainingExample],
-        tokenizer: GeneratorTokenizer,
+        tokenizer: AnyTokenizer,
         identifier: LanguageIdentifier | None,
         batches: BatchSettings,
         seed: int,
@@ -115,10 +107,10 @@ class GeneratorData(pl.LightningDataModule):
         return training_loader(targets, self._data, self._batches, self._seed, self._collate)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Each process has its share of the dev targets."""
+        """Each process has its share of the dev targets. Those of one source come together."""
         trainer = self.trainer
         assert trainer is not None
-        own: Any = self.dev[trainer.global_rank :: trainer.world_size]
+        own: Any = sorted(self.dev, key=lambda target: target.source.passage_id)[trainer.global_rank :: trainer.world_size]
         return [DataLoader(own, batch_size=64, collate_fn=self._collate)] if own else []
 
     @property

@@ -12,8 +12,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from xdr.errors import UserError
-from xdr.generators.generator_folder import open_generator
-from xdr.generators.query_generator import QueryGenerator, token_losses
+from xdr.generators.generator_folder import AnyGenerator, open_generator
+from xdr.generators.query_generator import token_losses
 from xdr.generators.settings import Task
 from xdr.training.generator_data import GeneratorBatch
 from xdr.training.objectives import GeneratorObjective
@@ -36,8 +36,8 @@ class TokenLoss(Metric):
             self.add_state(name, torch.zeros(len(languages), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, losses_B: Tensor, counts_B: Tensor, languages_B: Tensor) -> None:
-        self.losses_N = self.losses_N.index_add(0, languages_B, losses_B.double())  # not in place: inference mode
-        self.counts_N = self.counts_N.index_add(0, languages_B, counts_B.double())
+        self.losses_N = self.losses_N.double().index_add(0, languages_B, losses_B.double())  # bf16-true has changed its type
+        self.counts_N = self.counts_N.double().index_add(0, languages_B, counts_B.double())
 
     def compute(self) -> dict[str, float]:
         metrics = {"dev/loss": float(self.losses_N.sum() / self.counts_N.sum())}
@@ -53,7 +53,7 @@ class QueryGeneratorModule(pl.LightningModule):
 
     def __init__(
         self,
-        generator: QueryGenerator,
+        generator: AnyGenerator,
         objective: GeneratorObjective | None = None,
         optimizer: Optimizer | None = None,
         num_steps: int = 0,
@@ -82,7 +82,7 @@ class QueryGeneratorModule(pl.LightningModule):
         """Returns the mean loss over the tokens of all processes. DDP takes the mean of the gradients over processes, so it
         equals the gradient of one process with the whole batch."""
         assert self.objective is not None, "training needs an objective"
-        losses_B, counts_B = self.objective(*self.generator(batch.sources, batch.targets, batch.first_tokens_B))
+        losses_B, counts_B = self.generator.losses(batch.inputs, self.objective)
         loss = losses_B.sum() * world_size() / self._sum_over_processes(counts_B.sum())
         if not torch.isfinite(loss):
             raise UserError(
@@ -93,8 +93,7 @@ class QueryGeneratorModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: GeneratorBatch, batch_idx: int) -> None:
-        losses = token_losses(*self.generator(batch.sources, batch.targets, batch.first_tokens_B))
-        self.dev_loss.update(*losses, batch.languages_B)
+        self.dev_loss.update(*self.generator.losses(batch.inputs, token_losses), batch.languages_B)
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.dev_loss.compute(), rank_zero_only=False)

@@ -36,7 +36,7 @@ class EpochBatches:
 
     def __init__(self, data: TrainingSet, batches: BatchSettings, seed: int, rank: int, world_size: int) -> None:
         check_batch_size(batches.size, world_size)
-        self._arguments = (data, batches.order, batches.size, batches.monolingual_share, seed)
+        self._arguments = (data, batches, seed)
         self._rank, self._world_size = rank, world_size
         self._length = len(epoch_batches(*self._arguments, 0))
         self.epoch = self.start = 0
