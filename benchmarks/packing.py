@@ -1,13 +1,13 @@
 """A causal generator's training step, packed or not, logits in slices or not: python benchmarks/packing.py MODEL XQUAD_R
 
 A step is forward and backward, in bf16, for `--questions` questions in eleven languages about one English paragraph. Every
-measurement runs in a process of its own, because the peak of memory is that of a process; variants take turns. `transformers`
+measurement runs in a process of its own, because the peak of memory is that of a process, and is the second step; variants take
+turns. `transformers`
 is its own loss of a padded batch with a question a sequence, which makes the logits of all tokens.
 """
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import subprocess
@@ -81,14 +81,15 @@ def measure(variant: str, path: str, xquad: str, number: int) -> dict[str, float
     examples = questions(xquad, number)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    before, seconds = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, []
+    before, wall, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [], []
     for _ in range(2):
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         loss = step(variant, model, tokenizer, examples)
         loss.backward()  # type: ignore[no-untyped-call]
-        seconds.append(time.perf_counter() - start)
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - start_cpu)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds[-1], "megabytes": (peak - before) / 1024, "loss": float(loss)}
+    return {"wall": wall[-1], "cpu": cpu[-1], "megabytes": (peak - before) / 1024, "loss": float(loss)}
 
 
 def main() -> None:
@@ -102,9 +103,7 @@ def main() -> None:
     if arguments.variant:
         print(json.dumps(measure(arguments.variant, arguments.model, arguments.xquad, arguments.questions)))
         return
-    print(
-        f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.questions} questions"
-    )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.questions} questions")
     found: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     command = [sys.executable, *sys.argv]
     for _ in range(arguments.rounds):
@@ -112,9 +111,15 @@ def main() -> None:
             output = subprocess.run([*command, "--variant", variant], check=True, capture_output=True, text=True).stdout
             found[variant].append(json.loads(output.splitlines()[-1]))
     for variant, values in found.items():
-        seconds, peak = [value["seconds"] for value in values], statistics.median(value["megabytes"] for value in values)
-        spread = f"{statistics.median(seconds):6.2f} ({min(seconds):.2f} - {max(seconds):.2f}) s"
-        print(f"{variant:24}{spread:>28}  {peak:7,.0f} MB above the model and its gradients  loss {values[0]['loss']:.1f}")
+        wall, cpu = ([value[name] for value in values] for name in ("wall", "cpu"))
+        peak = statistics.median(value["megabytes"] for value in values)
+        print(
+            f"{variant:22}{spread(wall)} s{spread(cpu)} CPU s {peak:7,.0f} MB more than at rest, loss {values[0]['loss']:.1f}"
+        )
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):7.1f} ({min(values):.1f} - {max(values):.1f})"
 
 
 if __name__ == "__main__":

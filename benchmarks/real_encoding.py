@@ -52,11 +52,11 @@ def examples(afriqa: Path, most: int) -> tuple[list[str], list[str], list[int]]:
     return texts, questions, answered_by
 
 
-def ours(model: Path, dtype: Any, tokens: int) -> Way:
+def ours(model: Path, dtype: Any) -> Way:
     from xdr import load_encoder
 
     lengths = {"query_length": LONGEST, "passage_length": LONGEST, "query_prefix": "", "passage_prefix": ""}
-    encoder = load_encoder(str(model), dtype=dtype, tokens_per_batch=tokens, **lengths)  # type: ignore[arg-type]
+    encoder = load_encoder(str(model), dtype=dtype, **lengths)  # type: ignore[arg-type]
     return encoder.encode_queries
 
 
@@ -139,15 +139,14 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--tokens", type=int, default=16384, help="tokens that xdr encodes together")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     texts, questions, answered_by = examples(arguments.afriqa, arguments.passages)
     texts, questions = (
         [f"{prefix}{text}" for text in part] for prefix, part in zip(PREFIXES[::-1], (texts, questions), strict=True)
     )
-    ways = {"xdr fp32": ours(arguments.model, "float32", arguments.tokens)}
-    ways["xdr bf16"] = ours(arguments.model, "bfloat16", arguments.tokens)
+    ways = {"xdr fp32": ours(arguments.model, "float32")}
+    ways["xdr bf16"] = ours(arguments.model, "bfloat16")
     if find_spec("openvino"):
         ways |= {"OpenVINO fp32": openvino(arguments.model, "f32"), "OpenVINO bf16": openvino(arguments.model, "bf16")}
     ways["sentence-transformers fp32"] = sentence_transformers(arguments.model, torch.float32)

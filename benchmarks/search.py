@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 SHARD_ROWS = 20_000
 ALPHAS = {"sum": [round(0.002 * i, 4) for i in range(1, 21)], "mean": [round(0.05 * i, 2) for i in range(1, 21)]}
+UNIT_ALPHAS = [round(0.1 * i, 1) for i in range(1, 9)]
 
 
 def topics(dimension: int) -> NDArray[np.float32]:
@@ -103,6 +104,9 @@ def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
             "one search": lambda: search(store, queries_QD, [baseline_family()], k),
             "faiss flat": lambda: index.search(queries_QD, k),
             "sum, 20 alphas": lambda: search(store, queries_QD, [fused_family(FUSIONS["sum"], ALPHAS["sum"], selection)], k),
+            "unit_mean, 8 alphas": lambda: search(
+                store, queries_QD, [fused_family(FUSIONS["unit_mean"], UNIT_ALPHAS, selection)], k
+            ),
             "mean, 20 alphas": lambda: search(store, queries_QD, [fused_family(FUSIONS["mean"], ALPHAS["mean"], selection)], k),
         },
         rounds,

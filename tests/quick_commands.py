@@ -16,7 +16,7 @@ BENCHMARKS = {
     r"experiment=(xor_tydi|xqg)_": "xor_tydi",
     r"experiment=nq_zero_shot_": "natural_questions",
     r"experiment=swim_ir_": "swim_ir",
-    r"experiment=(lareqa|xquad_r)_": "xquad_r",
+    r"experiment=(lareqa|xquad_r|xquad_english)_": "xquad_r",
     r"experiment=afriqa_": "afriqa",
     r"data=collection": "collection",
     r"": "sample",
@@ -35,7 +35,12 @@ PLACEHOLDERS = {
     },
     "natural_questions": {},
     "swim_ir": {},
-    "xquad_r": {"ENCODER": "outputs/train/xquad_r-static", "XQUAD_R": "xquad_r"},
+    "xquad_r": {
+        "ENCODER": "outputs/train/xquad_r-static",
+        "XQUAD_R": "xquad_r",
+        "MODEL": "models/causal",
+        "QUESTIONS": "questions:train",
+    },
     "afriqa": {
         "ENCODER": "outputs/train/afriqa-static",
         "GENERATOR": "outputs/train/afriqa-small_query_generator",
@@ -171,7 +176,7 @@ def _quick_training(line: str, benchmark: str) -> dict[str, str]:
         settings |= {"callbacks.validation.num_sampled": "2", "callbacks.validation.largest_dev": "32"}
     else:
         settings |= {"model.query_length": "12", "model.passage_length": "24"}
-    if "causal_query_generator" in line:
+    if re.search("causal_query_generator|xquad_english_generator", line):
         return {**settings, "model.input_length": "64"}
     if benchmark == "sample":
         return {**settings, "model.hidden": "32", "model.layers": "1"}

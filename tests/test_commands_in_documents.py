@@ -23,7 +23,7 @@ NOT_RUN = {
     r"^(pip install|wandb) ": "needs a package index or the W&B server",
     r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
     r"^srun ": "needs a cluster",
-    r"backend=openai": "needs a server",
+    r"backend(=openai|\.base_url)": "needs a server",
     r" -m pytest ": "is a test itself",
     r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
 }

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from transformers import AutoTokenizer
 
 from xdr.encoders.encoder import load_encoder
 from xdr.encoders.encoder_folder import save_encoder
+from xdr.encoders.hub import FILES
 from xdr.encoders.input_format import InputFormat
 from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
+from xdr.encoders.vector_layers import Dense
 
 REVISION = "0" * 40
 CODE = """
@@ -58,6 +61,18 @@ def test_pooling_and_prefixes_are_those_of_the_files_on_the_hub(
     assert process.stdout == f"mean True {own}\n", process.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), load_encoder(str(snapshot)).encode_queries(["Saimaa"]))
     assert "pooling must be mean, as org/name says, got first" in load_by_name(tmp_path, "first").stderr
+
+
+def test_all_that_a_folder_holds_beside_transformer_and_tokenizer_is_asked_of_the_hub(
+    small_models: dict[str, Path], tmp_path: Path
+) -> None:
+    backbone = load_backbone(str(small_models["bert"]), torch.float32, "packed")
+    encoder = TransformerEncoder(backbone, "mean", True, "packed", [Dense(64, 8, True, torch.nn.Tanh())])
+    tokenizer = HuggingFaceTokenizer(AutoTokenizer.from_pretrained(small_models["bert"]))
+    save_encoder(encoder, TextTokenizer(tokenizer, InputFormat(24, 48)), tmp_path / "folder")
+    files = {path.relative_to(tmp_path / "folder").as_posix() for path in (tmp_path / "folder").rglob("*") if path.is_file()}
+    of_transformers = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert set(filter_repo_objects(files, allow_patterns=FILES)) == files - of_transformers
 
 
 def test_a_plain_backbone_on_the_hub_needs_a_pooling(small_models: dict[str, Path], snapshot: Path, tmp_path: Path) -> None:

@@ -122,6 +122,17 @@ def test_gradient_checkpointing_keeps_the_gradients() -> None:
     assert all(torch.allclose(plain[name], again[name], atol=1e-6) for name in plain)
 
 
+@pytest.mark.parametrize("family", ["gemma3", "gemma2"])
+def test_bf16_is_the_loss_in_fp32_to_its_rounding(family: str) -> None:
+    model, packed = model_of(CONFIGS[family]), pack(PROMPTS, TARGETS, GROUPS, 0)
+    expected_B = one_by_one(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed_B, _ = CausalGenerator(model).losses(packed, token_losses)
+    pure_B, _ = CausalGenerator(model.to(torch.bfloat16)).losses(packed, token_losses)
+    for losses_B in (mixed_B, pure_B):
+        torch.testing.assert_close(losses_B, expected_B, rtol=2e-3, atol=0.0)
+
+
 def test_a_model_that_cannot_be_packed_is_refused() -> None:
     sizes = {**SIZES, "head_dim": None}
     cohere = model_of(CohereConfig(**{k: v for k, v in sizes.items() if v is not None}, logit_scale=7.0))

@@ -66,9 +66,9 @@ def scores_in_run(file: Path) -> dict[str, list[tuple[str, float]]]:
     return found
 
 
-def assert_ranked_as(file: Path, queries_QD: NDArray, passages_ND: NDArray) -> None:
+def assert_ranked_as(file: Path, queries_QD: NDArray, passages_ND: NDArray, offsets_N: NDArray | float = 0) -> None:
     """Every score of the run is the product of the vectors, and no passage that is left out has a higher one."""
-    expected_QN = queries_QD @ passages_ND.T
+    expected_QN = queries_QD @ passages_ND.T + offsets_N
     row_of = {passage.passage_id: row for row, passage in enumerate(PASSAGES)}
     run = scores_in_run(file)
     for place, query in enumerate(QUERIES):
@@ -80,7 +80,8 @@ def assert_ranked_as(file: Path, queries_QD: NDArray, passages_ND: NDArray) -> N
 
 def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, tmp_path: Path) -> None:
     hyde = ("augmentation.fusion=hyde_mean", "augmentation.alpha=null")
-    evaluate(tmp_path / "hyde", *arguments(trained_encoder, written, *hyde))
+    correction = ("correction=csls", "correction.k=3", "correction.strengths=[0.5]", "correction.bank.source=passages")
+    evaluate(tmp_path / "hyde", *arguments(trained_encoder, written, *hyde, *correction))
     output = evaluate(
         tmp_path / "sum", *arguments(trained_encoder, written, "augmentation.fusion=sum", "augmentation.alpha=0.2")
     )
@@ -92,7 +93,12 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     sums_QD = np.stack([of_texts_TD[end - len(its) : end].sum(0) for end, its in zip(ends, texts, strict=True)])
     counts_Q1 = np.array([[len(its)] for its in texts])
     assert_ranked_as(tmp_path / "hyde/runs/baseline.trec", plain_QD, passages_ND)
-    assert_ranked_as(tmp_path / "hyde/runs/hyde_mean.trec", (plain_QD + sums_QD) / (counts_Q1 + 1), passages_ND)
+    hyde_QD = (plain_QD + sums_QD) / (counts_Q1 + 1)
+    assert_ranked_as(tmp_path / "hyde/runs/hyde_mean.trec", hyde_QD, passages_ND)
+    similarities_NN = passages_ND @ passages_ND.T - np.diag(np.full(len(PASSAGES), np.inf))
+    penalties_N = np.sort(similarities_NN, axis=1)[:, -3:].mean(axis=1)
+    assert_ranked_as(tmp_path / "hyde/runs/csls-w0.5.trec", plain_QD, passages_ND, -0.5 * penalties_N)
+    assert_ranked_as(tmp_path / "hyde/runs/hyde_mean+csls-w0.5.trec", hyde_QD, passages_ND, -0.5 * penalties_N)
     assert_ranked_as(tmp_path / "sum/runs/sum-a0.2.trec", 0.8 * plain_QD + 0.2 * sums_QD, passages_ND)
     warned = "fusion=sum with 1 to 3 generated texts: the more texts a query has, the less its own vector weighs"
     page = (tmp_path / "sum" / "report.html").read_text(encoding="utf-8")

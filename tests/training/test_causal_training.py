@@ -48,6 +48,18 @@ def test_a_run_leaves_a_generator_that_others_read(uninterrupted: Path) -> None:
     assert "dev/loss/te" in rows[0]
 
 
+def test_a_trained_causal_model_writes_questions_for_a_collection(uninterrupted: Path, tmp_path: Path) -> None:
+    settings = {"languages": "[fi,ko]", "number": "2", "output_length": "8", "refuse": "[]", "probe": "0", "shard_size": "72"}
+    quick = ["experiment=sample_generation", "trainer.enable_progress_bar=false", f"checkpoint={uninterrupted}"]
+    quick += [f"augmentation.generation.{name}={value}" for name, value in settings.items()]
+    run(tmp_path / "texts", quick=quick, script="evaluate.py")
+    report = json.loads((tmp_path / "texts" / "generated.json").read_text())
+    assert {code: (counts["kept"], counts["passages"]) for code, counts in report["counts"].items()} == {
+        "fi": (288, 144),
+        "ko": (288, 144),
+    }
+
+
 def test_lightning_loads_a_checkpoint_of_a_causal_model(uninterrupted: Path) -> None:
     (newest,) = (uninterrupted / "checkpoints").glob("step-*.ckpt")
     module = QueryGeneratorModule.load_from_checkpoint(newest)

@@ -5,6 +5,7 @@ from pathlib import Path
 FILES = [
     "modules.json",
     "config_sentence_transformers.json",
+    "xdr.json",
     "*sentence_bert_config.json",
     "*_Pooling/config.json",
     "*_StaticEmbedding/*",

@@ -290,6 +290,8 @@ class Screen:
             grids_TC = [_grid(kept.queries_P, places_P, values_P, (len(self._units_TD), width)) for values_P in kept.values_P]
             for system, position in enumerate(self._positions):
                 scores_TC = self._of_system(grids_TC, system, position)
+                if not self._family.is_linear:  # rows that only exact scores know count as the worst
+                    scores_TC = scores_TC.masked_fill(scores_TC == torch.inf, _LOWEST)
                 self._thresholds_TA[:, system] = _kth_best(scores_TC, self._k) - self._margin_T
             if self._family.is_linear:
                 self._extreme_thresholds_T = _line_below(self._thresholds_TA, self._positions, len(self._extreme_thresholds_T))
@@ -321,8 +323,6 @@ def _interpolated(extremes: Sequence[Tensor], position: float) -> Tensor:
 
 
 def _kth_best(scores_TC: Tensor, k: int) -> Tensor:
-    """Rows that only exact scores know count as the worst."""
-    scores_TC = scores_TC.masked_fill(scores_TC == torch.inf, _LOWEST)
     if scores_TC.device.type == "cpu":  # numpy's selection is vectorised and takes an eighth of the time
         return torch.from_numpy(np.partition(scores_TC.numpy(), -k, axis=1)[:, -k].copy())
     return scores_TC.topk(k, dim=1).values[:, -1]
