@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from xdr.retrieval.families import BlockVectors, Family, line_norms
+from xdr.vectors.families import BlockVectors, Family, line_norms
 
 _MOST_CANCELLED = 4  # the norms of a row's two parts, as a multiple of the norm of their sum
 

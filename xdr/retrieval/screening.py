@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdr.retrieval.candidates import CandidatePool, Candidates
-from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.exact_scores import places_of, rank_pairs
-from xdr.retrieval.families import Family
 from xdr.retrieval.family_blocks import FamilyBlock, RowTerms
 from xdr.retrieval.products import error_bound, multiplication
 from xdr.retrieval.rankings import Rankings
+from xdr.vectors.embeddings import Embeddings
+from xdr.vectors.families import Family
 
 CAPACITY = 3
 """Candidates for which memory is allocated, as a multiple of k."""
