@@ -12,8 +12,8 @@ from xdr.pipelines.settings import PLANNED_STAGES, StageInputs
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from xdr.pipelines.encode import EncodingJob
     from xdr.pipelines.retrieval_task import RetrievalTask
+    from xdr.sharding.encode import EncodingJob
 
 
 def main(settings: "DictConfig") -> float | None:

@@ -118,14 +118,14 @@ def ours(
     folder: Path, some: list[Any], backend: str, vocabulary: Any, conversions: Path, languages: tuple[str, ...] = LANGUAGES
 ) -> tuple[float, int]:
     """A shard as evaluate.py writes it, with a quality gate that accepts everything. Start-up is not timed."""
-    from xdr.generators.ctranslate2_backend import CTranslate2Backend
-    from xdr.generators.generation import Generation
     from xdr.generators.generator_folder import open_generator
-    from xdr.generators.huggingface_backend import HuggingFaceBackend
-    from xdr.generators.quality import Gate
-    from xdr.generators.sequence_to_sequence import Sampler, SequenceToSequence
     from xdr.generators.settings import GenerationSettings, Sampling, Task
     from xdr.text.identification import LanguageCheck
+    from xdr.writing.ctranslate2_backend import CTranslate2Backend
+    from xdr.writing.generation import Generation
+    from xdr.writing.huggingface_backend import HuggingFaceBackend
+    from xdr.writing.quality import Gate
+    from xdr.writing.sequence_to_sequence import Sampler, SequenceToSequence
 
     generator, tokenizer, _ = open_generator(str(folder), Task("query_from_passage", "prompt", INPUT, OUTPUT))
     generator.eval()

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 SHARD_ROWS = 20_000
 ALPHAS = {"sum": [round(0.002 * i, 4) for i in range(1, 21)], "mean": [round(0.05 * i, 2) for i in range(1, 21)]}
+UNIT_ALPHAS = [round(0.1 * i, 1) for i in range(1, 9)]
 
 
 def topics(dimension: int) -> NDArray[np.float32]:
@@ -35,8 +36,8 @@ def noisy(rng: np.random.Generator, centres_ND: NDArray[np.float32]) -> NDArray[
 
 
 def make_store(folder: Path, num_passages: int, dimension: int) -> None:
-    from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
-    from xdr.retrieval.layout import Layout
+    from xdr.vectors.embedding_writer import create_embeddings, writing_shard
+    from xdr.vectors.layout import Layout
 
     num_shards = -(-num_passages // SHARD_ROWS)
     ledger = create_embeddings(folder, num_shards, Layout(dimension, "total"), {"made_by": "benchmark"})
@@ -87,10 +88,10 @@ def ratios(one: list[float], other: list[float]) -> list[float]:
 
 
 def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
-    from xdr.retrieval.embeddings import EmbeddingStore
-    from xdr.retrieval.families import baseline_family, fused_family
-    from xdr.retrieval.fusion import FUSIONS
     from xdr.retrieval.search import search
+    from xdr.vectors.embeddings import EmbeddingStore
+    from xdr.vectors.families import baseline_family, fused_family
+    from xdr.vectors.fusion import FUSIONS
 
     store = EmbeddingStore.open(folder)
     queries_QD, selection = make_queries(num_queries, store.layout.dimension), store.layout.select()
@@ -103,6 +104,9 @@ def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
             "one search": lambda: search(store, queries_QD, [baseline_family()], k),
             "faiss flat": lambda: index.search(queries_QD, k),
             "sum, 20 alphas": lambda: search(store, queries_QD, [fused_family(FUSIONS["sum"], ALPHAS["sum"], selection)], k),
+            "unit_mean, 8 alphas": lambda: search(
+                store, queries_QD, [fused_family(FUSIONS["unit_mean"], UNIT_ALPHAS, selection)], k
+            ),
             "mean, 20 alphas": lambda: search(store, queries_QD, [fused_family(FUSIONS["mean"], ALPHAS["mean"], selection)], k),
         },
         rounds,
@@ -130,10 +134,10 @@ def measure_times(folder: Path, num_queries: int, k: int, rounds: int) -> None:
 
 
 def measure_memory(folder: Path, num_queries: int, k: int, way: str) -> None:
-    from xdr.retrieval.embeddings import EmbeddingStore
-    from xdr.retrieval.families import baseline_family, fused_family
-    from xdr.retrieval.fusion import FUSIONS
     from xdr.retrieval.search import search
+    from xdr.vectors.embeddings import EmbeddingStore
+    from xdr.vectors.families import baseline_family, fused_family
+    from xdr.vectors.fusion import FUSIONS
 
     def run(folder: Path, num_queries: int, k: int) -> None:
         store = EmbeddingStore.open(folder)

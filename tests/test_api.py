@@ -17,7 +17,7 @@ import xdr
 from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.models import SmallBiEncoder
 from xdr.errors import UserError
-from xdr.retrieval.fusion import Fusion
+from xdr.vectors.fusion import Fusion
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)

@@ -8,9 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from tests.small_causal import SIZES, build_small_causal
 from xdr.errors import UserError
-from xdr.generators.backends import CTranslate2, HuggingFace, Wanted
 from xdr.generators.causal_generator import CausalGenerator, CausalTokenizer
-from xdr.generators.causal_writer import CausalWriter
 from xdr.generators.generator import Request
 from xdr.generators.generator_folder import (
     fingerprint_generator,
@@ -23,6 +21,8 @@ from xdr.generators.models import CausalLanguageModel
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.text.prompts import PromptTemplate
 from xdr.text.records import Passage
+from xdr.writing.backends import CTranslate2, HuggingFace, Wanted
+from xdr.writing.causal_writer import CausalWriter
 
 TEMPLATE = PromptTemplate("Passage: {passage}\nQuestion in {language}:")
 TASK = Task("query_from_passage", "prompt", 80, 12, ("fi", "ru"), TEMPLATE)

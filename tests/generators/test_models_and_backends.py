@@ -11,18 +11,16 @@ import torch
 
 from tests.encoders.conftest import TEXTS
 from xdr.errors import UserError
-from xdr.generators.backends import CTranslate2, HuggingFace, Wanted
 from xdr.generators.generator import Request
 from xdr.generators.generator_folder import open_generator, save_generator
 from xdr.generators.models import SequenceToSequenceGenerator, SmallGenerator
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.text.records import Passage
+from xdr.writing.backends import CTranslate2, HuggingFace, Wanted
 
 
 def test_settings_need_no_torch() -> None:
-    code = (
-        "import sys, xdr.generators.models, xdr.generators.backends; assert not {'torch', 'transformers'} & sys.modules.keys()"
-    )
+    code = "import sys, xdr.generators.models, xdr.writing.backends; assert not {'torch', 'transformers'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

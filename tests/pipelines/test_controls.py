@@ -15,11 +15,11 @@ from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.encoders.static_encoder import StaticEncoder
 from xdr.errors import UserError
-from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.retrieval_task import Fusing
-from xdr.retrieval.fusion import FUSIONS
 from xdr.text.prompts import passage_text
 from xdr.text.sentences import split_sentences
+from xdr.vectors.fusion import FUSIONS
+from xdr.writing.generated_store import GeneratedStore
 
 NAMES = ["mean_text", "mean_text_by_language", "other_passages", "own_sentences"]
 AUGMENTED = [

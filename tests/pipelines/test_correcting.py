@@ -19,9 +19,9 @@ from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
 from xdr.errors import UserError
-from xdr.generators.generated_source import import_generated
 from xdr.pipelines.retrieval_setup import _chosen
-from xdr.retrieval.query_bank import QueryBank
+from xdr.vectors.query_bank import QueryBank
+from xdr.writing.generated_source import import_generated
 
 __all__ = ["questions"]  # a fixture
 

@@ -22,11 +22,11 @@ from xdr.encoders.input_format import EncoderOptions
 from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.small import build_small_bert
 from xdr.errors import DataError
-from xdr.generators.generated_source import import_generated
-from xdr.pipelines.encode import EncodingJob, EncodingSettings, encode_collection
-from xdr.retrieval.embeddings import EmbeddingStore
+from xdr.sharding.encode import EncodingJob, EncodingSettings, encode_collection
 from xdr.storage.jobs import read_jobs
 from xdr.text.prompts import passage_text
+from xdr.vectors.embeddings import EmbeddingStore
+from xdr.writing.generated_source import import_generated
 
 LANGUAGES = ("fi", "ja", "te")
 TRAINER = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "enable_progress_bar": False}

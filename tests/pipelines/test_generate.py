@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.runs import QUICK_GENERATOR, run, start
-from xdr.generators.generated_store import GeneratedStore
+from xdr.writing.generated_store import GeneratedStore
 
 QUICK_GENERATION = [
     "experiment=sample_generation",

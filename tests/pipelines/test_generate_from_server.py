@@ -12,7 +12,7 @@ import pytest
 
 from tests.loopback import Answer, serving
 from tests.runs import start
-from xdr.generators.generated_store import GeneratedStore
+from xdr.writing.generated_store import GeneratedStore
 
 QUICK = [
     "experiment=sample_generation",

@@ -39,8 +39,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Runs the command until it answers, and ends it afterwards."""
+def server() -> Iterator[tuple[str, int]]:
+    """Runs the command, waits until it answers, and ends it afterwards. Yields its address and its process."""
     if COMMAND is None:
         pytest.skip("XDR_OPENAI_COMMAND names no command that starts a server")
     port = re.search(r"--port[ =](\d+)", COMMAND) or re.search(r" (\d+)$", COMMAND)
@@ -54,7 +54,7 @@ def server() -> Iterator[str]:
         while not answers(url):
             assert process.poll() is None and time.time() < deadline, "the server did not start"
             time.sleep(1)
-        yield url
+        yield url, process.pid
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -83,7 +83,7 @@ def test_a_real_server_writes(tmp_path: Path) -> None:
 
 
 def test_with_a_server_that_ends_and_comes_back_a_killed_run_is_continued(tmp_path: Path) -> None:
-    with server() as url:
+    with server() as (url, _):
         process = generate(tmp_path / "run", url, *WRITING)
         while process.poll() is None and shards(tmp_path / "run") < 2:
             time.sleep(0.05)
@@ -94,16 +94,32 @@ def test_with_a_server_that_ends_and_comes_back_a_killed_run_is_continued(tmp_pa
     output = finished(tmp_path / "run", url, *WRITING, "augmentation.generation.backend.retries=1", status=2)
     assert f"the server at {url} failed 2 times in a row" in output and "Traceback" not in output
     assert shards(tmp_path / "run") == done
-    with server() as url:
+    with server() as (url, _):
         finished(tmp_path / "run", url, *WRITING)
     assert len(store(tmp_path / "run")) == 144
 
 
-def test_an_engine_that_dies_of_a_seed_ends_the_stage_in_a_sentence(tmp_path: Path) -> None:
-    """vLLM's CPU engine does, and its server then answers 500 to everything."""
-    with server() as url:
-        seed = ["augmentation.generation.backend.extra_body={seed: 1}", "augmentation.generation.backend.retries=3"]
-        output = finished(tmp_path / "run", url, *WRITING, *seed, status=2)
+def test_an_engine_that_dies_ends_the_stage_in_a_sentence(tmp_path: Path) -> None:
+    with server() as (url, pid):
+        process = generate(tmp_path / "run", url, *WRITING, "augmentation.generation.backend.retries=3")
+        while process.poll() is None and shards(tmp_path / "run") < 1:
+            time.sleep(0.05)
+        engine = next((number for number in processes_of(pid) if b"EngineCore" in command_line(number)), None)
+        if engine is None:
+            process.kill()
+            pytest.skip("the server is no vLLM")
+        os.kill(engine, signal.SIGKILL)
+        output, _ = process.communicate(timeout=600)
+    assert process.returncode == 2, output
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert f"the server at {url} failed 4 times in a row, at last with" in line
-    assert "Traceback" not in output
+    assert f"the server at {url} failed 4 times in a row, at last with" in line and "Traceback" not in output
+    assert shards(tmp_path / "run") >= 1
+
+
+def processes_of(session: int) -> list[int]:
+    found = subprocess.run(["ps", "-s", str(session), "-o", "pid="], capture_output=True, text=True, check=True).stdout
+    return [int(number) for number in found.split()]
+
+
+def command_line(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()

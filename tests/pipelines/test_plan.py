@@ -15,10 +15,10 @@ from rich.console import Console
 from tests.pipelines.test_evaluate import QUICK_EVALUATION
 from tests.runs import run, start
 from xdr.errors import UserError
-from xdr.pipelines.plan import PlannedStage, Term, measured_time, plan_table, refuse_what_cannot_fit, spaced
 from xdr.pipelines.plan_training import Stopwatch
 from xdr.pipelines.training_length import Length
 from xdr.sharding.memory import Memory, explaining_device_memory
+from xdr.sharding.plan import PlannedStage, Term, measured_time, plan_table, refuse_what_cannot_fit, spaced
 from xdr.sharding.shards import Shards, queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query

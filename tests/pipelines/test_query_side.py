@@ -12,11 +12,11 @@ from tests.pipelines.test_evaluate import QUICK_EVALUATION, evaluate
 from tests.runs import start
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
-from xdr.generators.generated_store import KIND, write_texts
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.prompts import passage_text
 from xdr.text.records import GeneratedTexts
+from xdr.writing.generated_store import KIND, write_texts
 
 QUERIES = list(Sample().queries("dev", Problems()))
 PASSAGES = list(Sample().passages(Problems()))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.retrieval.test_embeddings import store_of
+from tests.vectors.test_embeddings import store_of
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, baseline_family, fused_family
-from xdr.retrieval.fusion import FUSIONS
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import BuiltIndex, Flat, Hnsw, Index, Ivf, Vectors
 from xdr.retrieval.search import search
+from xdr.vectors.embeddings import EmbeddingStore
+from xdr.vectors.families import Family, baseline_family, fused_family
+from xdr.vectors.fusion import FUSIONS
 
 RNG = np.random.default_rng(0)
 QUERIES = RNG.standard_normal((15, 16)).astype(np.float32)

@@ -7,15 +7,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.retrieval.test_embeddings import store_of
+from tests.vectors.test_embeddings import store_of
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import EmbeddingStore
 from xdr.retrieval.exact_scores import exact_products
-from xdr.retrieval.families import Family, baseline_family, fused_family
-from xdr.retrieval.fusion import FUSIONS
-from xdr.retrieval.layout import Layout
 from xdr.retrieval.rankings import Rankings, merge_rankings
 from xdr.retrieval.search import search
+from xdr.vectors.embeddings import EmbeddingStore
+from xdr.vectors.families import Family, baseline_family, fused_family
+from xdr.vectors.fusion import FUSIONS
+from xdr.vectors.layout import Layout
 
 ALPHAS = [0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0]
 

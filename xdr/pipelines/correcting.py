@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
-from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.settings import StageInputs
-from xdr.retrieval.corrections import Correction
-from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, Offset
-from xdr.retrieval.fusion import FUSIONS, Fusion
 from xdr.retrieval.hubness import hubness_ledger, measure_shards, read_measures
-from xdr.retrieval.query_bank import OpenedBank
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
+from xdr.vectors.corrections import Correction
+from xdr.vectors.embeddings import EmbeddingStore
+from xdr.vectors.families import Family, Offset
+from xdr.vectors.fusion import FUSIONS, Fusion
+from xdr.vectors.query_bank import OpenedBank
+from xdr.writing.generated_store import GeneratedStore
 
 _BLOCK_ROWS = 1 << 20
 

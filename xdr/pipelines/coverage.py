@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from xdr.evaluation.coverage import Coverage, balance_of, coverage_of, warn_of_augmentation, warn_of_bank
 from xdr.evaluation.scoring import Qrels
-from xdr.generators.generated_store import GeneratedStore
-from xdr.retrieval.query_bank import OpenedBank
+from xdr.vectors.query_bank import OpenedBank
+from xdr.writing.generated_store import GeneratedStore
 
 
 def coverage_of_texts(generated: GeneratedStore, languages: tuple[str, ...], most: int, qrels: Qrels) -> Coverage:

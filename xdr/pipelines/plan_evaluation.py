@@ -17,8 +17,13 @@ from rich.console import Console
 from torch import nn
 
 from xdr.encoders.encoder import Encoder
-from xdr.pipelines.encode import EncodingJob, encode_into, prepared
-from xdr.pipelines.plan import (
+from xdr.pipelines.report_evaluation import write_answer
+from xdr.pipelines.retrieval_task import RetrievalTask, own_shards
+from xdr.retrieval.rankings import Rankings, write_run
+from xdr.retrieval.search import search
+from xdr.sharding.encode import EncodingJob, encode_into, prepared
+from xdr.sharding.memory import measured_memory
+from xdr.sharding.plan import (
     PlannedStage,
     Term,
     measured_time,
@@ -27,17 +32,12 @@ from xdr.pipelines.plan import (
     seconds_of,
     spaced,
 )
-from xdr.pipelines.report_evaluation import write_answer
-from xdr.pipelines.retrieval_task import RetrievalTask, own_shards
-from xdr.retrieval.embedding_writer import create_embeddings, writing_shard
-from xdr.retrieval.generated_sums import ROWS_AT_ONCE, sum_generated_passages
-from xdr.retrieval.layout import Layout
-from xdr.retrieval.rankings import Rankings, write_run
-from xdr.retrieval.search import search
-from xdr.sharding.memory import measured_memory
 from xdr.sharding.shard_module import run_probe
 from xdr.sharding.shards import Shards
 from xdr.storage.ledger import ShardLedger
+from xdr.vectors.embedding_writer import create_embeddings, writing_shard
+from xdr.vectors.generated_sums import ROWS_AT_ONCE, sum_generated_passages
+from xdr.vectors.layout import Layout
 
 _SEARCH_BYTES = 3e7
 """Of the random vectors that are searched."""

@@ -11,10 +11,10 @@ import lightning.pytorch as pl
 import torch
 from rich.console import Console
 
-from xdr.pipelines.plan import BUDGET_SECONDS, PlannedStage, Term, plan_table, refuse_what_cannot_fit, seconds_of
 from xdr.pipelines.training_length import Length
 from xdr.sharding.disk_space import reporting_full_disk
 from xdr.sharding.memory import explaining_device_memory, measured_memory
+from xdr.sharding.plan import BUDGET_SECONDS, PlannedStage, Term, plan_table, refuse_what_cannot_fit, seconds_of
 from xdr.training.checkpoints import CheckpointFolder
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
 

@@ -8,15 +8,15 @@ from xdr.evaluation.metric_names import headline_of
 from xdr.evaluation.per_query import means
 from xdr.evaluation.scoring import first_relevant_ranks
 from xdr.pipelines.correcting import corrected_name
-from xdr.pipelines.encode import EncodingJob
 from xdr.pipelines.retrieval_task import BASELINE, EvaluationResult, RetrievalTask
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
 from xdr.reporting.report_page import render_report
-from xdr.retrieval.fusion import Side
 from xdr.retrieval.rankings import Rankings
+from xdr.sharding.encode import EncodingJob
 from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
+from xdr.vectors.fusion import Side
 
 MOST_MOVED = 8
 """How many queries that rose are shown, and how many that fell."""

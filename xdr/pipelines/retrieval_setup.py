@@ -15,18 +15,18 @@ from xdr.evaluation.metric_names import Metric, headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
 from xdr.evaluation.significance import Testing, require_same_queries
-from xdr.generators.generated_source import import_generated, open_generated
-from xdr.generators.generated_store import GeneratedStore
-from xdr.generators.people_questions import PREFIX, write_questions
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.correcting import correcting_of
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
 from xdr.pipelines.settings import StageInputs
 from xdr.reporting.evaluation_files import read_metrics
-from xdr.retrieval.fusion import fusion_named, require_alphas
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
+from xdr.vectors.fusion import fusion_named, require_alphas
+from xdr.writing.generated_source import import_generated, open_generated
+from xdr.writing.generated_store import GeneratedStore
+from xdr.writing.people_questions import PREFIX, write_questions
 
 
 def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:

@@ -24,20 +24,20 @@ from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
-from xdr.generators.generated_store import GeneratedStore
 from xdr.pipelines.correcting import Correcting, corrected_name
 from xdr.pipelines.coverage import coverage_of_texts, uneven
-from xdr.retrieval.controls import OtherPassages, SentenceSums, mean_texts
-from xdr.retrieval.embeddings import EmbeddingStore
-from xdr.retrieval.families import Family, TextSums, baseline_family, fused_family
-from xdr.retrieval.fusion import Alpha, ControlName, Fusion, Side, fuse_vectors, system_name
-from xdr.retrieval.generated_sums import sum_generated_passages
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
-from xdr.retrieval.layout import Layout, Selection, layout_of
 from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
+from xdr.vectors.controls import OtherPassages, SentenceSums, mean_texts
+from xdr.vectors.embeddings import EmbeddingStore
+from xdr.vectors.families import Family, TextSums, baseline_family, fused_family
+from xdr.vectors.fusion import Alpha, ControlName, Fusion, Side, fuse_vectors, system_name
+from xdr.vectors.generated_sums import sum_generated_passages
+from xdr.vectors.layout import Layout, Selection, layout_of
+from xdr.writing.generated_store import GeneratedStore
 
 BASELINE = "baseline"
 Role: TypeAlias = Literal["baseline", "augmented", "control", "earlier"]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xdr.errors import UserError, shown
-from xdr.generators.quality import Reason
 from xdr.generators.settings import Vocabulary
-from xdr.retrieval.fusion import ControlName
 from xdr.text.prompts import Direction, LanguageAt
+from xdr.vectors.fusion import ControlName
+from xdr.writing.quality import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,7 +129,7 @@ class SweepSettings:
 @dataclass(frozen=True)
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
-    stage=sweep, which reads no data. `correction` is an `xdr.retrieval.corrections.Correction` or None.
+    stage=sweep, which reads no data. `correction` is an `xdr.vectors.corrections.Correction` or None.
 
     `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
 

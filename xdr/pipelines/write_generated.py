@@ -4,19 +4,19 @@ from pathlib import Path
 
 from xdr.data.problems import Problems
 from xdr.errors import UserError
-from xdr.generators.backends import Wanted
-from xdr.generators.generated_source import export_generated, open_generated
-from xdr.generators.generated_store import GeneratedStore
-from xdr.generators.quality import as_table
 from xdr.generators.settings import GenerationSettings, Sampling, Task
-from xdr.pipelines.generate import GenerationJob, Request, generate_collection, plan_generation
 from xdr.pipelines.prepare import collection_of
 from xdr.pipelines.settings import GenerationOptions, StageInputs
+from xdr.sharding.generate import GenerationJob, Request, generate_collection, plan_generation
 from xdr.sharding.progress import counting
 from xdr.sharding.shards import Sources, queries_as_sources
 from xdr.storage.files import write_json
 from xdr.text.languages import language_codes
 from xdr.training.run import silence_libraries
+from xdr.writing.backends import Wanted
+from xdr.writing.generated_source import export_generated, open_generated
+from xdr.writing.generated_store import GeneratedStore
+from xdr.writing.quality import as_table
 
 
 def generate(inputs: StageInputs) -> None:

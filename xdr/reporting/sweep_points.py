@@ -12,10 +12,10 @@ import numpy as np
 from xdr.errors import UserError
 from xdr.evaluation.per_query import PerQuery
 from xdr.reporting.evaluation_files import ENVIRONMENT, PER_QUERY, read_metrics
-from xdr.retrieval.fusion import system_name
 from xdr.storage.files import read_json
 from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job
+from xdr.vectors.fusion import system_name
 
 BASELINE, ALPHA = "baseline", "augmentation.alpha"
 CORRECTION = "correction"

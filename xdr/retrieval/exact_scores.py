@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xdr.retrieval.embeddings import Embeddings
-from xdr.retrieval.families import BlockVectors, Family, Offset, line_norms
 from xdr.retrieval.rankings import Rankings, top_k
+from xdr.vectors.embeddings import Embeddings
+from xdr.vectors.families import BlockVectors, Family, Offset, line_norms
 
 _PAIRS_AT_ONCE = 256
 

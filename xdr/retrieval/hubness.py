@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xdr.retrieval.corrections import Correction
-from xdr.retrieval.embeddings import Block, Embeddings, EmbeddingStore
-from xdr.retrieval.families import BlockVectors, Family, line_norms
 from xdr.retrieval.search import worker_threads
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
+from xdr.vectors.corrections import Correction
+from xdr.vectors.embeddings import Block, Embeddings, EmbeddingStore
+from xdr.vectors.families import BlockVectors, Family, line_norms
 
 KIND = "measures of a correction"
 HUBNESS_FORMAT = 1

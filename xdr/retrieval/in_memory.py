@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdr.errors import UserError
-from xdr.retrieval.corrections import Csls
-from xdr.retrieval.embeddings import Rows
-from xdr.retrieval.families import Offset, baseline_family
-from xdr.retrieval.fusion import Alpha, Fusion, fuse_vectors, fusion_named, require_alphas, unit
 from xdr.retrieval.hubness import measure
-from xdr.retrieval.layout import Selection
-from xdr.retrieval.query_bank import QueryBank
 from xdr.retrieval.search import search as search_embeddings
 from xdr.retrieval.trec_runs import Run
+from xdr.vectors.corrections import Csls
+from xdr.vectors.embeddings import Rows
+from xdr.vectors.families import Offset, baseline_family
+from xdr.vectors.fusion import Alpha, Fusion, fuse_vectors, fusion_named, require_alphas, unit
+from xdr.vectors.layout import Selection
+from xdr.vectors.query_bank import QueryBank
 
 Array: TypeAlias = NDArray[np.floating] | Tensor
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.exact_scores import rank_pairs
-from xdr.retrieval.families import BlockVectors, Family, line_norms
 from xdr.retrieval.indexes import Index
 from xdr.retrieval.rankings import Rankings
 from xdr.retrieval.search import require_searchable
+from xdr.vectors.embeddings import Embeddings
+from xdr.vectors.families import BlockVectors, Family, line_norms
 
 _BLOCK_ROWS = 16384
 _SPARE = 32  # candidates more than k: an index' rounding may order the last ones otherwise

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,121 +17,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xdr.retrieval.candidates import CandidatePool, Candidates
-from xdr.retrieval.embeddings import Embeddings
 from xdr.retrieval.exact_scores import places_of, rank_pairs
-from xdr.retrieval.families import BlockVectors, Family, line_norms
+from xdr.retrieval.family_blocks import FamilyBlock, RowTerms
 from xdr.retrieval.products import error_bound, multiplication
 from xdr.retrieval.rankings import Rankings
+from xdr.vectors.embeddings import Embeddings
+from xdr.vectors.families import Family
 
 CAPACITY = 3
 """Candidates for which memory is allocated, as a multiple of k."""
 _MOST_TIED = 4096  # candidates of a query that only exact scores can reduce
 _CACHED_ROWS = 1024  # on a CPU, their products with the queries of a tile stay in its cache
 _FLOAT16_SAFE = 60_000
-_MOST_CANCELLED = 4  # the norms of a row's two parts, as a multiple of the norm of their sum
 _SHORTEST_QUERY = 1e-18  # shorter ones count as zero
 _LOWEST = torch.finfo(torch.float32).min  # with -inf, differences would be NaN
-
-
-class RowTerms(NamedTuple):
-    """What the products of each row are multiplied by, and what is then added, for each system."""
-
-    scales_AN: Tensor | None
-    offsets_AN: Tensor | None
-    unknown: Tensor
-    """Rows whose two parts cancel: a scale would make the error of their products large, so only exact scores know them."""
-
-
-class FamilyBlock(NamedTuple):
-    """The vectors of a block at the least and at the greatest weight of a family, minus the centres there; for a family that is
-    not linear, the two ends instead."""
-
-    first_row: int
-    vectors: list[Tensor]
-    longest: float
-    """A bound on the sum of the norms of a row's two weighted parts, times its scale."""
-    longest_uncentred: float
-    """The same before the centres were subtracted."""
-    terms: RowTerms | None = None
-    largest_scale: float = 1.0
-    largest_offset: float = 0.0
-    largest_norm: float = 0.0
-    """Of the vectors as they are multiplied."""
 
 
 def num_values(family: Family) -> int:
     """Of a candidate."""
     return len(family.extremes) if family.is_linear else len(family.systems)
-
-
-def centres_of(family: Family, vectors: BlockVectors) -> list[Tensor]:
-    """The mean of each end of a family over some rows, or zeros where subtracting it would not halve the longest row.
-
-    A vector that all passages share does not change their order. Some encoders' vectors are a hundred times shorter without it,
-    and so is the error of their products.
-    """
-    centres = []
-    for end_ND in family.ends(vectors):
-        centre_D = end_ND.mean(dim=0)
-        shorter = _longest(end_ND - centre_D) < _longest(end_ND) / 2
-        centres.append(centre_D if shorter else torch.zeros_like(centre_D))
-    return centres
-
-
-def family_block(family: Family, vectors: BlockVectors, first_row: int, centres: Sequence[Tensor]) -> FamilyBlock:
-    u_ND, v_ND = family.ends(vectors)
-    norm_u, norm_v = (float(centre_D.norm()) for centre_D in centres)
-    centred_u_ND = u_ND - centres[0] if norm_u else u_ND
-    if not family.is_linear:
-        centred_v_ND = centred_u_ND if v_ND is u_ND else v_ND - centres[1] if norm_v else v_ND
-        return _with_terms(family, vectors, first_row, (u_ND, v_ND), (centred_u_ND, centred_v_ND))
-    if u_ND is v_ND:
-        longest = _longest(centred_u_ND)
-        return FamilyBlock(first_row, [centred_u_ND], longest, longest + norm_u, largest_norm=longest)
-    centred_v_ND = v_ND - centres[1] if norm_v else v_ND
-    u_N, v_N = centred_u_ND.norm(dim=1), centred_v_ND.norm(dim=1)
-    extremes = [torch.lerp(centred_u_ND, centred_v_ND, weight) for weight in family.extremes]
-    norms = [float(((1 - w) * u_N + w * v_N).max()) for w in family.extremes]
-    uncentred = [norm + (1 - w) * norm_u + w * norm_v for norm, w in zip(norms, family.extremes, strict=True)]
-    return FamilyBlock(first_row, extremes, max(norms), max(uncentred), largest_norm=max(norms))
-
-
-def _with_terms(
-    family: Family,
-    vectors: BlockVectors,
-    first_row: int,
-    ends: tuple[Tensor, Tensor],
-    centred: tuple[Tensor, Tensor],
-) -> FamilyBlock:
-    weights = sorted(set(family.weights))
-    of_system = [weights.index(weight) for weight in family.weights]
-    weights_W1 = ends[0].new_tensor(weights)[:, None]
-    whole_WN, short_WN = ((1 - weights_W1) * u_ND.norm(dim=1) + weights_W1 * v_ND.norm(dim=1) for u_ND, v_ND in (ends, centred))
-    norms_WN = line_norms(*ends, weights).float() if family.normalized else torch.ones_like(whole_WN)
-    cancels_WN = whole_WN > _MOST_CANCELLED * norms_WN if family.normalized else torch.zeros_like(whole_WN, dtype=torch.bool)
-    scales_WN = (1 / norms_WN).masked_fill(cancels_WN, 0)
-    offsets_AN = None
-    if family.offsets:
-        offsets_AN = torch.stack([vectors.offsets(offset).float() for offset in family.offsets])
-        assert offsets_AN.isfinite().all(), "offsets are finite"
-    terms = RowTerms(scales_WN[of_system] if family.normalized else None, offsets_AN, cancels_WN.any(dim=0).nonzero().view(-1))
-    kept = [centred[0]] if centred[0] is centred[1] else list(centred)
-    if len(kept) == 2 and len(weights) == 1:
-        kept = [torch.lerp(centred[0], centred[1], weights[0])]
-    return FamilyBlock(
-        first_row,
-        kept,
-        float((scales_WN * short_WN).max()),
-        float((scales_WN * whole_WN).max() + (scales_WN * short_WN).max()),
-        terms,
-        float(scales_WN.max()),
-        float(offsets_AN.abs().max()) if offsets_AN is not None else 0.0,
-        max(map(_longest, kept)),
-    )
-
-
-def _longest(vectors_ND: Tensor) -> float:
-    return float(vectors_ND.norm(dim=1).max())
 
 
 class Screen:
@@ -290,6 +194,8 @@ class Screen:
             grids_TC = [_grid(kept.queries_P, places_P, values_P, (len(self._units_TD), width)) for values_P in kept.values_P]
             for system, position in enumerate(self._positions):
                 scores_TC = self._of_system(grids_TC, system, position)
+                if not self._family.is_linear:  # rows that only exact scores know count as the worst
+                    scores_TC = scores_TC.masked_fill(scores_TC == torch.inf, _LOWEST)
                 self._thresholds_TA[:, system] = _kth_best(scores_TC, self._k) - self._margin_T
             if self._family.is_linear:
                 self._extreme_thresholds_T = _line_below(self._thresholds_TA, self._positions, len(self._extreme_thresholds_T))
@@ -321,8 +227,6 @@ def _interpolated(extremes: Sequence[Tensor], position: float) -> Tensor:
 
 
 def _kth_best(scores_TC: Tensor, k: int) -> Tensor:
-    """Rows that only exact scores know count as the worst."""
-    scores_TC = scores_TC.masked_fill(scores_TC == torch.inf, _LOWEST)
     if scores_TC.device.type == "cpu":  # numpy's selection is vectorised and takes an eighth of the time
         return torch.from_numpy(np.partition(scores_TC.numpy(), -k, axis=1)[:, -k].copy())
     return scores_TC.topk(k, dim=1).values[:, -1]

@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from xdr.errors import UserError
-from xdr.retrieval.embeddings import Block, Embeddings
-from xdr.retrieval.families import BlockVectors, Family
+from xdr.retrieval.family_blocks import FamilyBlock, centres_of, family_block
 from xdr.retrieval.products import full_precision
 from xdr.retrieval.rankings import Rankings
-from xdr.retrieval.screening import CAPACITY, FamilyBlock, Screen, centres_of, family_block, num_values
+from xdr.retrieval.screening import CAPACITY, Screen, num_values
+from xdr.vectors.embeddings import Block, Embeddings
+from xdr.vectors.families import BlockVectors, Family
 
 _MOST_BYTES = 5 << 29  # of candidates
 

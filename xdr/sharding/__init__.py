@@ -6,4 +6,7 @@ shard_run: make_trainer, ShardProgress
 progress: counting
 disk_space: require_room, reporting_full_disk
 memory: measured_memory, explaining_device_memory
+plan: PlannedStage, Term, measured_time, plan_table
+encode: the vectors of a collection
+generate: the generated texts of a collection
 """

@@ -21,12 +21,12 @@ from xdr.evaluation.pool_ranks import relevant_ranks_in_pool
 from xdr.evaluation.ranking_metrics import success
 from xdr.generators.generator import Generator, Request
 from xdr.generators.generator_folder import AnyGenerator, AnyTokenizer
-from xdr.generators.huggingface_backend import open_in_process
-from xdr.generators.quality import copied_share, normalised
 from xdr.generators.settings import GenerationSettings, Sampling
 from xdr.text.identification import LanguageCheck
 from xdr.text.records import Passage
 from xdr.training.generator_data import Target
+from xdr.writing.huggingface_backend import open_in_process
+from xdr.writing.quality import copied_share, normalised
 
 CUTOFFS = (1, 10)
 """Of the round trip."""
