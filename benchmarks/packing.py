@@ -38,7 +38,7 @@ def questions(folder: str, number: int) -> list[Any]:
 
 def step(variant: str, model: Any, tokenizer: Any, examples: list[Any]) -> torch.Tensor:
     """The summed loss of the examples."""
-    from xdr.generators import causal_generator
+    from xdr.generators import causal_generator, sliced_losses
     from xdr.generators.packed_texts import pack
     from xdr.generators.query_generator import IGNORED, token_losses
 
@@ -46,8 +46,7 @@ def step(variant: str, model: Any, tokenizer: Any, examples: list[Any]) -> torch
     texts = [e.query.text for e in examples]
     if variant.startswith("packed"):
         if variant.endswith("logits"):
-            causal_generator.SLICE = 10**9
-            vars(causal_generator)["checkpoint"] = lambda function, *values, use_reentrant: function(*values)
+            sliced_losses.SLICE = 10**9
         return (
             causal_generator.CausalGenerator(model)
             .losses(tokenizer.training_inputs(sources, languages, texts), token_losses)[0]
@@ -98,16 +97,19 @@ def main() -> None:
     parser.add_argument("xquad", help="XQuAD-R's folder")
     parser.add_argument("--questions", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--packed", action="store_true", help="the packed variants alone, which need less memory")
     parser.add_argument("--variant", choices=VARIANTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.variant:
         print(json.dumps(measure(arguments.variant, arguments.model, arguments.xquad, arguments.questions)))
         return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.questions} questions")
-    found: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
+    found: dict[str, list[dict[str, float]]] = {
+        variant: [] for variant in VARIANTS if "packed" in variant or not arguments.packed
+    }
     command = [sys.executable, *sys.argv]
     for _ in range(arguments.rounds):
-        for variant in VARIANTS:
+        for variant in found:
             output = subprocess.run([*command, "--variant", variant], check=True, capture_output=True, text=True).stdout
             found[variant].append(json.loads(output.splitlines()[-1]))
     for variant, values in found.items():

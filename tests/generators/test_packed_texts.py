@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from xdr.errors import UserError
-from xdr.generators import causal_generator
+from xdr.generators import sliced_losses
 from xdr.generators.causal_generator import CausalGenerator, require_packable
 from xdr.generators.packed_texts import pack
 from xdr.generators.query_generator import token_losses
@@ -72,7 +72,7 @@ def gradients(model: Any, losses_B: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("family", CONFIGS)
 def test_packed_texts_have_the_gradients_of_one_by_one(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(causal_generator, "SLICE", 4)
+    monkeypatch.setattr(sliced_losses, "SLICE", 4)
     model = model_of(CONFIGS[family])
     expected_B = one_by_one(model)
     expected = gradients(model, expected_B)
@@ -108,9 +108,30 @@ def test_slices_of_logits_do_not_change_a_smoothed_loss(monkeypatch: pytest.Monk
         CausalGenerator(model).losses(packed, objective)[0], one_by_one(model, 0.1), rtol=1e-5, atol=1e-5
     )
     seen = []
-    monkeypatch.setattr(causal_generator, "SLICE", 5)
+    monkeypatch.setattr(sliced_losses, "SLICE", 5)
     CausalGenerator(model).losses(packed, lambda logits, labels: (seen.append(len(labels)), token_losses(logits, labels))[1])
     assert seen == [5, 5, 5, 3]
+
+
+def test_the_weights_of_an_objective_are_trained_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tempered(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, logits_BLV: Tensor, labels_BL: Tensor) -> tuple[Tensor, Tensor]:
+            return token_losses(logits_BLV * self.scale, labels_BL)
+
+    model, objective, packed = model_of(CONFIGS["llama"]), Tempered(), pack(PROMPTS, TARGETS, GROUPS, 0)
+    found = []
+    for size in (1000, 4):
+        monkeypatch.setattr(sliced_losses, "SLICE", size)
+        objective.scale.grad = None
+        (3.0 * CausalGenerator(model).losses(packed, objective)[0].sum()).backward()  # type: ignore[no-untyped-call]
+        found.append(objective.scale.grad)
+    torch.testing.assert_close(*found)
+    with pytest.raises(AssertionError, match="all losses must have one weight"):
+        CausalGenerator(model).losses(packed, objective)[0][0].backward()  # type: ignore[no-untyped-call]
 
 
 def test_gradient_checkpointing_keeps_the_gradients() -> None:
@@ -123,14 +144,18 @@ def test_gradient_checkpointing_keeps_the_gradients() -> None:
 
 
 @pytest.mark.parametrize("family", ["gemma3", "gemma2"])
-def test_bf16_is_the_loss_in_fp32_to_its_rounding(family: str) -> None:
+@pytest.mark.parametrize("precision", ["mixed", "true"])
+def test_bf16_gives_the_loss_and_gradients_of_fp32_to_its_rounding(family: str, precision: str) -> None:
     model, packed = model_of(CONFIGS[family]), pack(PROMPTS, TARGETS, GROUPS, 0)
     expected_B = one_by_one(model)
-    with torch.autocast("cpu", torch.bfloat16):
-        mixed_B, _ = CausalGenerator(model).losses(packed, token_losses)
-    pure_B, _ = CausalGenerator(model.to(torch.bfloat16)).losses(packed, token_losses)
-    for losses_B in (mixed_B, pure_B):
-        torch.testing.assert_close(losses_B, expected_B, rtol=2e-3, atol=0.0)
+    expected = gradients(model, expected_B)
+    if precision == "true":
+        model.to(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed"):
+        losses_B, _ = CausalGenerator(model).losses(packed, token_losses)
+    torch.testing.assert_close(losses_B, expected_B, rtol=2e-3, atol=0.0)
+    for name, gradient in gradients(model, losses_B).items():
+        assert (gradient.float() - expected[name]).norm() < 0.05 * expected[name].norm(), name
 
 
 def test_a_model_that_cannot_be_packed_is_refused() -> None:

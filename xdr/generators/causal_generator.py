@@ -10,17 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from xdr.errors import UserError
 from xdr.generators.generator import Request
 from xdr.generators.packed_texts import PackedTexts, attention_masks, pack
 from xdr.generators.query_generator import token_losses
 from xdr.generators.settings import Task
+from xdr.generators.sliced_losses import sliced_losses
 from xdr.text.records import Passage
-
-SLICE = 256
-"""Labels whose logits exist at one time. With 262,144 tokens each needs several megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +71,15 @@ class CausalGenerator(nn.Module):
 
     def losses(self, texts: PackedTexts, objective: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """The objective's loss of each text, summed over its labels, and the number of its labels. The objective is called for
-        slices of labels, each as a text of its own; backward computes their logits again, so that few exist at one time."""
-        hidden_ND = self._hidden_states(texts)
-        slices = zip(torch.split(hidden_ND, SLICE), torch.split(texts.labels_N, SLICE), strict=True)
-        parts = [checkpoint(self._slice, objective, hidden, labels, use_reentrant=False) for hidden, labels in slices]
-        losses_N = torch.cat([losses for losses, _ in parts])
-        counts_N = torch.cat([counts for _, counts in parts])
+        slices of labels, each as a text of its own. Backward needs one weight for all losses."""
+
+        def losses_of(hidden_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
+            return objective(self._logits(hidden_ND)[:, None], labels_N[:, None])
+
+        parameters = [*self.language_model.get_output_embeddings().parameters()]
+        if isinstance(objective, nn.Module):
+            parameters += objective.parameters()
+        losses_N, counts_N = sliced_losses(losses_of, self._hidden_states(texts), texts.labels_N, parameters)
         rows_N = torch.arange(len(texts.counts_B), device=losses_N.device).repeat_interleave(texts.counts_B)
         losses_B, counts_B = losses_N.new_zeros(len(texts.counts_B)), torch.zeros_like(texts.counts_B)
         return losses_B.index_add(0, rows_N, losses_N), counts_B.index_add(0, rows_N, counts_N)
@@ -95,10 +95,6 @@ class CausalGenerator(nn.Module):
         )
         hidden_ND: Tensor = output.last_hidden_state.flatten(0, 1)[texts.places_N]
         return hidden_ND
-
-    def _slice(self, objective: Callable[..., Any], hidden_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
-        losses_N, counts_N = objective(self._logits(hidden_ND)[:, None], labels_N[:, None])
-        return losses_N, counts_N
 
     def _logits(self, hidden_ND: Tensor) -> Tensor:
         logits_NV: Tensor = self.language_model.get_output_embeddings()(hidden_ND)
