@@ -26,7 +26,7 @@ def test_the_example_finds_the_mean_and_the_p_that_the_evaluation_wrote(tmp_path
     generator = np.random.default_rng(1)
     comparisons = compare_systems(systems, "baseline", "MRR@10", num_samples=200, confidence=0.95, generator=generator)
     write_metrics(systems, tmp_path)
-    write_comparisons(comparisons, tmp_path)
+    write_comparisons(comparisons, None, tmp_path)
     command = [sys.executable, str(ROOT / "docs" / "read_a_run.py"), str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
