@@ -18,17 +18,19 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,dev]'
 	@touch $@
 
-# MODEL is an encoder's folder or its name on the hub; it takes the place of the encoder that the demo trains. SETTINGS are further ones
-# of the evaluation, such as the prefixes of a model whose files name none.
+# MODEL is an encoder's folder or its name on the hub. It takes the place of the encoder that the demo trains.
 demo: $(INSTALLED) ## run every step on the sample collection; MODEL=NAME: with a pretrained encoder
 ifndef MODEL
 	$(BIN)/python train.py experiment=sample_bi_encoder output_dir=outputs/demo/train
 endif
 	$(BIN)/python train.py experiment=sample_generator output_dir=outputs/demo/generator
 	$(BIN)/python evaluate.py experiment=sample_generation checkpoint=outputs/demo/generator output_dir=outputs/demo/questions
-	$(BIN)/python evaluate.py experiment=sample_evaluation checkpoint=$(or $(MODEL),outputs/demo/train) \
-	  augmentation.source=outputs/demo/questions output_dir=outputs/demo/evaluation$(if $(MODEL),_of_model) $(SETTINGS)
-ifndef MODEL
+ifdef MODEL
+	$(BIN)/python evaluate.py experiment=sample_evaluation checkpoint=$(MODEL) \
+	  augmentation.source=outputs/demo/questions output_dir=outputs/demo/evaluation_of_model
+else
+	$(BIN)/python evaluate.py experiment=sample_evaluation checkpoint=outputs/demo/train \
+	  augmentation.source=outputs/demo/questions output_dir=outputs/demo/evaluation
 	@echo "With a pretrained encoder, by its folder or its name on the hub: make demo MODEL=BAAI/bge-m3"
 endif
 

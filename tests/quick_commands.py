@@ -50,6 +50,7 @@ PLACEHOLDERS = {
     "collection": {"FOLDER": "outputs/train/sample-small/encoder", "RUN": "outputs/evaluate/sample"},
     "sample": {
         "ENCODER": "outputs/demo/train",
+        "MODEL": "outputs/demo/train",
         "GENERATOR": "outputs/train/sample-small_query_generator",
         "QUESTIONS": "outputs/demo/questions",
         "HOST:29500": "localhost:29500",

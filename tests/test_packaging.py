@@ -102,6 +102,7 @@ def test_an_installed_user_prepares_the_sample_in_the_current_folder(start: Call
     assert report["passages"] == 144
 
 
+@pytest.mark.slow
 def test_two_processes_train_from_the_console_script(start: Callable[..., str], tmp_path: Path) -> None:
     """Lightning's DDP starts the second process by `sys.argv[0]`."""
     quick = [*QUICK, "trainer.max_epochs=1", "trainer.accelerator=cpu", "output_dir=trained"]

@@ -217,6 +217,7 @@ def assert_trained_alone(job: Job, folder: Path) -> None:
 DDP = ["hydra/launcher=subprocess", "trainer.devices=2", "trainer.strategy=ddp", "model.dropout=0"]
 
 
+@pytest.mark.slow
 def test_optuna_with_ddp_trains_each_model_with_one_learning_rate(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     arguments = ["-m", "model.optimizer.learning_rate=interval(0.001,0.1)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2"]

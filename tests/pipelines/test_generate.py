@@ -90,6 +90,7 @@ def uninterrupted(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> di
     return contents(folder / "artifacts" / "generated")
 
 
+@pytest.mark.slow
 def test_killed_and_continued_on_another_number_of_processes_it_leaves_the_same_bytes(
     trained: Path, uninterrupted: dict[str, bytes], tmp_path: Path
 ) -> None:

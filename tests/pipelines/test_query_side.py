@@ -108,6 +108,7 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     assert json.loads((tmp_path / "sum" / "environment.json").read_text())["fused into"] == "queries"
 
 
+@pytest.mark.slow
 def test_a_plan_on_two_processes_counts_what_the_busiest_does(
     trained_encoder: Path, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,6 +170,7 @@ def assert_equal(left: Path, right: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours), "bit for bit"
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_ends_in_the_same_weights(uninterrupted: Path, tmp_path: Path) -> None:
     every = "callbacks.checkpoints.every_num_steps=5"
     assert run_with_kills(tmp_path / "run", 2, 0, every, quick=QUICK_GENERATOR)
