@@ -84,7 +84,7 @@ def measure(variant: str, path: str, xquad: str, number: int) -> dict[str, float
     for _ in range(2):
         start, start_cpu = time.perf_counter(), time.process_time()
         loss = step(variant, model, tokenizer, examples)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
         wall.append(time.perf_counter() - start)
         cpu.append(time.process_time() - start_cpu)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -55,8 +55,8 @@ def examples(afriqa: Path, most: int) -> tuple[list[str], list[str], list[int]]:
 def ours(model: Path, dtype: Any) -> Way:
     from xdr import load_encoder
 
-    lengths = {"query_length": LONGEST, "passage_length": LONGEST, "query_prefix": "", "passage_prefix": ""}
-    encoder = load_encoder(str(model), dtype=dtype, **lengths)  # type: ignore[arg-type]
+    lengths: dict[str, Any] = {"query_length": LONGEST, "passage_length": LONGEST, "query_prefix": "", "passage_prefix": ""}
+    encoder = load_encoder(str(model), dtype=dtype, **lengths)
     return encoder.encode_queries
 
 
@@ -68,7 +68,7 @@ def sentence_transformers(model: Path, dtype: torch.dtype) -> Way:
 
 
 def openvino(model: Path, precision: str) -> Way:
-    import openvino as ov  # type: ignore[import-not-found]
+    import openvino as ov  # type: ignore[import-not-found]  # not a dependency of xdr
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)

@@ -1,4 +1,4 @@
-"""A server with OpenAI's interface on this machine, which fails as it is told."""
+"""A local server with OpenAI's interface that fails in the way a test asks for."""
 
 import json
 import re

@@ -17,7 +17,8 @@ from tokenizers import Tokenizer
 from tests.small_causal import build_small_causal
 from xdr.data.problems import Problems
 from xdr.data.sample import FOLDER, Sample
-from xdr.encoders.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
+from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
+from xdr.generators.small import build_small_mt5
 from xdr.text.languages import AFRIQA, XQUAD_R
 from xdr.text.records import Passage, Query, TrainingExample
 

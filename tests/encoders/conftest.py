@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from xdr.encoders.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
+from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
+from xdr.generators.small import build_small_mt5
 
 TEXTS = [
     "Saimaa is the largest lake in Finland.",

@@ -7,7 +7,8 @@ from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from xdr.data.problems import Problems
 from xdr.data.sample import Sample
-from xdr.encoders.small import build_small_bert, build_small_mt5, build_small_xlm_roberta
+from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
+from xdr.generators.small import build_small_mt5
 
 BUILDERS: list[Callable[..., Path]] = [build_small_bert, build_small_xlm_roberta, build_small_mt5]
 

@@ -127,11 +127,11 @@ def test_the_weights_of_an_objective_are_trained_too(monkeypatch: pytest.MonkeyP
     for size in (1000, 4):
         monkeypatch.setattr(sliced_losses, "SLICE", size)
         objective.scale.grad = None
-        (3.0 * CausalGenerator(model).losses(packed, objective)[0].sum()).backward()  # type: ignore[no-untyped-call]
+        (3.0 * CausalGenerator(model).losses(packed, objective)[0].sum()).backward()  # type: ignore[no-untyped-call]  # torch does not type it
         found.append(objective.scale.grad)
     torch.testing.assert_close(*found)
     with pytest.raises(AssertionError, match="all losses must have one weight"):
-        CausalGenerator(model).losses(packed, objective)[0][0].backward()  # type: ignore[no-untyped-call]
+        CausalGenerator(model).losses(packed, objective)[0][0].backward()  # type: ignore[no-untyped-call]  # torch does not type it
 
 
 def test_gradient_checkpointing_keeps_the_gradients() -> None:

@@ -13,9 +13,9 @@ import torch
 from tests.runs import QUICK_GENERATOR, run, run_with_kills, start, weights
 from tests.training.test_two_processes import Record
 from xdr.data.training_set import TrainingSet, training_set
-from xdr.encoders.small import build_small_mt5
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.query_generator import Task, token_losses
+from xdr.generators.small import build_small_mt5
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings
 from xdr.training.generator_data import GeneratorData, target_of, written_languages

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from xdr.encoders.small import build_small_mt5
 from xdr.errors import UserError
 from xdr.generators.generator import Reply, Request, Written
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.settings import GenerationSettings, Sampling, Task
+from xdr.generators.small import build_small_mt5
 from xdr.text.identification import LanguageCheck
 from xdr.text.prompts import PromptTemplate
 from xdr.text.records import GeneratedTexts, Passage

@@ -1,7 +1,6 @@
-"""Small BERT, XLM-R and mT5 models with random weights and a vocabulary learned from given texts, for tests and the demo.
+"""Small BERT and XLM-R models with random weights and a vocabulary learned from given texts, for tests and the demo.
 
-They are saved in Hugging Face's layout; equal seeds give equal files. As in google/mt5-*, the mT5's head is not tied to its
-embedding.
+They are saved in Hugging Face's layout; equal seeds give equal files.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +12,6 @@ from transformers import (
     BertConfig,
     BertModel,
     BertTokenizer,
-    MT5Config,
-    MT5ForConditionalGeneration,
-    T5Tokenizer,
     XLMRobertaConfig,
     XLMRobertaModel,
     XLMRobertaTokenizer,
@@ -44,7 +40,7 @@ def build_small_bert(
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    return _save(lambda: BertModel(config, add_pooling_layer=False), tokenizer, folder, seed)
+    return save_seeded(lambda: BertModel(config, add_pooling_layer=False), tokenizer, folder, seed)
 
 
 def build_small_xlm_roberta(
@@ -67,37 +63,14 @@ def build_small_xlm_roberta(
         bos_token_id=0,
         eos_token_id=2,
     )
-    return _save(lambda: XLMRobertaModel(config, add_pooling_layer=False), tokenizer, folder, seed)
+    return save_seeded(lambda: XLMRobertaModel(config, add_pooling_layer=False), tokenizer, folder, seed)
 
 
 BUILDERS: dict[str, Callable[..., Path]] = {"bert": build_small_bert, "xlm-roberta": build_small_xlm_roberta}
 
 
-def build_small_mt5(texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 3) -> Path:
-    special = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")]
-    tokenizer = T5Tokenizer(vocab=[*special, *train_unigram(texts, VOCABULARY)], extra_ids=0)
-    config = MT5Config(
-        vocab_size=len(tokenizer),
-        d_model=hidden,
-        d_kv=32,
-        d_ff=2 * hidden,
-        num_layers=layers,
-        num_decoder_layers=layers,
-        num_heads=hidden // 32,
-        decoder_start_token_id=0,
-    )
-
-    def untied() -> MT5ForConditionalGeneration:
-        """transformers ties the head of every new MT5 to the embedding, regardless of its configuration."""
-        model = MT5ForConditionalGeneration(config)
-        model.lm_head = torch.nn.Linear(hidden, config.vocab_size, bias=False)
-        torch.nn.init.normal_(model.lm_head.weight, std=hidden**-0.5)
-        return model
-
-    return _save(untied, tokenizer, folder, seed)
-
-
-def _save(build: Callable[[], Any], tokenizer: Any, folder: Path, seed: int) -> Path:
+def save_seeded(build: Callable[[], Any], tokenizer: Any, folder: Path, seed: int) -> Path:
+    """Builds the model with this seed, and writes it with its tokenizer. Returns the folder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build()

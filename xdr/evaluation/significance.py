@@ -39,7 +39,7 @@ TESTS = (T_TEST, RANDOMISATION)
 @dataclass(frozen=True)
 class Testing:
     """Settings of the tests. `num_samples` is that of the randomisation and of the bootstrap. `cluster` is the pattern of
-    `clusters_of`; without it, each query is a unit of its own."""
+    `clusters_of`; without it, each query is resampled alone."""
 
     num_samples: int
     confidence: float

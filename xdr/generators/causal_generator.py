@@ -71,7 +71,7 @@ class CausalGenerator(nn.Module):
 
     def losses(self, texts: PackedTexts, objective: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """The objective's loss of each text, summed over its labels, and the number of its labels. The objective is called for
-        slices of labels, each as a text of its own. Backward needs one weight for all losses."""
+        slices of labels, as if each label were one text. Backward needs one weight for all losses."""
 
         def losses_of(hidden_ND: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
             return objective(self._logits(hidden_ND)[:, None], labels_N[:, None])

@@ -121,8 +121,8 @@ class SmallGenerator:
     def build(
         self, task: Task, initial_folder: Path, seed: int, texts: Iterable[str]
     ) -> "tuple[QueryGenerator, GeneratorTokenizer]":
-        from xdr.encoders.small import build_small_mt5
         from xdr.generators.generator_folder import load_generator
+        from xdr.generators.small import build_small_mt5
 
         if not (initial_folder / "config.json").exists():
             build_small_mt5(list(texts), initial_folder, seed=seed, hidden=self.hidden, layers=self.layers)

@@ -1,8 +1,8 @@
 """Texts to learn, packed behind the prompts that they share.
 
-The tokens that the prompts of a source have in common stand once in a sequence. Behind them stand the texts, each with the rest
-of its own prompt. A text attends to the common tokens and to itself, and its positions go on from theirs, so hidden states are
-those of a sequence of its own.
+A sequence starts with the tokens that all prompts of a source share. The texts follow, each after the rest of its prompt. A
+text attends to the shared tokens and to itself, and its positions continue from theirs. Its hidden states are therefore the
+same as in a separate sequence.
 
 Shape suffixes: S sequences, L tokens of the longest, B texts, N labels of all texts.
 """
@@ -93,7 +93,8 @@ def _mask(texts: PackedTexts, window: int | None, dtype: torch.dtype) -> Tensor:
 
 
 def _num_common(prompts: Sequence[list[int]]) -> int:
-    """How many first tokens all prompts share. Each keeps at least one of its own, whose hidden state predicts its text."""
+    """Returns the number of first tokens that all prompts share. It is less than the shortest prompt: the last token of a
+    prompt is not shared, because its hidden state predicts the text."""
     shared = sum(1 for _ in takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False)))
     return min(shared, min(map(len, prompts)) - 1)
 
