@@ -26,6 +26,11 @@ def test_queries_have_their_own_prefix_and_length(small_models: dict[str, Path])
     )
 
 
+def test_no_texts_have_no_vectors(small_models: dict[str, Path]) -> None:
+    encoder = load_encoder(str(small_models["bert"]), pooling="first")
+    assert encoder.encode_queries([]).shape == encoder.encode_passages([]).shape == (0, encoder.dimension)
+
+
 def test_bfloat16_gives_nearly_the_vectors_of_float32(small_models: dict[str, Path]) -> None:
     vectors = [
         load_encoder(str(small_models["bert"]), pooling="mean", normalize=True, dtype=dtype).encode_queries(TEXTS)

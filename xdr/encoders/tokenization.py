@@ -25,6 +25,8 @@ class HuggingFaceTokenizer:
     tokenizer: Any
 
     def __call__(self, texts: Sequence[str], longest: int) -> list[list[int]]:
+        if not texts:
+            return []  # transformers fails
         encoded = self.tokenizer(
             list(texts), truncation=True, max_length=longest, return_attention_mask=False, return_token_type_ids=False
         )
