@@ -85,6 +85,7 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
         truncate_dim=None,
         end_token=None,
         dtype="float32",
+        dropout=None,
         lora_rank=0,
         lora_alpha=None,
         lora_dropout=0.0,

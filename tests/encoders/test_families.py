@@ -28,6 +28,7 @@ TRAINED: dict[str, Any] = {
     "truncate_dim": None,
     "end_token": None,
     "dtype": "float32",
+    "dropout": None,
     "lora_rank": 0,
     "lora_alpha": None,
     "lora_dropout": 0.0,
@@ -217,6 +218,21 @@ def test_a_plain_causal_backbone_pools_the_end_token_and_keeps_it_in_the_export(
     encoder, tokenizer = open_model(str(without), EncoderOptions(pooling="last", query_length=128))
     save_encoder(encoder, tokenizer, tmp_path / "exported")
     require_the_judge_s_vectors(tmp_path / "exported", load_encoder(str(within), pooling="last", query_length=128))
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "qwen3", "gemma3", "mistral", "llama"])
+def test_dropout_can_be_set_for_each_family(backbones: dict[str, Path], tmp_path: Path, family: str) -> None:
+    def in_training(dropout: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+        settings = TRAINED | {"dropout": dropout}
+        model, tokenizer = TransformerBiEncoder(str(backbones[family]), pooling="last", batching="packed", **settings).build(
+            tmp_path, 0
+        )
+        inference = model.eval().encoder(tokenizer.queries(TEXTS))
+        return model.train().encoder(tokenizer.queries(TEXTS)), inference
+
+    torch.testing.assert_close(*in_training(0.0))
+    dropped, whole = in_training(0.5)
+    assert (dropped - whole).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ Family = Literal["bert", "xlm-roberta"]
 class TransformerBiEncoder:
     """Any backbone, from a folder or by its name on the hub, in Hugging Face's or sentence-transformers' layout.
 
-    None leaves pooling, normalization, lengths and prefixes to sentence-transformers' files; a backbone without such files
-    needs a pooling. `tied` encoders share their weights between queries and passages. With `lora_rank` above 0, low-rank
-    updates are trained and the backbone is frozen."""
+    None leaves pooling, normalization, lengths and prefixes to sentence-transformers' files, and dropout to the backbone's; a
+    backbone without such files needs a pooling. `tied` encoders share their weights between queries and passages. With
+    `lora_rank` above 0, low-rank updates are trained and the backbone is frozen."""
 
     path: str
     pooling: str | None
@@ -32,6 +32,7 @@ class TransformerBiEncoder:
     truncate_dim: int | None
     end_token: bool | None
     dtype: Dtype
+    dropout: float | None
     lora_rank: int
     lora_alpha: int | None
     lora_dropout: float
@@ -47,6 +48,8 @@ class TransformerBiEncoder:
         EncoderOptions.of(self)
         _require("batching", self.batching, Batching)
         _require("dtype", self.dtype, Dtype)
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be at least 0 and below 1, or null, got {self.dropout}")
         if self.lora_rank < 0:
             raise UserError(f"lora_rank must be at least 0, got {self.lora_rank}")
         if not 0 <= self.lora_dropout < 1:
@@ -81,12 +84,14 @@ class TransformerBiEncoder:
         import torch
 
         from xdr.encoders.open_encoder import open_model
-        from xdr.encoders.transformer_encoder import TransformerEncoder, adapt
+        from xdr.encoders.transformer_encoder import TransformerEncoder, adapt, set_dropout
 
         dtype = getattr(torch, self.dtype)
         encoder, tokenizer = open_model(self.path, EncoderOptions.of(self), batching=self.batching, dtype=dtype)
         if not isinstance(encoder, TransformerEncoder):
             raise UserError(f"path must be a transformer, got static vectors in {self.path}. Use StaticBiEncoder")
+        if self.dropout is not None:
+            set_dropout(encoder.backbone, self.dropout)
         encoder.backbone = adapt(encoder.backbone, gradient_checkpointing=self.gradient_checkpointing, lora=self.lora())
         if self.compile_backbone:
             encoder.backbone.compile(dynamic=True)  # in place, so that the weights keep their names
@@ -167,6 +172,7 @@ class SmallBiEncoder:
             tied=True,
             batching="packed",
             dtype="float32",
+            dropout=None,
             lora_rank=0,
             lora_alpha=None,
             lora_dropout=0.0,

@@ -137,6 +137,15 @@ def num_positions(config: Any) -> int | None:
     return size - FIRST_POSITION.get(config.model_type, 0) if size else None
 
 
+def set_dropout(backbone: nn.Module, probability: float) -> None:
+    """Of hidden states and of attention."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        elif hasattr(module, "attention_dropout"):
+            module.attention_dropout = probability
+
+
 def adapt(backbone: Any, *, gradient_checkpointing: bool, lora: LoraOptions) -> Any:
     """With a rank above 0, freezes the backbone and adds low-rank updates, which are trained."""
     if gradient_checkpointing:
