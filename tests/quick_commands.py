@@ -38,6 +38,9 @@ PLACEHOLDERS = {
     "xquad_r": {
         "ENCODER": "outputs/train/xquad_r-static",
         "XQUAD_R": "xquad_r",
+        "AFRIQA/data": "afriqa",
+        "E5": "outputs/train/sample-small/encoder",
+        "GEMMA": "models/causal",
         "MODEL": "models/causal",
         "QUESTIONS": "questions:train",
     },
@@ -46,6 +49,7 @@ PLACEHOLDERS = {
         "GENERATOR": "outputs/train/afriqa-small_query_generator",
         "GENERATED": "outputs/evaluate/afriqa",
         "AFRIQA/data": "afriqa",
+        "MODEL": "outputs/train/sample-small/encoder",
     },
     "collection": {"FOLDER": "outputs/train/sample-small/encoder", "RUN": "outputs/evaluate/sample"},
     "sample": {

@@ -24,6 +24,7 @@ NOT_RUN = {
     r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
     r"^srun ": "needs a cluster",
     r"backend(=openai|\.base_url)": "needs a server",
+    r"data=mixture .*xquad_english": "needs questions that a server wrote",
     r" -m pytest ": "is a test itself",
     r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
 }
