@@ -292,7 +292,9 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert problem in output, output
 
 
-@pytest.mark.parametrize(("asking", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)])
+@pytest.mark.parametrize(
+    ("asking", "processes"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow)]
+)
 def test_an_evaluation_that_is_asked_to_end_does_at_once(
     trained: Path, tmp_path: Path, asking: signal.Signals, processes: int
 ) -> None:

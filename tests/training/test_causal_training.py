@@ -67,6 +67,7 @@ def test_lightning_loads_a_checkpoint_of_a_causal_model(uninterrupted: Path) -> 
     assert all(torch.equal(value, saved[name]) for name, value in module.generator.model.state_dict().items() if name in saved)
 
 
+@pytest.mark.slow
 def test_a_causal_model_killed_twice_ends_in_the_same_weights(uninterrupted: Path, tmp_path: Path, quick: list[str]) -> None:
     assert run_with_kills(tmp_path / "run", 2, 0, "callbacks.checkpoints.every_num_steps=5", quick=quick)
     ours, theirs = weights(uninterrupted, "generator"), weights(tmp_path / "run", "generator")

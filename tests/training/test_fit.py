@@ -56,7 +56,7 @@ def test_lightning_loads_a_checkpoint_as_its_users_do(uninterrupted: Path) -> No
     assert module.hparams["settings"]["seed"] == 42
 
 
-@pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("asking", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_who_is_asked_to_end_saves_first_and_the_same_command_goes_on(
     uninterrupted: Path, tmp_path: Path, asking: signal.Signals
 ) -> None:
