@@ -137,7 +137,7 @@ def num_positions(config: Any) -> int | None:
     return size - FIRST_POSITION.get(config.model_type, 0) if size else None
 
 
-def set_dropout(backbone: nn.Module, probability: float) -> None:
+def set_dropout(backbone: Any, probability: float) -> None:
     """Of hidden states and of attention."""
     for module in backbone.modules():
         if isinstance(module, nn.Dropout):
