@@ -1,9 +1,8 @@
 """A causal generator's training step, packed or not, logits in slices or not: python benchmarks/packing.py MODEL XQUAD_R
 
-A step is forward and backward, in bf16, for `--questions` questions in eleven languages about one English paragraph. Every
-measurement runs in a process of its own, because the peak of memory is that of a process, and is the second step; variants take
-turns. `transformers`
-is its own loss of a padded batch with a question a sequence, which makes the logits of all tokens.
+A step is forward and backward, in bf16, for `--questions` questions in eleven languages about one English paragraph. A new
+process makes each measurement, because the peak of memory is that of a process. The second step is measured; variants take
+turns. `transformers` is the loss of that library: a padded batch, a sequence for each question, the logits of all tokens.
 """
 
 import argparse

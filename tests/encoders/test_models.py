@@ -74,7 +74,7 @@ def test_settings_are_checked_without_torch() -> None:
     [
         ({"pooling": "first+median"}, "pooling must be one of first, last, mean, .* or several joined by .*, got 'median'"),
         ({"truncate_dim": 0}, "truncate_dim must be at least 1, got 0"),
-        ({"dropout": -0.1}, "dropout must be at least 0 and below 1, or null, got -0.1"),
+        ({"dropout": -0.1}, "dropout must be at least 0 and below 1, got -0.1"),
         ({"lora_dropout": 1.0}, "lora_dropout must be at least 0 and below 1, got 1.0"),
         ({"lora_alpha": 8.0}, "lora_alpha must be left out where lora_rank is 0, got 8.0"),
         ({"batching": "pakced"}, "batching must be one of packed, grouped, padded, got 'pakced'"),

@@ -1,6 +1,6 @@
 """Bi-encoders that can be trained, as settings. Importing this module does not import torch: `build` does."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -48,12 +48,10 @@ class TransformerBiEncoder:
         EncoderOptions.of(self)
         _require("batching", self.batching, Batching)
         _require("dtype", self.dtype, Dtype)
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise UserError(f"dropout must be at least 0 and below 1, or null, got {self.dropout}")
+        _require_probability("dropout", self.dropout or 0.0)
         if self.lora_rank < 0:
             raise UserError(f"lora_rank must be at least 0, got {self.lora_rank}")
-        if not 0 <= self.lora_dropout < 1:
-            raise UserError(f"lora_dropout must be at least 0 and below 1, got {self.lora_dropout}")
+        _require_probability("lora_dropout", self.lora_dropout)
         if not self.lora_rank:
             self._refuse_lora_settings()
         if self.compile_backbone and self.batching == "packed":
@@ -69,9 +67,8 @@ class TransformerBiEncoder:
 
     def lora(self) -> LoraOptions:
         alpha = 2 * self.lora_rank if self.lora_alpha is None else self.lora_alpha
-        return LoraOptions(
-            self.lora_rank, alpha, self.lora_dropout, None if self.lora_targets is None else tuple(self.lora_targets)
-        )
+        targets = None if self.lora_targets is None else tuple(self.lora_targets)
+        return LoraOptions(self.lora_rank, alpha, self.lora_dropout, targets)
 
     def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
         """Weights come from `path`; neither argument is used."""
@@ -152,13 +149,14 @@ class SmallBiEncoder:
             raise UserError(f"hidden must be a multiple of 32, got {self.hidden}")
         if self.layers < 1:
             raise UserError(f"layers must be at least 1, got {self.layers}")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        _require_probability("dropout", self.dropout)
 
     def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
         """The model is made from `seed` in `initial_folder`, unless it is already there."""
         from xdr.data.problems import Problems
         from xdr.data.sample import Sample
+        from xdr.encoders.bi_encoder import BiEncoder
+        from xdr.encoders.open_encoder import open_model
         from xdr.encoders.small import BUILDERS
 
         if not (initial_folder / "config.json").exists():
@@ -167,20 +165,13 @@ class SmallBiEncoder:
             texts += [query.text for query in sample.queries("train", Problems())]
             build = BUILDERS[self.family]
             build(texts, initial_folder, seed=seed, hidden=self.hidden, layers=self.layers, dropout=self.dropout)
-        return TransformerBiEncoder(
-            path=str(initial_folder),
-            tied=True,
-            batching="packed",
-            dtype="float32",
-            dropout=None,
-            lora_rank=0,
-            lora_alpha=None,
-            lora_dropout=0.0,
-            lora_targets=None,
-            gradient_checkpointing=False,
-            compile_backbone=False,
-            **asdict(EncoderOptions.of(self)),
-        ).build(initial_folder, seed)
+        encoder, tokenizer = open_model(str(initial_folder), EncoderOptions.of(self), batching="packed")
+        return BiEncoder(encoder), tokenizer
+
+
+def _require_probability(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise UserError(f"{name} must be at least 0 and below 1, got {value}")
 
 
 def _require(name: str, value: object, options: object) -> None:

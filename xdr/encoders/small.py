@@ -29,17 +29,8 @@ def build_small_bert(
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {token: number for number, token in enumerate(special + word_pieces(train_unigram(texts, VOCABULARY)))}
     tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden // 32,
-        intermediate_size=4 * hidden,
-        max_position_embeddings=512,
-        type_vocab_size=2,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=dropout,
-    )
+    sizes = _sizes(hidden, layers, dropout)
+    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=512, type_vocab_size=2, **sizes)
     return save_seeded(lambda: BertModel(config, add_pooling_layer=False), tokenizer, folder, seed)
 
 
@@ -51,19 +42,19 @@ def build_small_xlm_roberta(
     tokenizer = XLMRobertaTokenizer(vocab=[*special, *unigrams, ("<mask>", 0.0)])
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden // 32,
-        intermediate_size=4 * hidden,
         max_position_embeddings=514,
         type_vocab_size=1,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=dropout,
         pad_token_id=1,
         bos_token_id=0,
         eos_token_id=2,
+        **_sizes(hidden, layers, dropout),
     )
     return save_seeded(lambda: XLMRobertaModel(config, add_pooling_layer=False), tokenizer, folder, seed)
+
+
+def _sizes(hidden: int, layers: int, dropout: float) -> dict[str, Any]:
+    widths = {"hidden_size": hidden, "intermediate_size": 4 * hidden, "num_attention_heads": hidden // 32}
+    return {**widths, "num_hidden_layers": layers, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
 
 
 BUILDERS: dict[str, Callable[..., Path]] = {"bert": build_small_bert, "xlm-roberta": build_small_xlm_roberta}
