@@ -38,9 +38,6 @@ PLACEHOLDERS = {
     "xquad_r": {
         "ENCODER": "outputs/train/xquad_r-static",
         "XQUAD_R": "xquad_r",
-        "AFRIQA/data": "afriqa",
-        "E5": "outputs/train/sample-small/encoder",
-        "GEMMA": "models/causal",
         "MODEL": "models/causal",
         "QUESTIONS": "questions:train",
     },
@@ -49,7 +46,7 @@ PLACEHOLDERS = {
         "GENERATOR": "outputs/train/afriqa-small_query_generator",
         "GENERATED": "outputs/evaluate/afriqa",
         "AFRIQA/data": "afriqa",
-        "MODEL": "outputs/train/sample-small/encoder",
+        "MODEL": "models/encoder",
     },
     "collection": {"FOLDER": "outputs/train/sample-small/encoder", "RUN": "outputs/evaluate/sample"},
     "sample": {
@@ -59,6 +56,8 @@ PLACEHOLDERS = {
         "QUESTIONS": "outputs/demo/questions",
         "HOST:29500": "localhost:29500",
         "google/gemma-3-270m": "models/causal",
+        "GEMMA": "models/causal",
+        "E5": "models/encoder",
     },
 }
 """What replaces the placeholders. `DIR` is the folder of the benchmark."""

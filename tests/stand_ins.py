@@ -17,6 +17,8 @@ from tokenizers import Tokenizer
 from tests.small_causal import build_small_causal
 from xdr.data.problems import Problems
 from xdr.data.sample import FOLDER, Sample
+from xdr.encoders.encoder_folder import save_encoder
+from xdr.encoders.models import SmallBiEncoder
 from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
 from xdr.generators.small import build_small_mt5
 from xdr.text.languages import AFRIQA, XQUAD_R
@@ -108,7 +110,8 @@ def write_afriqa(folder: Path) -> None:
 
 
 def write_xquad_r(folder: Path) -> None:
-    """Each language has the same English paragraphs, and questions whose answer they contain."""
+    """Each language has the same English paragraphs, and two equal questions about each, whose answer it contains: one can be
+    held out."""
     answered = [e for e in DEV if e.query.language == "en" and e.query.answers[0] in e.positives[0].text][:30]
     for code in XQUAD_R:
         _write(folder / f"{code}.json", json.dumps({"data": [_article(example) for example in answered]}))
@@ -120,8 +123,9 @@ def _article(example: TrainingExample) -> dict[str, Any]:
     breaks = list(zip([0, *ends], [*ends, len(passage.text)], strict=True))
     answers = [{"text": answer, "answer_start": passage.text.find(answer)} for answer in example.query.answers[:1]]
     question = {"id": example.query.query_id, "question": example.query.text, "answers": answers}
+    questions = [question, {**question, "id": f"{example.query.query_id}-again"}]
     sentences = [passage.text[start:end] for start, end in breaks]
-    paragraph = {"context": passage.text, "sentences": sentences, "sentence_breaks": breaks, "qas": [question]}
+    paragraph = {"context": passage.text, "sentences": sentences, "sentence_breaks": breaks, "qas": questions}
     return {"title": passage.title, "paragraphs": [paragraph]}
 
 
@@ -135,12 +139,16 @@ def write_vectors(folder: Path) -> None:
 
 
 def write_models(folder: Path) -> None:
-    """Small models in place of the hub's: `folder/bert`, `folder/xlm-roberta`, `folder/mt5`, `folder/causal`."""
+    """Small models in place of the hub's: `folder/bert`, `folder/xlm-roberta`, `folder/mt5`, `folder/causal`, and
+    `folder/encoder` in sentence-transformers' layout."""
     texts = _texts()
     build_small_bert(texts, folder / "bert", seed=0, hidden=32, layers=1)
     build_small_xlm_roberta(texts, folder / "xlm-roberta", seed=0, hidden=32, layers=1)
     build_small_mt5(texts, folder / "mt5", seed=0, hidden=32, layers=1)
     build_small_causal(folder / "causal")
+    settings = SmallBiEncoder("bert", 32, 1, 0.0, "mean", True, 32, 64, "", "")
+    bi_encoder, tokenizer = settings.build(folder / "bert", seed=0)
+    save_encoder(bi_encoder.encoder, tokenizer, folder / "encoder")
 
 
 def _texts() -> list[str]:
