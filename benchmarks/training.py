@@ -54,8 +54,19 @@ def build_model(pairs: list[tuple[str, str]], folder: Path) -> Path:
     return build_small_bert(everything, folder, seed=0, hidden=256, layers=4)
 
 
-def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, steps: int, folder: Path) -> list[float]:
-    """Returns the seconds of each step of a Lightning fit."""
+def ours(
+    pairs: list[tuple[str, str]],
+    model: Path,
+    batch: int,
+    chunk: int,
+    steps: int,
+    folder: Path,
+    *,
+    passages: int = 1,
+    accelerator: str = "cpu",
+    precision: Any = "32-true",
+) -> list[float]:
+    """Returns the seconds of each step of a Lightning fit. Each query has `passages`; all but the first are negatives."""
     import lightning.pytorch as pl
 
     from xdr.data.training_set import training_set
@@ -74,7 +85,13 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
         def on_train_batch_end(self, *_: Any) -> None:
             self.times.append(time.perf_counter())
 
-    examples = [TrainingExample(Query(str(i), q, "en"), (Passage(str(i), "", p),)) for i, (q, p) in enumerate(pairs)]
+    records = [Passage(str(i), "", p) for i, (_, p) in enumerate(pairs)]
+    examples = [
+        TrainingExample(
+            Query(str(i), query, "en"), (records[i],), tuple(records[n] for n in negatives(i, passages, len(pairs)))
+        )
+        for i, (query, _) in enumerate(pairs)
+    ]
     given = (model / "modules.json").exists()
     bi_encoder, tokenizer = TransformerBiEncoder(
         path=str(model),
@@ -101,11 +118,13 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     scale = COSINE_SCALE if given else 1.0
     module = BiEncoderModule(bi_encoder, objective, optimizer, steps, score_scale=scale, chunk_size=chunk)
     module.train()
-    data = BiEncoderData(training_set(examples), [], tokenizer, BatchSettings(batch, 1, "mixed", 0.5, None, 0), 0)
+    data = BiEncoderData(training_set(examples), [], tokenizer, BatchSettings(batch, passages, "mixed", 0.5, None, 0), 0)
     clock = Clock()
     trainer = pl.Trainer(
         max_steps=steps,
-        accelerator="cpu",
+        accelerator=accelerator,
+        devices=1,
+        precision=precision,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -118,7 +137,22 @@ def ours(pairs: list[tuple[str, str]], model: Path, batch: int, chunk: int, step
     return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
 
 
-def theirs(pairs: list[tuple[str, str]], model: Path, batch: int, steps: int, folder: Path) -> list[float]:
+def negatives(row: int, passages: int, rows: int) -> list[int]:
+    """The rows of the passages of a query, besides its own."""
+    return [(row + number * 17) % rows for number in range(1, passages)]
+
+
+def theirs(
+    pairs: list[tuple[str, str]],
+    model: Path,
+    batch: int,
+    steps: int,
+    folder: Path,
+    *,
+    passages: int = 1,
+    device: str = "cpu",
+    bf16: bool = False,
+) -> list[float]:
     """The same with sentence-transformers' trainer and MultipleNegativesRankingLoss."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
@@ -136,17 +170,24 @@ def theirs(pairs: list[tuple[str, str]], model: Path, batch: int, steps: int, fo
 
     given = (model / "modules.json").exists()
     if given:
-        encoder = SentenceTransformer(str(model), device="cpu")
+        encoder = SentenceTransformer(str(model), device=device)
     else:
-        encoder = SentenceTransformer(modules=[Transformer(str(model)), Pooling(256, pooling_mode="cls")], device="cpu")
+        transformer = Transformer(str(model))
+        pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
+        encoder = SentenceTransformer(modules=[transformer, pooling], device=device)
     encoder.max_seq_length = 128
-    dataset = Dataset.from_dict({"anchor": [q for q, _ in pairs], "positive": [p for _, p in pairs]})
+    columns = {"anchor": [query for query, _ in pairs], "positive": [passage for _, passage in pairs]}
+    others = [negatives(row, passages, len(pairs)) for row in range(len(pairs))]
+    for number in range(passages - 1):
+        columns[f"negative_{number}"] = [pairs[rows[number]][1] for rows in others]
+    dataset = Dataset.from_dict(columns)
     settings = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=batch,
         learning_rate=1e-5,
-        use_cpu=True,
+        use_cpu=device == "cpu",
+        bf16=bf16,
         save_strategy="no",
         report_to="none",
         logging_strategy="no",

@@ -1,8 +1,8 @@
 """Attention without padding: all tokens of a batch are in one row, and each text attends to itself alone: every token to all,
 or to those before it in a causal backbone, and within the window of a layer that has one.
 
-On the CPU, texts are sorted by length, and each run of texts of one length is one dense call. On CUDA, torch's flash kernel
-takes all texts at once (fp16 or bf16, no dropout). Results equal those of the padded model to rounding.
+Texts are sorted by length, and each run of texts of one length is one dense call. On CUDA, torch's flash kernel takes all texts
+at once, in fp16 or bf16 and without dropout, which it does not know. Results equal those of the padded model to rounding.
 
 B texts, T tokens of all, H heads, W dimensions of a head, D dimensions.
 """
@@ -91,7 +91,7 @@ def _attend_one_query(
     query: Tensor, key: Tensor, value: Tensor, scaling: float, dropout: float, runs: list[TextRun], text_ends: Tensor
 ) -> Tensor:
     """Like `_attend`, with one query a text."""
-    if query.is_cuda:
+    if _takes_all_at_once(query, dropout):
         query_ends = torch.arange(len(text_ends), dtype=torch.int32, device=query.device)
         return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, query_ends=query_ends, most_queries=1)
     heads, width = key.shape[1], key.shape[3]
@@ -120,7 +120,7 @@ def _attend(
 ) -> tuple[Tensor, None]:
     assert runs is not None and text_ends is not None
     causal = bool(getattr(module, "is_causal", False))
-    if query.is_cuda:
+    if _takes_all_at_once(query, dropout):
         behind = sliding_window - 1 if sliding_window else -1
         window = (behind, 0 if causal else behind)
         return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, window), None
@@ -144,6 +144,10 @@ def _attend(
         )
         parts.append(out.transpose(1, 2).reshape(count * length, *out.shape[1::2]))
     return torch.cat(parts)[None], None
+
+
+def _takes_all_at_once(query: Tensor, dropout: float) -> bool:
+    return query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not dropout
 
 
 def _window(length: int, sliding_window: int, causal: bool, device: torch.device) -> Tensor:

@@ -22,7 +22,7 @@ from xdr.pipelines.retrieval_task import RetrievalTask, own_shards
 from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
 from xdr.sharding.encode import EncodingJob, encode_into, prepared
-from xdr.sharding.memory import measured_memory
+from xdr.sharding.memory import TO_ENCODE, measured_memory
 from xdr.sharding.plan import (
     PlannedStage,
     Term,
@@ -73,7 +73,7 @@ def plan_evaluation(
             stages.append(_plan_scoring(task, job, headline, runs, device))
 
     towers = nn.ModuleList([job.queries] if job.passages is None else [job.queries, job.passages])
-    run_probe(towers, probe, trainer_settings, "Lower search.tokens_per_batch, or set trainer.precision=bf16-true")
+    run_probe(towers, probe, trainer_settings, TO_ENCODE)
     console.print(plan_table(stages))
     if task is not None and task.index is not None:
         console.print("The search is not planned: faiss spends most of its time on building the index", style="yellow")

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from xdr.pipelines.training_length import Length
 from xdr.sharding.disk_space import reporting_full_disk
-from xdr.sharding.memory import explaining_device_memory, measured_memory
+from xdr.sharding.memory import TO_TRAIN, explaining_device_memory, measured_memory
 from xdr.sharding.plan import BUDGET_SECONDS, PlannedStage, Term, plan_table, refuse_what_cannot_fit, seconds_of
 from xdr.training.checkpoints import CheckpointFolder
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
@@ -41,8 +41,7 @@ def plan_training(
     watch = Stopwatch(run.output_dir)
     run = replace(run, callbacks=[*run.callbacks, watch], logger=False, trainer={**run.trainer, "enable_progress_bar": False})
     module.train()
-    remedy = "Set model.chunk_size (or lower data.batches.size, for a generator), or set trainer.precision=bf16-mixed"
-    with explaining_device_memory(remedy):
+    with explaining_device_memory(TO_TRAIN):
         trainer = training_trainer(run, max_steps=_MOST_STEPS, max_epochs=-1, **_NO_VALIDATION_BETWEEN)
         trainer.fit(module, data_module)
         if validates:

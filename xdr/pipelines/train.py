@@ -23,6 +23,7 @@ from xdr.pipelines.collection_summary import as_table, count_examples
 from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
 from xdr.sharding.disk_space import reporting_full_disk
+from xdr.sharding.memory import TO_TRAIN, explaining_device_memory
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 from xdr.text.identification import train_identifier
 from xdr.text.records import TrainingExample
@@ -186,8 +187,9 @@ def _fit(
     trainer = training_trainer(run)
     start = checkpoint_to_resume(run, console)
     value = None
+    full_disk = reporting_full_disk("The last checkpoint is whole. Free some space and run the same command to resume")
     try:
-        with reporting_full_disk("The last checkpoint is whole. Free some space and run the same command to resume"):
+        with full_disk, explaining_device_memory(TO_TRAIN):
             if inputs.validates and start is None:
                 _print_metrics("untrained", trainer.validate(module, data_module, verbose=False)[0], printed, console)
             trainer.fit(module, data_module, ckpt_path=start, weights_only=True)

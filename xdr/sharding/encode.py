@@ -16,6 +16,7 @@ from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.sharding.disk_space import reporting_full_disk, require_room
+from xdr.sharding.memory import TO_ENCODE, explaining_device_memory
 from xdr.sharding.progress import counting
 from xdr.sharding.shard_module import ShardModule
 from xdr.sharding.shard_run import ShardProgress, make_trainer
@@ -110,7 +111,7 @@ def encode_collection(
     require_room(ledger.folder, missing * job.layout().bytes_per_row, f"the vectors of {missing:,} passages")
     towers = nn.ModuleList([job.queries] if job.passages is None else [job.queries, job.passages])
     bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-    with counting("passages", bar, missing) as show, reporting_full_disk():
+    with counting("passages", bar, missing) as show, reporting_full_disk(), explaining_device_memory(TO_ENCODE):
         progress = ShardProgress(shards, 1, show)
 
         def work_on(device: torch.device) -> Encoding:

@@ -16,7 +16,7 @@ from xdr.errors import UserError
 from xdr.generators.generator import Metered
 from xdr.generators.settings import GenerationSettings, Sampling
 from xdr.sharding.disk_space import reporting_full_disk, require_room, shown_bytes
-from xdr.sharding.memory import measured_memory
+from xdr.sharding.memory import TO_GENERATE, explaining_device_memory, measured_memory
 from xdr.sharding.plan import (
     BUDGET_SECONDS,
     PlannedStage,
@@ -110,7 +110,8 @@ def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], co
         trainer = make_trainer(trainer_settings)
         texts_per_source = len(request.generation.languages) * request.generation.number
         bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-        with counting("texts", bar, shards.num_missing() * texts_per_source) as show, reporting_full_disk():
+        counted = counting("texts", bar, shards.num_missing() * texts_per_source)
+        with counted as show, reporting_full_disk(), explaining_device_memory(TO_GENERATE):
             progress = ShardProgress(shards, texts_per_source, show)
 
             def work_on(device: torch.device) -> _Writing:
@@ -141,8 +142,7 @@ def plan_generation(job: GenerationJob, trainer_settings: dict[str, Any], consol
         folder = shards.ledger.folder
         stages.append(PlannedStage("generation", needed.seconds, needed.disk, folder, memory, processes, tokens))
 
-    remedy = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
-    run_probe(job.models, probe, trainer_settings, remedy)
+    run_probe(job.models, probe, trainer_settings, TO_GENERATE)
     console.print(plan_table(stages))
     refuse_what_cannot_fit(stages, "artifacts_dir")
 

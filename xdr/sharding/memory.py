@@ -19,6 +19,12 @@ class Memory(NamedTuple):
     limit: float
 
 
+TO_TRAIN = "Set model.chunk_size (or lower data.batches.size, for a generator), or set trainer.precision=bf16-mixed"
+TO_ENCODE = "Lower search.tokens_per_batch, or set trainer.precision=bf16-true"
+TO_GENERATE = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
+"""What to do if the memory of a device is too small."""
+
+
 def measured_memory(device: torch.device) -> list[Memory]:
     """The peak of this process so far, and that of its GPU if it has one."""
     limit = _bytes_in("/proc/meminfo", "MemAvailable") + _bytes_in("/proc/self/status", "VmRSS")
