@@ -23,7 +23,7 @@ def max_similarity(queries_QLD: Tensor, passages_PMD: Tensor) -> Tensor:
     tokens_XD = queries_QLD.flatten(0, 1)
     at_once = max(1, MOST_PRODUCTS // max(1, queries * length * passages_PMD.shape[1]))
     parts = []
-    for part_PMD in passages_PMD.split(at_once):
+    for part_PMD in torch.split(passages_PMD, at_once):
         products_QLPM = (tokens_XD @ part_PMD.flatten(0, 1).T).view(queries, length, *part_PMD.shape[:2])
         parts.append(_largest(products_QLPM, part_PMD).sum(1))
     return torch.cat(parts, 1)

@@ -40,6 +40,7 @@ class TokenEncoder(nn.Module):
     """Has the methods of a `BiEncoder`, with vectors of norm 1 for each token: (B, L, D), zeros behind the tokens of a text."""
 
     normalize = True
+    _skipped: Tensor
 
     def __init__(self, backbone: Any, layers: Sequence[nn.Module], batching: Batching, tokens: TokenChoice) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class TokenEncoder(nn.Module):
             return self._vectors(texts, seen_B)
         parts = [
             checkpoint(self._vectors, select(texts, rows), seen_B[rows], use_reentrant=False)
-            for rows in rows_B.split(chunk_size)
+            for rows in torch.split(rows_B, chunk_size)
         ]
         return torch.cat(parts)
 

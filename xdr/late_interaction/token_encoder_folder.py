@@ -82,7 +82,9 @@ def load_token_encoder(
     batching = batching or ("packed" if config.model_type in FIRST_POSITION else "grouped")
     tokenizer = load_tokenizer(folder, source, subfolder, config)
     settings = read_settings(folder / subfolder / _TRANSFORMER_SETTINGS)
-    tokens = _read_choice(settings.get("query_expansion") or {}, read_settings(folder / modules[_MASK] / "config.json"), tokenizer)
+    tokens = _read_choice(
+        settings.get("query_expansion") or {}, read_settings(folder / modules[_MASK] / "config.json"), tokenizer
+    )
     form = (options or EncoderOptions()).input_format(_input_format(settings, tokenizer.input_format))
     encoder = TokenEncoder(load_backbone(source, dtype, batching, subfolder), layers, batching, tokens)
     return encoder, TextTokenizer(tokenizer.tokenize, form)
@@ -111,7 +113,9 @@ def _read_choice(expansion: dict[str, Any], mask: dict[str, Any], tokenizer: Tex
             "MultiVectorMask must have the skiplist_tasks document, and no keep_only_token_ids, got "
             f"{', '.join(tasks)} and {mask.get('keep_only_token_ids')}"
         )
-    return choose_tokens(tokenizer, int(expansion.get("length", 0)), bool(expansion.get("attend")), words, expansion.get("token"))
+    return choose_tokens(
+        tokenizer, int(expansion.get("length", 0)), bool(expansion.get("attend")), words, expansion.get("token")
+    )
 
 
 def _input_format(settings: dict[str, Any], form: InputFormat) -> InputFormat:

@@ -106,6 +106,8 @@ class EvaluationSettings:
     seed: int
     cluster: str | None
     choose_from: str | None
+    rerank: str | None
+    rerank_all: bool
     runs: bool
     pooling: str | None
     normalize: bool | None
@@ -115,6 +117,10 @@ class EvaluationSettings:
     passage_prefix: str | None
     truncate_dim: int | None
     end_token: bool | None
+
+    def __post_init__(self) -> None:
+        if self.rerank_all and self.rerank is None:
+            raise UserError("evaluation.rerank_all must be false without evaluation.rerank, got true")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.open_encoder import open_encoder
 from xdr.errors import UserError
+from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.training.batch_labels import BatchLabels, excluded_passages, excluded_queries
 from xdr.training.bi_encoder_data import EncodeBatch, TrainBatch
 from xdr.training.objectives import RetrieverObjective, total_loss
@@ -26,7 +27,7 @@ _LARGEST_SCALE = 100
 
 
 class BiEncoderModule(pl.LightningModule):
-    """Trains a bi-encoder with an objective.
+    """Trains a bi-encoder, or an encoder of late interaction, with an objective.
 
     `score_scale` multiplies the scores (one over the temperature); `learn_scale` trains it. `chunk_size` above zero encodes
     that many texts at a time, so that memory does not grow with the batch. `settings` are plain values that are saved in
@@ -34,7 +35,7 @@ class BiEncoderModule(pl.LightningModule):
 
     def __init__(
         self,
-        bi_encoder: BiEncoder,
+        bi_encoder: BiEncoder | TokenEncoder,
         objective: RetrieverObjective | None = None,
         optimizer: Optimizer | None = None,
         num_steps: int = 0,
@@ -62,6 +63,13 @@ class BiEncoderModule(pl.LightningModule):
         own = isinstance(module.objective, nn.Module)
         module.load_state_dict({k: v for k, v in checkpoint["state_dict"].items() if own or not k.startswith("objective.")})
         return module.to(map_location) if map_location is not None else module
+
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1 and isinstance(self.bi_encoder, TokenEncoder):
+            raise UserError(
+                f"trainer.devices must be 1 for late interaction, got {self.trainer.world_size} processes: the vectors of all "
+                "tokens of a batch would go from each process to all others"
+            )
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         assert self.objective is not None, "training needs an objective"
