@@ -52,6 +52,7 @@ PLACEHOLDERS = {
     "sample": {
         "ENCODER": "outputs/demo/train",
         "MODEL": "outputs/demo/train",
+        "COLBERT": "outputs/train/sample-colbert",
         "GENERATOR": "outputs/train/sample-small_query_generator",
         "QUESTIONS": "outputs/demo/questions",
         "HOST:29500": "localhost:29500",
@@ -182,6 +183,8 @@ def _quick_training(line: str, benchmark: str) -> dict[str, str]:
         settings |= {"model.query_length": "12", "model.passage_length": "24"}
     if re.search("causal_query_generator|xquad_english_generator", line):
         return {**settings, "model.input_length": "64"}
+    if "colbert" in line:
+        return settings
     if benchmark == "sample":
         return {**settings, "model.hidden": "32", "model.layers": "1"}
     if is_generator and benchmark in ("xor_tydi", "swim_ir"):  # these experiments count steps, not epochs

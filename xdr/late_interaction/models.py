@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Colbert:
     """A backbone and a linear layer (ColBERT). `path` is a backbone in Hugging Face's layout, a bi-encoder in
-    sentence-transformers', whose transformer is taken, or a late-interaction encoder, which is trained on.
+    sentence-transformers', whose transformer is taken, or a late-interaction encoder, which is trained on; or the output folder
+    of their training.
 
     None leaves a setting to the files of a late-interaction encoder. A new one has 128 dimensions, expands queries, does not
     attend to the expansion, and skips punctuation."""
@@ -47,22 +48,21 @@ class Colbert:
         from xdr.encoders.hub import sentence_transformers_folder
         from xdr.encoders.transformer_encoder import set_dropout
         from xdr.late_interaction.token_encoder import TokenEncoder
-        from xdr.late_interaction.token_encoder_folder import is_token_encoder_folder, load_token_encoder
+        from xdr.late_interaction.token_encoder_folder import is_token_encoder_folder, load_token_encoder, source_of
 
-        local = Path(self.path).expanduser()
-        source = str(local) if local.exists() else self.path
+        source = source_of(self.path)
         folder = sentence_transformers_folder(source)
         if folder is not None and is_token_encoder_folder(folder):
             own, tokenizer = load_token_encoder(folder, EncoderOptions.of(self), weights=source, batching=self.batching)
         else:
-            own, tokenizer = self._new(folder is None, seed)
+            own, tokenizer = self._new(source, folder is None, seed)
         if self.dimension not in (None, own.dimension):
             raise UserError(f"dimension must be {own.dimension}, as {self.path} says, got {self.dimension}")
         if self.dropout is not None:
             set_dropout(own.backbone, self.dropout)
         return TokenEncoder(own.backbone, list(own.layers), own.batching, self._chosen(own.tokens, tokenizer)), tokenizer
 
-    def _new(self, plain: bool, seed: int) -> "tuple[TokenEncoder, TextTokenizer]":
+    def _new(self, source: str, plain: bool, seed: int) -> "tuple[TokenEncoder, TextTokenizer]":
         """Of a `plain` backbone, or of the transformer of a bi-encoder."""
         import torch
         from torch import nn
@@ -73,7 +73,7 @@ class Colbert:
         from xdr.late_interaction.token_encoder import TokenChoice, TokenEncoder
 
         options = replace(EncoderOptions.of(self), pooling="mean" if plain else None)  # which is not used
-        opened, tokenizer = open_model(self.path, options, batching=self.batching)
+        opened, tokenizer = open_model(source, options, batching=self.batching)
         if not isinstance(opened, TransformerEncoder):
             raise UserError(f"path must be a transformer, got static vectors in {self.path}")
         with torch.random.fork_rng(devices=[]):

@@ -46,7 +46,7 @@ def open_token_encoder(checkpoint: str, dtype: torch.dtype = torch.float32) -> t
         own = {key.removeprefix("bi_encoder."): value for key, value in state.items() if key.startswith("bi_encoder.")}
         encoder.load_state_dict(own)
         return encoder, tokenizer
-    source = str(path / ENCODER if is_encoder_folder(path / ENCODER) else path) if path.exists() else checkpoint
+    source = source_of(checkpoint)
     folder = sentence_transformers_folder(source)
     if folder is None or not is_token_encoder_folder(folder):
         raise UserError(
@@ -54,6 +54,14 @@ def open_token_encoder(checkpoint: str, dtype: torch.dtype = torch.float32) -> t
             f"folder or hub name in the layout of sentence-transformers' MultiVectorEncoder, got {checkpoint}"
         )
     return load_token_encoder(folder, weights=source, dtype=dtype)
+
+
+def source_of(path: str) -> str:
+    """The encoder in the output folder of a training; else the folder or hub name itself."""
+    local = Path(path).expanduser()
+    if is_encoder_folder(local / ENCODER):
+        return str(local / ENCODER)
+    return str(local) if local.exists() else path
 
 
 def load_token_encoder(
