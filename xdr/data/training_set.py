@@ -21,8 +21,8 @@ Rewording: TypeAlias = Callable[[Query, int, int], str]
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """`repeats` is how often an epoch shows each example. Its fraction is the probability of one more time. With `reword`, twins
-    are written anew in each epoch; else they are those of the examples."""
+    """`repeats` is how often an epoch shows each example. Its fraction is the probability of one more time. `reword` writes the
+    twins anew in each epoch; without it they are those of the examples."""
 
     examples: Sequence[TrainingExample]
     repeats: NDArray[np.float64]
@@ -107,9 +107,7 @@ def choose_negatives(example: TrainingExample, number: int, seed: int, epoch: in
     return [example.negatives[i] for i in _negative_indices(example, number, seed, epoch)]
 
 
-def choose_twins(
-    example: TrainingExample, number: int, seed: int, epoch: int, reword: Rewording | None = None
-) -> list[str]:
+def choose_twins(example: TrainingExample, number: int, seed: int, epoch: int, reword: Rewording | None = None) -> list[str]:
     """Other wordings of the query, each once: fewer than `number` where the example has fewer. They take turns as negatives
     do."""
     if reword is not None:

@@ -38,7 +38,7 @@ class BatchLabels:
     `targets_Q` is the column of the passage that each query is trained on. `positives_QP` marks the known positives of a query,
     and `excluded_QP` the passages that must not count as negatives of its target: other known positives, and later copies of a
     passage. `teacher_QP` holds a teacher's scores of the passages that a query brought into the batch, and nan elsewhere.
-    `unlisted_QP()` marks all others that are no known positives. Languages are numbers; `language_key` maps codes to them.
+    `other_passages()` marks all others that are no known positives. Languages are numbers; `language_key` maps codes to them.
 
     `passages_to_queries()` returns the other direction: the scores of this process's target passages for the queries of all
     processes, the column of each passage's own query, and the queries that must not count as negatives.
@@ -49,7 +49,7 @@ class BatchLabels:
     positives_QP: Tensor
     excluded_QP: Tensor
     teacher_QP: Tensor
-    unlisted_QP: Callable[[], Tensor]
+    other_passages: Callable[[], Tensor]
     query_languages_Q: Tensor
     passage_languages_P: Tensor
     passages_to_queries: Callable[[], tuple[Tensor, Tensor, Tensor]]

@@ -26,7 +26,8 @@ Rows: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """`size` counts the queries of all processes together, without their twins. `language_weights` is `balanced` or a number for each language."""
+    """`size` counts the queries of all processes together, without their twins. `language_weights` is `balanced` or a number
+    for each language."""
 
     size: int
     passages_per_query: int

@@ -83,7 +83,10 @@ class BiEncoderModule(pl.LightningModule):
         """Returns the scaled scores of this process's queries for the passages of all processes, and what is known about them.
 
         DDP takes the mean of the gradients over processes, so it equals the gradient of one process with the whole batch."""
-        return score_batch(queries_XD, passages_ND, batch, self.log_scale.exp().clamp(max=_LARGEST_SCALE), self.gather)
+        scale = self.log_scale.exp().clamp(max=_LARGEST_SCALE)
+        return score_batch(
+            queries_XD, passages_ND, batch, lambda left, right: scale * self.bi_encoder.similarity(left, right), self.gather
+        )
 
     def validation_step(self, batch: EncodeBatch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Returns vectors of queries (first loader) or passages (second loader); a callback computes metrics from them."""

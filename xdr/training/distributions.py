@@ -8,9 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def divergence(
-    teacher_RX: Tensor, student_RX: Tensor, known_RX: Tensor | None = None, also_RX: Tensor | None = None
-) -> Tensor:
+def divergence(teacher_RX: Tensor, student_RX: Tensor, known_RX: Tensor | None = None, also_RX: Tensor | None = None) -> Tensor:
     """Returns `KL(softmax(teacher) || softmax(student))` of each row, over what is known, or else over all. The student's
     softmax includes what `also_RX` marks. A row in which nothing is known has the divergence 0."""
     known_RX = torch.ones_like(student_RX, dtype=torch.bool) if known_RX is None else known_RX

@@ -50,7 +50,7 @@ def distillation(
     gives no probability; known positives are left out."""
     listed_QP = _scored_by_teacher(labels)
     teacher_QP, student_QP = labels.teacher_QP / teacher_temperature, scores_QP / student_temperature
-    also_QP = labels.unlisted_QP() if in_batch else None
+    also_QP = labels.other_passages() if in_batch else None
     return student_temperature**2 * divergence(teacher_QP, student_QP, listed_QP, also_QP).mean()
 
 
@@ -73,7 +73,7 @@ class Combined(nn.Module):
     def __init__(self, parts: Mapping[str, RetrieverObjective], weights: Mapping[str, float]) -> None:
         super().__init__()
         if not parts:
-            raise UserError("objective.parts must name an objective, got none. Name some in a file such as conf/objective/alignment.yaml")
+            raise UserError("objective.parts must name objectives, got none. conf/objective/alignment.yaml is an example")
         for name, weight in weights.items():
             if weight < 0:
                 raise UserError(f"objective.parts.{name}.weight must be at least 0, got {weight}")

@@ -37,7 +37,7 @@ def score_batch(
     scores_QP = similarity(queries_QD, all_PD)
     positives_QP, excluded_QP = positive_and_excluded(keys_P, batch.positives_QK, targets_Q)
 
-    def unlisted_QP() -> Tensor:
+    def other_passages() -> Tensor:
         known_QK = torch.cat([batch.positives_QK, keys_P[listed_QN]], 1)
         return ~positive_and_excluded(keys_P, known_QK, targets_Q)[1].scatter(1, targets_Q[:, None], True)
 
@@ -53,7 +53,7 @@ def score_batch(
         positives_QP,
         excluded_QP,
         teacher_QP.scatter(1, listed_QN, batch.teacher_P.view(num_queries, per_query)),
-        unlisted_QP,
+        other_passages,
         batch.query_languages_Q,
         languages_P,
         passages_to_queries,
@@ -71,14 +71,14 @@ def _twins(
 
     def from_queries() -> Tensor:
         all_AKD = gather(twins_QKD)
-        return similarity(queries_XD[:num_queries], all_AKD.flatten(0, 1)).view(num_queries, *all_AKD.shape[:2])
+        return similarity(queries_XD[:num_queries], all_AKD.flatten(0, 1)).reshape(num_queries, *all_AKD.shape[:2])
 
     def from_passages() -> Tensor:
         all_AVD = gather(torch.cat([queries_XD[:num_queries, None], twins_QKD], 1))
-        return similarity(all_AVD.flatten(0, 1), passages_ND).T.view(len(passages_ND), *all_AVD.shape[:2])
+        return similarity(all_AVD.flatten(0, 1), passages_ND).reshape(*all_AVD.shape[:2], -1).permute(2, 0, 1)
 
     return Twins(
-        similarity(twins_QKD.flatten(0, 1), all_PD).view(*places_QK.shape, -1),
+        similarity(twins_QKD.flatten(0, 1), all_PD).reshape(*places_QK.shape, -1),
         present_QK,
         gather(present_QK.int()).bool(),
         from_queries,
