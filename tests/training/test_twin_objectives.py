@@ -69,7 +69,7 @@ def test_the_temperature_divides_the_teacher_alone() -> None:
 
 
 def test_passages_compare_queries_with_twins_and_leave_out_queries_without() -> None:
-    """Of three queries, two have a first twin, and none has a second one: one passage gives them 3/4 and 1/4, their twins 1/2 and
+    """Two of three queries have a first twin, none a second one. A passage gives the two 3/4 and 1/4, their twins 1/2 and
     1/2."""
     from_passages = torch.tensor([[[LN3, 2.0, 4.0], [0.0, 2.0, 5.0], [8.0, 1.0, 6.0]]], requires_grad=True)
     labels = labels_with([[[0.0]] * 2] * 3, [[True, False], [True, False], [False, False]], lambda: from_passages)

@@ -1,7 +1,7 @@
 """Other wordings of training queries: where they come from, and whether the batches and the objective use them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,15 +19,18 @@ from xdr.training.batches import BatchSettings
 from xdr.training.bi_encoder_data import TrainBatch
 from xdr.training.objectives import RetrieverObjective, total_loss
 from xdr.training.scoring import score_batch
-from xdr.writing.generated_source import open_generated
+from xdr.writing.generated_source import open_texts
 
 
 def with_generated_twins(
     examples: Sequence[TrainingExample], source: str, benchmark: Benchmark, artifacts_dir: Path, problems: Problems
 ) -> list[TrainingExample]:
-    """Replaces the twins of each example by the questions that were generated about its positive passages."""
+    """Replaces the twins of each example by the other questions about its positive passages in `source`."""
     store = open_collection(benchmark, artifacts_dir, problems)
-    generated = open_generated(source, store, artifacts_dir)
+    try:
+        generated = open_texts(source, benchmark, store, artifacts_dir)
+    except UserError as error:
+        raise UserError(str(error).replace("augmentation.source", "data.twins")) from None
     if generated.made_by.get("direction") == "passage_from_query":
         raise UserError(f"data.twins must be questions about passages, got passages for questions: {source}")
     ids = sorted({passage.passage_id for example in examples for passage in example.positives})
@@ -39,10 +42,12 @@ def with_generated_twins(
             about[passage_id] += (Query(f"{passage_id}:{language}:{i}", text, language) for i, text in enumerate(questions))
     if not any(about.values()):
         raise UserError(f"{source} has no questions about the passages of the {len(examples):,} training examples")
-    return [
-        replace(example, twins=tuple(twin for passage in example.positives for twin in about.get(passage.passage_id, ())))
-        for example in examples
-    ]
+    return [replace(example, twins=tuple(_others(example, about))) for example in examples]
+
+
+def _others(example: TrainingExample, about: Mapping[str, Sequence[Query]]) -> Iterator[Query]:
+    for passage in example.positives:
+        yield from (twin for twin in about.get(passage.passage_id, ()) if twin.text != example.query.text)
 
 
 def check_twins(data: TrainingSet, batches: BatchSettings, source: object) -> None:
