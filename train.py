@@ -44,11 +44,12 @@ def main(settings: "DictConfig") -> float | None:
         inputs = TrainingInputs(
             model=entry.build(settings, "model", *BESIDE["model"]),
             optimizer=entry.build(settings, "model.optimizer"),
-            objective=entry.build(settings, "objective"),
+            objective=entry.build_objective(settings),
             scoring={name: settings.model[name] for name in SCORING if name in settings.model},
             benchmark=benchmark,
             batches=entry.build(settings, "data.batches"),
             negatives=settings.data.negatives,
+            twins=entry.build_twins(settings),
             strict=settings.data.strict,
             validates=validation.get("largest_pool", 0) + validation.get("largest_dev", 0) > 0,
             run=run,

@@ -16,7 +16,7 @@ CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "ev
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 
 BESIDE: dict[str, dict[str, Any]] = {
-    "data": {"strict": bool, "negatives": str | None, "batches": Any},
+    "data": {"strict": bool, "negatives": str | None, "twins": Any, "batches": Any},
     "model": {"pipeline": str, "optimizer": Any, "score_scale": float, "learn_scale": bool, "chunk_size": int},
 }
 """Settings of train.py and evaluate.py that stand beside a class's own."""

@@ -13,7 +13,7 @@ from tests.late_interaction.conftest import colbert
 from xdr.data.training_set import ChosenPassages
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
 from xdr.text.records import Passage, Query, TrainingExample
-from xdr.training.bi_encoder_data import TrainBatch, collate
+from xdr.training.bi_encoder_data import ChosenExample, TrainBatch, collate
 from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.objectives import contrastive
 
@@ -27,8 +27,8 @@ def batch(tokenizer: Any) -> TrainBatch:
     for place, texts in enumerate(zip(QUERIES, POSITIVES, NEGATIVES, strict=True)):
         positive, negative = (Passage(f"{place}{kind}", "", text) for kind, text in zip("+-", texts[1:], strict=True))
         example = TrainingExample(Query(str(place), texts[0], "fi"), (positive,), (negative,))
-        items.append((example, ChosenPassages((positive, negative), None)))
-    return collate(tokenizer, items)
+        items.append(ChosenExample(example, ChosenPassages((positive, negative), None), []))
+    return collate(tokenizer, 0, items)
 
 
 @pytest.mark.parametrize("chunk_size", [0, 2])
