@@ -19,6 +19,7 @@ BENCHMARKS = {
     r"experiment=(lareqa|xquad_r|xquad_english)_": "xquad_r",
     r"experiment=afriqa_": "afriqa",
     r"data=collection": "collection",
+    r"data=parallel": "parallel",
     r"": "sample",
 }
 """Patterns of a command, and the benchmark whose files and models replace its placeholders. The first match counts."""
@@ -48,6 +49,7 @@ PLACEHOLDERS = {
         "AFRIQA/data": "afriqa",
         "MODEL": "models/encoder",
     },
+    "parallel": {},
     "collection": {"FOLDER": "outputs/train/sample-small/encoder", "RUN": "outputs/evaluate/sample"},
     "sample": {
         "ENCODER": "outputs/demo/train",
@@ -81,7 +83,17 @@ FEW = {
 
 
 def write_stand_ins(folder: Path) -> None:
-    for name in ("collection", "xor_tydi", "natural_questions", "swim_ir", "afriqa", "xquad_r", "vectors", "models"):
+    for name in (
+        "collection",
+        "xor_tydi",
+        "natural_questions",
+        "swim_ir",
+        "afriqa",
+        "parallel",
+        "xquad_r",
+        "vectors",
+        "models",
+    ):
         getattr(stand_ins, f"write_{name}")(folder / name)
     stand_ins.write_published_questions(folder / "XQG")
 
@@ -92,7 +104,7 @@ def in_order(commands: Iterable[Command]) -> list[Command]:
     def step(command: Command) -> int:
         line = " ".join(command.words)
         if command.program == "train.py" and "-m" not in command.arguments and "plan=true" not in line:
-            return 1 if "ENCODER" in line or "checkpoint" in line else 0
+            return 1 if re.search("ENCODER|COLBERT|checkpoint", line) else 0
         return 2 if re.search("generation|stage=prepare", line) and "plan=true" not in line else 3
 
     return sorted(commands, key=step)

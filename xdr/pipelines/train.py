@@ -36,6 +36,7 @@ from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
 from xdr.training.run_negatives import examples_with_negatives
+from xdr.training.token_alignment import TokenAlignment
 from xdr.training.twins import check_twins, try_objective, with_generated_twins
 
 
@@ -71,7 +72,10 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
     data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
-    try_objective(inputs.objective, data_module.first_batch())
+    if isinstance(inputs.objective, TokenAlignment):
+        inputs.objective.begin(bi_encoder, tokenizer)
+    else:
+        try_objective(inputs.objective, data_module.first_batch())
     module = BiEncoderModule(
         bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, settings=run.settings, **inputs.scoring
     )

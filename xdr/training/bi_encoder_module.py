@@ -22,6 +22,7 @@ from xdr.training.objectives import RetrieverObjective, total_loss
 from xdr.training.optimizers import Optimizer
 from xdr.training.processes import world_size
 from xdr.training.scoring import score_batch
+from xdr.training.token_alignment import TokenAlignment
 
 _LARGEST_SCALE = 100
 
@@ -36,7 +37,7 @@ class BiEncoderModule(pl.LightningModule):
     def __init__(
         self,
         bi_encoder: BiEncoder | TokenEncoder,
-        objective: RetrieverObjective | None = None,
+        objective: RetrieverObjective | TokenAlignment | None = None,
         optimizer: Optimizer | None = None,
         num_steps: int = 0,
         *,
@@ -73,9 +74,13 @@ class BiEncoderModule(pl.LightningModule):
 
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         assert self.objective is not None, "training needs an objective"
-        queries_XD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
-        scores_QP, labels = self.score(queries_XD, distinct_UD[batch.places_P], batch)
-        loss, parts = total_loss(self.objective(scores_QP, labels))
+        if isinstance(self.objective, TokenAlignment):
+            loss, parts = total_loss(self.objective.losses(self.bi_encoder, batch, self._chunk_size))
+        else:
+            queries_XD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
+            scores_QP, labels = self.score(queries_XD, distinct_UD[batch.places_P], batch)
+            loss, parts = total_loss(self.objective(scores_QP, labels))
+            self.log("masked_share", labels.excluded_QP.float().mean(), batch_size=len(batch.query_ids))
         if not torch.isfinite(loss):
             raise UserError(
                 f"The loss is {loss.item()} at step {self.global_step}, for queries {', '.join(batch.query_ids[:5])} ... The "
@@ -84,7 +89,6 @@ class BiEncoderModule(pl.LightningModule):
         num_queries = len(batch.query_ids)
         self.log("loss", loss.detach(), prog_bar=True, batch_size=num_queries)
         self.log_dict({f"loss/{name}": part.detach() for name, part in parts.items()}, batch_size=num_queries)
-        self.log("masked_share", labels.excluded_QP.float().mean(), batch_size=num_queries)
         return loss
 
     def score(self, queries_XD: Tensor, passages_ND: Tensor, batch: TrainBatch) -> tuple[Tensor, BatchLabels]:
