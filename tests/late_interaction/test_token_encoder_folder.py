@@ -1,5 +1,6 @@
 """Token vectors, scores and losses beside those of sentence-transformers' MultiVectorEncoder, on the same weights."""
 
+import json
 import string
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,24 @@ def test_xdr_reads_what_sentence_transformers_writes(
     theirs.save_pretrained(str(tmp_path / "theirs"))
     encoder, tokenizer = load_token_encoder(tmp_path / "theirs", batching=batching)
     assert tokenizer.input_format.passage_length == 12
+    assert_same(encoder.eval(), tokenizer, theirs)
+
+
+def test_a_folder_of_pylate_is_read_after_sentence_transformers_has_saved_it(
+    small_models: dict[str, Path], tmp_path: Path
+) -> None:
+    MultiVectorEncoder(str(small_models["bert"]), device="cpu").save_pretrained(str(tmp_path / "pylate"))
+    modules = json.loads((tmp_path / "pylate" / "modules.json").read_text())[:2]
+    modules[1]["type"] = "pylate.models.Dense.Dense"
+    settings = {"model_type": "ColBERT", "query_prefix": "[Q] ", "document_prefix": "[D] "}
+    settings |= {"query_length": 16, "document_length": 12, "do_query_expansion": True, "attend_to_expansion_tokens": False}
+    for name, content in (("modules", modules), ("config_sentence_transformers", settings)):
+        (tmp_path / "pylate" / f"{name}.json").write_text(json.dumps(content))
+    theirs = MultiVectorEncoder(str(tmp_path / "pylate"), device="cpu")
+    theirs.save_pretrained(str(tmp_path / "saved"))
+    encoder, tokenizer = load_token_encoder(tmp_path / "saved")
+    assert (tokenizer.input_format.query_length, tokenizer.input_format.passage_length) == (16, 12)
+    assert encoder.tokens.query_tokens == 16 and encoder.tokens.skipped_words == tuple(string.punctuation)
     assert_same(encoder.eval(), tokenizer, theirs)
 
 
