@@ -1,4 +1,4 @@
-"""Objectives as YAML files: alone, and with weights."""
+"""Objectives as YAML files: alone, and with weights. A function that writes twins, likewise."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import pytest
 from conf import entry
 from tests.test_entry import ROOT
 from xdr.errors import UserError
+from xdr.text.records import Query
 from xdr.training.objectives import Combined
 
 FILES = sorted(path.stem for path in (ROOT / "conf" / "objective").glob("*.yaml"))
@@ -64,3 +65,16 @@ def test_the_sum_that_the_documents_show_is_an_experiment_in_yaml_alone(tmp_path
 def test_a_sum_that_cannot_be_built_is_one_sentence(overrides: Sequence[str], says: str) -> None:
     with pytest.raises(UserError, match=says):
         combined(*overrides)
+
+
+def shout(query: Query, seed: int, epoch: int, *, mark: str) -> str:
+    return f"{query.text}{mark * epoch}"
+
+
+def test_a_function_of_one_s_own_writes_twins_with_its_settings() -> None:
+    twins = f"data.twins={{_target_: {__name__}.shout, mark: '!'}}"
+    reword = entry.build_twins(entry.compose("train", ["plugins=[tests]", twins]))
+    assert reword(Query("q", "?", "fi"), 7, 2) == "?!!"
+    assert entry.build_twins(entry.compose("train", ["data.twins=questions:train"])) == "questions:train"
+    with pytest.raises(UserError, match=r"there is no setting 'data\.twins\.marks'"):
+        entry.build_twins(entry.compose("train", ["plugins=[tests]", twins.replace("mark:", "marks:")]))
