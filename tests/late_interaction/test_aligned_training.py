@@ -94,4 +94,4 @@ def test_what_it_cannot_align_is_refused(small_models: dict[str, Path], tmp_path
     objective = TokenAlignment(str(tmp_path / "teacher"), 0.5)
     objective.begin(model, tokenizer)
     with pytest.raises(UserError, match="twins_per_query must be 1 .* every query must have a translation"):
-        objective.losses(model, batch(tokenizer, parallel(tmp_path), num_twins=0), 0)
+        objective(model, batch(tokenizer, parallel(tmp_path), num_twins=0), 0)

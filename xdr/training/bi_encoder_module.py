@@ -75,7 +75,7 @@ class BiEncoderModule(pl.LightningModule):
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         assert self.objective is not None, "training needs an objective"
         if isinstance(self.objective, TokenAlignment):
-            loss, parts = total_loss(self.objective.losses(self.bi_encoder, batch, self._chunk_size))
+            loss, parts = total_loss(self.objective(self.bi_encoder, batch, self._chunk_size))
         else:
             queries_XD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
             scores_QP, labels = self.score(queries_XD, distinct_UD[batch.places_P], batch)

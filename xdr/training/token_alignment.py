@@ -46,7 +46,7 @@ class TokenAlignment:
             )
         self._teacher = [teacher.eval().requires_grad_(False)]
 
-    def losses(self, model: nn.Module, batch: TrainBatch, chunk_size: int) -> Mapping[str, Tensor]:
+    def __call__(self, model: nn.Module, batch: TrainBatch, chunk_size: int) -> Mapping[str, Tensor]:
         """The parts of the loss, by name."""
         assert isinstance(model, TokenEncoder)
         (teacher,) = self._teacher
