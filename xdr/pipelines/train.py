@@ -24,6 +24,7 @@ from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
 from xdr.sharding.disk_space import reporting_full_disk
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
+from xdr.teaching.taught_examples import examples_with_scores
 from xdr.text.identification import train_identifier
 from xdr.text.records import TrainingExample
 from xdr.training.batches import BatchSettings, epoch_batches
@@ -51,6 +52,7 @@ class TrainingInputs:
     benchmark: Benchmark
     batches: BatchSettings
     negatives: str | None
+    teacher_scores: str | None
     strict: bool
     validates: bool
     run: TrainingRun
@@ -132,7 +134,13 @@ def model_files(output_dir: Path) -> list[Path]:
 def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingExample]]:
     """The training set and the dev examples, counted in the terminal."""
     problems = Problems(inputs.strict)
-    train = examples_with_negatives(inputs.benchmark, inputs.negatives, inputs.run.output_dir / "artifacts", problems)
+    artifacts = inputs.run.output_dir / "artifacts"
+    if inputs.teacher_scores is None:
+        train = examples_with_negatives(inputs.benchmark, inputs.negatives, artifacts, problems)
+    elif inputs.negatives is None:
+        train = examples_with_scores(inputs.benchmark, inputs.teacher_scores, artifacts, problems)
+    else:
+        raise UserError(f"data.negatives must be null with data.teacher_scores, whose passages are it, got {inputs.negatives}")
     dev = list(inputs.benchmark.examples("dev", problems)) if inputs.validates else []
     inputs.console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
     for note in problems.report():
