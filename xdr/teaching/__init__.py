@@ -10,4 +10,5 @@ lists:            Lists, TaughtList, read_lists: what is scored (needs no torch)
 translations:     translations_of: queries in the other wording
 scores:           TaughtScores, open_scores, write_scores: scores on disk
 taught_examples:  examples_with_scores: training examples with these scores
+labelling:        LabelRules, labelled_examples, write_examples: a training set from a run (needs no torch)
 """
