@@ -89,11 +89,11 @@ class BiEncoderModule(pl.LightningModule):
         own_Q = torch.arange(num_queries, device=keys_P.device) + rank() * num_queries
         targets_Q = own_Q * per_query
         scale = self.log_scale.exp().clamp(max=_LARGEST_SCALE)
-        scores_QP = scale * (queries_QD @ all_PD.T)
+        scores_QP = scale * self.bi_encoder.similarity(queries_QD, all_PD)
 
         def passages_to_queries() -> tuple[Tensor, Tensor, Tensor]:
             positives_AK = self.gather(_padded(batch.positives_QK, self._largest(batch.positives_QK.shape[1])))
-            scores_QA = scale * (all_PD[targets_Q] @ self.gather(queries_QD).T)
+            scores_QA = scale * self.bi_encoder.similarity(self.gather(queries_QD), all_PD[targets_Q]).T
             return scores_QA, own_Q, excluded_queries(keys_P[targets_Q], positives_AK, own_Q)
 
         teacher_QP = torch.full_like(scores_QP, torch.nan, dtype=torch.float32)
