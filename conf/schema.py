@@ -17,7 +17,7 @@ CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "te
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 
 BESIDE: dict[str, dict[str, Any]] = {
-    "data": {"strict": bool, "negatives": str | None, "teacher_scores": str | None, "batches": Any},
+    "data": {"strict": bool, "negatives": str | None, "teacher_scores": str | None, "twins": Any, "batches": Any},
     "model": {"pipeline": str, "optimizer": Any, "score_scale": float, "learn_scale": bool, "chunk_size": int},
     "teacher": get_type_hints(ListSettings),
 }

@@ -89,7 +89,7 @@ def test_a_student_learns_from_the_scores(made: Path, taught: Path, tmp_path: Pa
     objective = ["objective=distillation", "trainer.log_every_n_steps=1", "callbacks.checkpoints.monitor=null"]
     train.main(entry.compose("train", [*data, *quick, *batches, *objective, f"output_dir={tmp_path / 'run'}"]))
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
-    losses = [float(row["loss/distillation"]) for row in rows if row.get("loss/distillation")]
+    losses = [float(row["loss"]) for row in rows if row.get("loss")]
     assert len(losses) == 2 and all(loss > 0 for loss in losses)
 
 
@@ -122,7 +122,7 @@ def test_a_stage_without_a_teacher_and_scores_beside_negatives_are_refused(made:
     with pytest.raises(UserError, match="stage=teach needs a teacher: teacher=encoder, cross_encoder or generator"):
         main(entry.compose("evaluate", ["stage=teach", f"output_dir={tmp_path}", f"artifacts_dir={tmp_path}"]))
     data = ["data=collection", f"data.path={made / 'collection'}", f"data.teacher_scores={taught}", "data.negatives=run.trec"]
-    with pytest.raises(UserError, match=r"data.negatives must be null with data.teacher_scores, .* got run.trec"):
+    with pytest.raises(UserError, match="data.negatives must be null with data.teacher_scores, which has neg"):
         train.main(entry.compose("train", [*data, f"output_dir={tmp_path}"]))
 
 

@@ -95,8 +95,8 @@ def test_translations_come_from_a_file_by_id_or_from_aligned_files_by_words(tmp_
     ]
     pair = tmp_path / "pairs" / "ru-en"
     pair.mkdir(parents=True)
-    (pair / "ru.txt").write_text("Кто?\nГде Волга? \n")
-    (pair / "en.txt").write_text("Who?\nWhere does it flow?\n")
+    (pair / "ru.txt").write_text("Кто?\n\nГде Волга? \n")
+    (pair / "en.txt").write_text("Who?\nThe other line is blank.\nWhere does it flow?\n")
     by_words, _ = lists_of(tmp_path, settings("translation", str(tmp_path / "pairs")))
     assert shown(by_words) == ["Where does it flow? 1 p2 p3"]
 
@@ -125,7 +125,7 @@ def test_lists_that_cannot_be_are_refused_in_a_sentence(tmp_path: Path) -> None:
             (),
             "other.jsonl translates none of the 3 training queries. Is",
         ),
-        (settings("translation", str(tmp_path)), (), "fi-en: the two files must have as many lines, got 2 and 1"),
+        (settings("translation", str(tmp_path)), (), "fi-en: both files must end with the same line, got 2 and 1"),
     ):
         with pytest.raises((UserError, DataError), match=says):
             lists_of(tmp_path, wanted, *examples)

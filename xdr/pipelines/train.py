@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from rich.console import Console
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems
-from xdr.data.training_set import TrainingSet, texts_by_language, training_set
+from xdr.data.training_set import Rewording, TrainingSet, texts_by_language, training_set
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.tokenization import TextTokenizer
@@ -24,7 +24,6 @@ from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
 from xdr.sharding.disk_space import reporting_full_disk
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
-from xdr.teaching.taught_examples import examples_with_scores
 from xdr.text.identification import train_identifier
 from xdr.text.records import TrainingExample
 from xdr.training.batches import BatchSettings, epoch_batches
@@ -34,7 +33,8 @@ from xdr.training.checkpoints import CheckpointFolder
 from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
-from xdr.training.run_negatives import examples_with_negatives
+from xdr.training.run_negatives import training_examples
+from xdr.training.twins import check_twins, try_objective, with_generated_twins
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class TrainingInputs:
     batches: BatchSettings
     negatives: str | None
     teacher_scores: str | None
+    twins: str | Rewording | None
     strict: bool
     validates: bool
     run: TrainingRun
@@ -68,10 +69,11 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     bi_encoder, tokenizer = inputs.model.build(run.output_dir / "initial_model", run.seed)
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
+    data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
+    try_objective(inputs.objective, data_module.first_batch())
     module = BiEncoderModule(
         bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, settings=run.settings, **inputs.scoring
     )
-    data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
     if run.planned is not None:
         plan_training(module, data_module, run, length, inputs.validates, 3, console)
         return None
@@ -133,19 +135,18 @@ def model_files(output_dir: Path) -> list[Path]:
 
 def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingExample]]:
     """The training set and the dev examples, counted in the terminal."""
-    problems = Problems(inputs.strict)
-    artifacts = inputs.run.output_dir / "artifacts"
-    if inputs.teacher_scores is None:
-        train = examples_with_negatives(inputs.benchmark, inputs.negatives, artifacts, problems)
-    elif inputs.negatives is None:
-        train = examples_with_scores(inputs.benchmark, inputs.teacher_scores, artifacts, problems)
-    else:
-        raise UserError(f"data.negatives must be null with data.teacher_scores, whose passages are it, got {inputs.negatives}")
+    problems, artifacts_dir, twins = Problems(inputs.strict), inputs.run.output_dir / "artifacts", inputs.twins
+    train = training_examples(inputs.benchmark, inputs.negatives, inputs.teacher_scores, artifacts_dir, problems)
+    if isinstance(twins, str):
+        train = with_generated_twins(train, twins, inputs.benchmark, artifacts_dir, problems)
     dev = list(inputs.benchmark.examples("dev", problems)) if inputs.validates else []
     inputs.console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
     for note in problems.report():
         inputs.console.print(note, style="yellow", markup=False)
-    return training_set(train, inputs.batches.language_weights, inputs.benchmark.weight_of), dev
+    data = training_set(train, inputs.batches.language_weights, inputs.benchmark.weight_of)
+    data = data if isinstance(twins, str) else replace(data, reword=twins)
+    check_twins(data, inputs.batches, twins)
+    return data, dev
 
 
 def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
@@ -171,6 +172,8 @@ def _refuse_unfit_settings(inputs: TrainingInputs) -> None:
         )
     if inputs.batches.passages_per_query != 1:
         raise UserError(f"data.batches.passages_per_query must be 1 for a generator, got {inputs.batches.passages_per_query}")
+    if inputs.batches.twins_per_query:
+        raise UserError(f"data.batches.twins_per_query must be 0 for a generator, got {inputs.batches.twins_per_query}")
 
 
 @dataclass(frozen=True)

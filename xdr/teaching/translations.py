@@ -43,11 +43,11 @@ def _aligned(queries: Iterable[Query], folder: Path, problems: Problems) -> dict
     pairs: dict[tuple[str, str], tuple[str, str]] = {}
     for pair in sorted(path for path in folder.glob("*-*") if path.is_dir()):
         language, _, other = pair.name.partition("-")
-        sides = [[line for _, line in read_lines(require_file(pair / f"{name}.txt"), problems)] for name in (language, other)]
-        if len(sides[0]) != len(sides[1]):
-            problem = f"the two files must have as many lines, got {len(sides[0]):,} and {len(sides[1]):,}"
+        texts, translations = (dict(read_lines(require_file(pair / f"{name}.txt"), problems)) for name in (language, other))
+        if max(texts, default=0) != max(translations, default=0):
+            problem = f"both files must end with the same line, got {max(texts, default=0)} and {max(translations, default=0)}"
             raise DataError(problem, file=pair)
-        for text, translation in zip(*sides, strict=True):
-            pairs[find_language(language).code, text.strip()] = find_language(other).code, translation.strip()
+        for number in texts.keys() & translations.keys():  # a blank line has no number
+            pairs[find_language(language).code, texts[number].strip()] = find_language(other).code, translations[number].strip()
     known = {query.query_id: pairs.get((query.language, query.text.strip())) for query in queries}
     return {query_id: Query(query_id, pair[1], pair[0]) for query_id, pair in known.items() if pair}
