@@ -99,10 +99,13 @@ def write_stand_ins(folder: Path) -> None:
 
 
 def in_order(commands: Iterable[Command]) -> list[Command]:
-    """In the order of the documents, but training before commands that use a model, and generation before fusion."""
+    """In the order of the documents, but training before commands that use a model, generation before fusion, and teaching
+    before training with its scores."""
 
     def step(command: Command) -> int:
         line = " ".join(command.words)
+        if "teacher_scores" in line:
+            return 4
         if command.program == "train.py" and "-m" not in command.arguments and "plan=true" not in line:
             return 1 if re.search("ENCODER|COLBERT|checkpoint", line) else 0
         return 2 if re.search("generation|stage=prepare", line) and "plan=true" not in line else 3

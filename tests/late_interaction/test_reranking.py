@@ -14,7 +14,6 @@ from xdr.errors import UserError
 from xdr.late_interaction.reranking import Reranking
 from xdr.late_interaction.scorer import load_late_interaction
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
-from xdr.pipelines.settings import EvaluationSettings
 from xdr.retrieval.trec_runs import read_run
 
 __all__ = ["trained_encoder"]
@@ -46,13 +45,14 @@ def test_an_evaluation_ranks_again_or_ranks_everything_and_tests_both(trained_en
 
 def test_fused_systems_are_reranked_beside_the_baseline() -> None:
     reranking = Reranking(None, "", all_passages=False)  # type: ignore[arg-type]  # names need no model
-    assert reranking.systems(["baseline", "mean-a0.3"], "baseline") == ["reranked", "mean-a0.3+reranked"]
-    assert Reranking(None, "", all_passages=True).systems(["baseline", "mean-a0.3"], "baseline") == ["late_interaction"]  # type: ignore[arg-type]
+    roles = {"baseline": "baseline", "mean-a0.3": "augmented", "mean-a0.3-mean_text": "control"}
+    assert reranking.systems(roles) == ["reranked", "mean-a0.3+reranked"]
+    assert Reranking(None, "", all_passages=True).systems(roles) == ["late_interaction"]  # type: ignore[arg-type]
 
 
 def test_to_rank_everything_needs_an_encoder_that_ranks(tmp_path: Path) -> None:
-    fields = dict.fromkeys(EvaluationSettings.__dataclass_fields__)
     with pytest.raises(UserError, match="evaluation.rerank_all must be false without evaluation.rerank"):
-        EvaluationSettings(**{**fields, "rerank_all": True})  # type: ignore[arg-type]
+        Reranking.by(None, True)
+    assert Reranking.by(None, False) is None
     with pytest.raises(UserError, match="evaluation.rerank: a late-interaction encoder must be"):
         Reranking.by(str(tmp_path), False)

@@ -20,7 +20,12 @@ class Reranking:
     all_passages: bool
 
     @classmethod
-    def by(cls, path: str, all_passages: bool) -> "Reranking":
+    def by(cls, path: str | None, all_passages: bool) -> "Reranking | None":
+        """As the settings of an evaluation say."""
+        if path is None:
+            if all_passages:
+                raise UserError("evaluation.rerank_all must be false without evaluation.rerank, got true")
+            return None
         try:
             return cls(load_late_interaction(path), path, all_passages)
         except UserError as error:
@@ -30,14 +35,15 @@ class Reranking:
     def described(self) -> str:
         return f"{self.path}, {self.model.fingerprint}"
 
-    def systems(self, others: Sequence[str], baseline: str) -> list[str]:
-        """`reranked` of the baseline, `mean-a0.3+reranked` of another system."""
-        return [ALL] if self.all_passages else [_name(system, baseline) for system in others]
+    def systems(self, roles: Mapping[str, str]) -> list[str]:
+        """`reranked` of the baseline, `mean-a0.3+reranked` of another system; controls are not reranked. `roles` are those of
+        the systems that were searched."""
+        return [ALL] if self.all_passages else list(_names(roles).values())
 
     def rankings(
         self,
-        others: Mapping[str, Rankings],
-        baseline: str,
+        found: Mapping[str, Rankings],
+        roles: Mapping[str, str],
         queries: Sequence[str],
         store: PassageStore,
         depth: int,
@@ -47,9 +53,10 @@ class Reranking:
         self.model.encoder.to(device)
         if self.all_passages:
             return {ALL: self.model.search(queries, len(store), depth, store.__getitem__, passage_ids)}
-        ranked = self.model.rerank(queries, others, store.__getitem__, passage_ids)
-        return {_name(system, baseline): ranking for system, ranking in ranked.items()}
+        names = _names(roles)
+        return self.model.rerank(queries, {names[system]: found[system] for system in names}, store.__getitem__, passage_ids)
 
 
-def _name(system: str, baseline: str) -> str:
-    return LABEL if system == baseline else f"{system}+{LABEL}"
+def _names(roles: Mapping[str, str]) -> dict[str, str]:
+    """The reranked system of each."""
+    return {system: LABEL if role == "baseline" else f"{system}+{LABEL}" for system, role in roles.items() if role != "control"}

@@ -18,7 +18,7 @@ from xdr.late_interaction.max_similarity import MOST_PRODUCTS, joined, max_simil
 from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.late_interaction.token_encoder_folder import open_token_encoder
 from xdr.retrieval.rankings import PassageIds, Rankings, merge_rankings, top_k
-from xdr.text.records import Passage
+from xdr.text.records import Passage, Query
 
 TEXTS_AT_ONCE, QUERIES_AT_ONCE = 128, 256
 """Texts encoded together, and queries scored together."""
@@ -46,12 +46,13 @@ class LateInteraction:
         """Token vectors (P, M, D), with zeros behind the tokens of shorter passages."""
         return self._encoded(self.encoder.encode_passages, self.tokenizer.passages(passages))
 
-    def score(self, queries: Sequence[str], passages: Sequence[Passage]) -> list[float]:
+    def score(self, queries: Sequence[Query | str], passages: Sequence[Passage]) -> list[float]:
         """The score of each pair of a query and a passage. Equal texts are encoded once."""
-        texts, records = list(dict.fromkeys(queries)), list(dict.fromkeys(passages))
+        asked = [query if isinstance(query, str) else query.text for query in queries]
+        texts, records = list(dict.fromkeys(asked)), list(dict.fromkeys(passages))
         place_of_text, place_of_record = ({value: i for i, value in enumerate(values)} for values in (texts, records))
         rows_N = np.array([place_of_record[passage] for passage in passages], np.int64)
-        places_N = np.array([place_of_text[query] for query in queries], np.int64)
+        places_N = np.array([place_of_text[query] for query in asked], np.int64)
         return [float(score) for score in self._scores_of_pairs(texts, places_N, rows_N, records.__getitem__)]
 
     def rerank(

@@ -108,7 +108,7 @@ def retrieval_task(
         tuple(warnings),
         correcting,
         sentences=sentences,
-        reranking=Reranking.by(wanted.rerank, wanted.rerank_all) if wanted.rerank is not None else None,
+        reranking=Reranking.by(wanted.rerank, wanted.rerank_all),
     )
     if wanted.choose_from is None:
         return task

@@ -168,19 +168,13 @@ class RetrievalTask:
         """The rankings with those of late interaction."""
         assert self.reranking is not None
         texts = [query.text for query in self.qrels.queries]
-        others = {system: found[system] for system in self._to_rerank}
-        return found | self.reranking.rankings(others, BASELINE, texts, self.store, self.depth, self.embeddings.ids, device)
+        return found | self.reranking.rankings(found, self.searched, texts, self.store, self.depth, self.embeddings.ids, device)
 
     @property
     def roles(self) -> dict[str, Role]:
         """Of the systems that are reported, in their order."""
-        if self.reranking is None:
-            return self.searched
-        return {**self.searched, **dict.fromkeys(self.reranking.systems(self._to_rerank, BASELINE), "reranked")}
-
-    @property
-    def _to_rerank(self) -> list[str]:
-        return [system for system, role in self.searched.items() if role != "control"]
+        reranked = [] if self.reranking is None else self.reranking.systems(self.searched)
+        return {**self.searched, **dict.fromkeys(reranked, "reranked")}
 
     @property
     def searched(self) -> dict[str, Role]:

@@ -35,9 +35,8 @@ from xdr.training.checkpoints import CheckpointFolder
 from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
-from xdr.training.run_negatives import examples_with_negatives
-from xdr.training.token_alignment import TokenAlignment
-from xdr.training.twins import check_twins, try_objective, with_generated_twins
+from xdr.training.run_negatives import training_examples
+from xdr.training.twins import begin_objective, check_twins, with_generated_twins
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class TrainingInputs:
     benchmark: Benchmark
     batches: BatchSettings
     negatives: str | None
+    teacher_scores: str | None
     twins: str | Rewording | None
     strict: bool
     validates: bool
@@ -72,10 +72,7 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
     data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
-    if isinstance(inputs.objective, TokenAlignment):
-        inputs.objective.begin(bi_encoder, tokenizer)
-    else:
-        try_objective(inputs.objective, data_module.first_batch())
+    begin_objective(inputs.objective, bi_encoder, tokenizer, data_module.first_batch())
     module = BiEncoderModule(
         bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, settings=run.settings, **inputs.scoring
     )
@@ -141,7 +138,7 @@ def model_files(output_dir: Path) -> list[Path]:
 def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingExample]]:
     """The training set and the dev examples, counted in the terminal."""
     problems, artifacts_dir, twins = Problems(inputs.strict), inputs.run.output_dir / "artifacts", inputs.twins
-    train = examples_with_negatives(inputs.benchmark, inputs.negatives, artifacts_dir, problems)
+    train = training_examples(inputs.benchmark, inputs.negatives, inputs.teacher_scores, artifacts_dir, problems)
     if isinstance(twins, str):
         train = with_generated_twins(train, twins, inputs.benchmark, artifacts_dir, problems)
     dev = list(inputs.benchmark.examples("dev", problems)) if inputs.validates else []
@@ -163,8 +160,7 @@ def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
 
 def _save_towers(bi_encoder: BiEncoder | TokenEncoder, tokenizer: TextTokenizer, folder: Path) -> None:
     if isinstance(bi_encoder, TokenEncoder):
-        save_token_encoder(bi_encoder.cpu(), tokenizer, folder / ENCODER)
-        return
+        return save_token_encoder(bi_encoder.cpu(), tokenizer, folder / ENCODER)
     for name, tower in ((ENCODER, bi_encoder.encoder), (PASSAGE_ENCODER, bi_encoder.passage_encoder)):
         if tower is not None:
             save_encoder(tower.cpu(), tokenizer, folder / name)
