@@ -1,4 +1,4 @@
-"""Everything after training: prepare, generate, export, encode, score, sweep. See `python evaluate.py --help`."""
+"""Everything after training: prepare, generate, export, encode, score, teach, sweep. See `python evaluate.py --help`."""
 
 import os
 from functools import partial
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf import entry, targets
+from conf.schema import BESIDE
 from xdr.errors import UserError
 from xdr.pipelines.settings import PLANNED_STAGES, StageInputs
+from xdr.teaching.settings import ListSettings
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,6 +32,8 @@ def main(settings: "DictConfig") -> float | None:
         augmentation=entry.build(settings, "augmentation"),
         search=entry.build(settings, "search"),
         correction=entry.build(settings, "correction"),
+        teacher=entry.build(settings, "teacher", *BESIDE["teacher"]),
+        lists=ListSettings(**{name: settings.teacher[name] for name in BESIDE["teacher"]}) if settings.teacher else None,
         evaluation=entry.build(settings, "evaluation"),
         compare_to=list(settings.compare_to),
         trainer=entry.plain(settings.trainer),
@@ -51,6 +55,10 @@ def main(settings: "DictConfig") -> float | None:
         from xdr.pipelines.prepare import prepare
 
         prepare(inputs)
+    elif stage == "teach":
+        from xdr.pipelines.teach import teach
+
+        teach(inputs)
     elif stage == "encode":
         from xdr.pipelines.evaluate import encode
 

@@ -140,6 +140,24 @@ def build_benchmark(settings: DictConfig) -> Any:
     return targets.locate(str(settings.data._target_), tuple(settings.plugins))(parts=parts, weights=weights, pool=pool)
 
 
+def build_objective(settings: DictConfig) -> Any:
+    """What `objective=` names; a combined one with its parts, each of which has its weight beside its own settings."""
+    if "parts" not in settings.objective:
+        return build(settings, "objective")
+    nodes = {str(name): node for name, node in settings.objective.parts.items() if node is not None}
+    weights, parts = {}, {}
+    for name, node in nodes.items():
+        weights[name] = targets.fit(f"objective.parts.{name}.weight", node.get("weight"), float)
+        parts[name] = build(settings, f"objective.parts.{name}", "weight")
+    return build(settings, "objective", "parts", parts=parts, weights=weights)
+
+
+def build_twins(settings: DictConfig) -> Any:
+    """A function where `data.twins` names one by `_target_`; else its value."""
+    twins = settings.data.twins
+    return build(settings, "data.twins", _partial_=True) if OmegaConf.is_config(twins) else twins
+
+
 def _part(name: str, described: dict[str, Any], settings: DictConfig) -> Any:
     """A benchmark of a mixture: the file that `data` names, changed by the other settings."""
     part = compose("evaluate", [f"data={described.pop('data')}"])

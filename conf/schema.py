@@ -4,20 +4,22 @@ Names and values of settings are in the YAML files. Their types are those of the
 `_target_` names, or else of the value in the YAML file.
 """
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
 from conf.targets import check, fit
 from xdr.errors import UserError, did_you_mean
 from xdr.pipelines.settings import StageName
+from xdr.teaching.settings import ListSettings
 
-CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "evaluation", "sweep")
+CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "teacher", "evaluation", "sweep")
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 
 BESIDE: dict[str, dict[str, Any]] = {
-    "data": {"strict": bool, "negatives": str | None, "batches": Any},
+    "data": {"strict": bool, "negatives": str | None, "teacher_scores": str | None, "twins": Any, "batches": Any},
     "model": {"pipeline": str, "optimizer": Any, "score_scale": float, "learn_scale": bool, "chunk_size": int},
+    "teacher": get_type_hints(ListSettings),
 }
 """Settings of train.py and evaluate.py that stand beside a class's own."""
 

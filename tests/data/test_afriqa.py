@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,18 @@ def test_a_test_split_is_read_where_the_release_has_one(folder: Path, write: Wri
 
 
 def test_translated_questions_are_in_the_passages_language(folder: Path) -> None:
-    queries = list(AfriQa(str(folder), ("ha", "fon"), "translated").queries("dev", Problems()))
+    benchmark = AfriQa(str(folder), ("ha", "fon"), "translated")
+    queries = list(benchmark.queries("dev", Problems()))
     assert {(query.text, query.language) for query in queries} == {("Where is it?", "en"), ("Where is it?", "fr")}
+    assert {(twin.text, twin.language) for e in benchmark.examples("dev", Problems()) for twin in e.twins} == {
+        ("A ina yake?", "ha"),
+        ("A ina yake?", "fon"),
+    }
+
+
+def test_the_twin_of_a_question_is_its_translation(folder: Path) -> None:
+    (example,) = AfriQa(str(folder), ("ha",), "original").examples("train", Problems())
+    assert example.twins == (replace(example.query, text="Where is it?", language="en"),)
 
 
 def test_what_cannot_be_is_refused(folder: Path) -> None:

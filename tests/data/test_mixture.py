@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from xdr.data.sample import Sample
 from xdr.data.tevatron import TevatronFiles
 from xdr.data.training_set import training_set
 from xdr.errors import UserError
-from xdr.text.records import Passage, TrainingExample
+from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings, epoch_batches
 
 
@@ -91,3 +92,13 @@ def test_a_mixture_changes_nothing_but_the_ids_of_an_example(tmp_path: Path) -> 
         (2.5,),
         (-1.0, 0.0),
     )
+
+
+def test_twins_are_those_of_the_part() -> None:
+    class Asked(Sample):
+        def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
+            query, passage = Query("q", "?", "fi"), Passage("p", "", "text")
+            yield TrainingExample(query, (passage,), twins=(replace(query, text="!"),))
+
+    (example,) = Mixture({"a": Asked()}, {}).examples("train", Problems())
+    assert example.twins == (Query("a:q", "!", "fi"),)

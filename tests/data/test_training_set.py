@@ -5,7 +5,15 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from xdr.data.training_set import TrainingSet, choose_negatives, choose_passages, choose_positive, key_of, training_set
+from xdr.data.training_set import (
+    TrainingSet,
+    choose_negatives,
+    choose_passages,
+    choose_positive,
+    choose_twins,
+    key_of,
+    training_set,
+)
 from xdr.errors import UserError
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings, check_batch_size, epoch_batches, shares
@@ -166,3 +174,25 @@ def test_scores_are_chosen_along_with_their_passages() -> None:
     half = TrainingExample(query, positives, negatives, (0.0, 1.0, 2.0))
     assert choose_passages(half, 2, 0, 0).scores == []
     assert len(choose_passages(half, 0, 0, 0).scores) == 1
+
+
+def test_twins_take_turns_and_none_comes_twice_in_an_epoch() -> None:
+    wordings = [replace(example(1).query, text=text) for text in "abcde"]
+    one = replace(example(1), twins=tuple(wordings))
+    epochs = [choose_twins(one, 2, 7, epoch) for epoch in range(5)]
+    assert Counter(twin for twins in epochs for twin in twins) == dict.fromkeys("abcde", 2)
+    assert all(len(set(twins)) == 2 for twins in epochs)
+    assert epochs[1] == choose_twins(one, 2, 7, 1), "of seed and epoch alone"
+    assert sorted(choose_twins(one, 9, 7, 3)) == list("abcde"), "an example that has fewer gives fewer"
+    assert choose_twins(example(1), 2, 7, 0) == [] == choose_twins(one, 0, 7, 0)
+
+
+def test_a_function_words_a_query_anew_for_each_twin_and_epoch() -> None:
+    asked = []
+
+    def reword(query: Query, seed: int, epoch: int) -> str:
+        asked.append((seed, epoch))
+        return query.text.upper()
+
+    assert choose_twins(replace(example(1), twins=()), 2, 7, 3, reword) == ["?", "?"]
+    assert len({seed for seed, _ in asked}) == 2 and {epoch for _, epoch in asked} == {3}

@@ -47,6 +47,14 @@ def test_sentences_carry_their_paragraph_and_questions_find_them(folder: Path) -
     assert example.positives[0].passage_id == "de_0_0"
 
 
+def test_the_twins_of_a_question_are_in_all_other_languages_also_in_those_of_the_passages(folder: Path) -> None:
+    english = XquadR(str(folder), ("de",), "paragraph", "multilingual", "none", "x_y", ("en",))
+    (example,) = english.examples("dev", Problems())
+    assert [example.query.text, *(twin.text for twin in example.twins)] == ["Welche?", "Which?"]
+    assert [query.text for query in english.queries("dev", Problems())] == ["Welche?"]
+    assert [judgement.query_id for judgement in english.judgements("dev", Problems())] == ["de:q1"]
+
+
 def test_paragraphs_are_the_other_unit_and_judging_may_stay_in_a_language(folder: Path) -> None:
     benchmark = XquadR(str(folder), ("en", "de"), "paragraph", "monolingual", "none", "x_x")
     assert [passage.text for passage in benchmark.passages(Problems())] == ["One is.Two are.", "Eins ist."]

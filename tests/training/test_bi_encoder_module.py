@@ -22,6 +22,7 @@ def batch(keys: list[int], positives: list[list[int]], teacher: list[float] | No
     nothing = texts_of([[0]])
     return TrainBatch(
         nothing,
+        torch.empty(len(positives), 0, dtype=torch.long),
         nothing,
         torch.arange(len(keys)),
         torch.tensor(keys),

@@ -100,6 +100,7 @@ def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> Non
             "path must be a model folder, or the name of a model on the hub",
         ),
         (["model.optimizer.learning_rate=1e30", "model.normalize=false"], "The loss is nan"),
+        (["objective=alignment"], "data.batches.twins_per_query must be at least 1 with an objective that compares queries"),
         (["resume=nowhere.ckpt"], "got nowhere.ckpt, which is no file"),
     ],
 )
@@ -126,7 +127,8 @@ def test_chunks_under_two_processes_with_clipping_and_accumulation_equal_one_pla
     run(tmp_path / "plain", *both)
     run(tmp_path / "chunked", *both, "model.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
     assert_close(tmp_path / "plain", tmp_path / "chunked")
-    both.append("objective.both_directions=true")
-    run(tmp_path / "plain2", *both)
-    run(tmp_path / "chunked2", *both, "model.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp")
+    both += ["objective=multi_positive_twins", "data.twins=questions:train", "data.batches.twins_per_query=2"]
+    run(tmp_path / "plain2", *both, "objective.parts.contrastive.both_directions=true")
+    chunked = ["model.chunk_size=16", "trainer.devices=2", "trainer.strategy=ddp"]
+    run(tmp_path / "chunked2", *both, *chunked, "objective.parts.contrastive.both_directions=true")
     assert_close(tmp_path / "plain2", tmp_path / "chunked2")

@@ -1,21 +1,34 @@
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.losses import MultipleNegativesRankingLoss
+from sentence_transformers.losses import DistillKLDivLoss, MarginMSELoss, MultipleNegativesRankingLoss
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from sentence_transformers.util import cos_sim
+from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from tests.encoders.conftest import TEXTS
+from tests.training.labels import labels_of
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.texts import texts_of
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
 from xdr.errors import UserError
-from xdr.training.batch_labels import BatchLabels, excluded_passages
-from xdr.training.objectives import distillation, info_nce, list_kl
+from xdr.training.batch_labels import BatchLabels, positive_and_excluded
+from xdr.training.objectives import (
+    Combined,
+    RetrieverObjective,
+    contrastive,
+    distillation,
+    info_nce,
+    margin_mse,
+    multi_positive,
+)
+
+TEMPERATURES = {"teacher_temperature": 1.0, "student_temperature": 1.0}
 
 
 def test_the_loss_is_what_the_formula_says() -> None:
@@ -29,49 +42,97 @@ def test_the_loss_is_what_the_formula_says() -> None:
 
 def test_the_divergence_from_a_teacher_is_what_the_formula_says() -> None:
     """The teacher gives 3/4 and 1/4, the scores 1/2 and 1/2; the passage without a teacher's score does not count."""
-    scores = torch.tensor([[1.0, 1.0, 9.0]])
-    teacher = torch.tensor([[math.log(3), 0.0, math.nan]])
-    expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
-    assert list_kl(scores, teacher).item() == pytest.approx(expected, abs=1e-6)
-    assert list_kl(teacher.nan_to_num(9.0), teacher).item() == pytest.approx(0.0, abs=1e-6)
+    scores = torch.tensor([[1.0, 1.0, 9.0]], requires_grad=True)
+    labels = labels_of([0], 3, [[2 * math.log(3), 0.0, math.nan]])
+    loss = distillation(scores, labels, teacher_temperature=2.0, student_temperature=1.0, in_batch=False)
+    assert loss.item() == pytest.approx(0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5), abs=1e-6)
+    loss.backward()
+    torch.testing.assert_close(scores.grad, torch.tensor([[0.5 - 0.75, 0.5 - 0.25, 0.0]]))
 
 
-def test_distillation_is_the_divergence_plus_a_share_of_the_contrastive_loss() -> None:
-    scores = torch.tensor([[1.0, 1.0]], requires_grad=True)
-    teacher = torch.tensor([[2 * math.log(3), 0.0]])
-    labels = BatchLabels(
-        torch.tensor([0]),
-        torch.zeros(1, 2, dtype=torch.bool),
-        teacher,
-        torch.zeros(1),
-        torch.zeros(2),
-        lambda: None,  # type: ignore[arg-type, return-value]  # not called
+def test_in_a_batch_the_model_shares_its_probability_with_passages_that_the_teacher_did_not_score() -> None:
+    """The scores give 1/4, 1/4 and 2/4 to what counts; the last passage is another known positive."""
+    scores = torch.tensor([[0.0, 0.0, math.log(2), 5.0]])
+    labels = labels_of(
+        [0], 4, [[math.log(3), 0.0, math.nan, math.nan]], other_passages=lambda: torch.tensor([[False, False, True, False]])
     )
-    parts = distillation(scores, labels, temperature=2.0, contrastive_weight=0.5)
-    expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
-    assert parts["distillation"].item() == pytest.approx(expected, abs=1e-6)
-    assert parts["contrastive"].item() == pytest.approx(0.5 * math.log(2), abs=1e-6)
-    parts["distillation"].backward()
-    assert scores.grad is not None
-    torch.testing.assert_close(scores.grad, torch.tensor([[0.5 - 0.75, 0.5 - 0.25]]))
-    assert list(distillation(scores, labels, temperature=1.0, contrastive_weight=0.0)) == ["distillation"]
+    loss = distillation(scores, labels, teacher_temperature=1.0, student_temperature=1.0, in_batch=True)
+    assert loss.item() == pytest.approx(0.75 * math.log(0.75 / 0.25) + 0.25 * math.log(0.25 / 0.25), abs=1e-6)
 
 
-def test_a_query_without_a_teacher_s_scores_is_refused() -> None:
+def test_distillation_and_margins_equal_sentence_transformers() -> None:
+    """On vectors of one positive and two negatives a query, which other queries do not see."""
+    torch.manual_seed(0)
+    columns, teacher = [torch.randn(4, 8) for _ in range(4)], torch.randn(4, 3)
+    scores = columns[0] @ torch.stack(columns[1:], 1).flatten(0, 1).T
+    listed = torch.block_diag(*torch.ones(4, 1, 3)).bool()
+    labels = labels_of([0, 3, 6, 9], 12, torch.full((4, 12), math.nan).masked_scatter(listed, teacher).tolist())
+    judge = DistillKLDivLoss(nn.Identity(), student_temperature=2.0, teacher_temperature=3.0)  # type: ignore[arg-type]  # only given vectors
+    ours = distillation(scores, labels, teacher_temperature=3.0, student_temperature=2.0, in_batch=False)
+    torch.testing.assert_close(ours, judge.compute_loss_from_embeddings(columns, teacher))
+    margins = MarginMSELoss(nn.Identity())  # type: ignore[arg-type]  # likewise
+    torch.testing.assert_close(margin_mse(scores, labels), margins.compute_loss_from_embeddings(columns, teacher))
+
+
+def test_a_margin_is_that_of_the_target_over_another_passage_of_the_list() -> None:
+    """The model's margins are 1 and 3, the teacher's 2 and 5."""
+    labels = labels_of([1], 4, [[3.0, 5.0, 0.0, math.nan]])
+    assert margin_mse(torch.tensor([[2.0, 3.0, 0.0, 7.0]]), labels).item() == pytest.approx((1**2 + 2**2) / 2)
+    with pytest.raises(UserError, match="passages_per_query must be at least 2 with margins, got 1"):
+        margin_mse(torch.zeros(1, 1), labels_of([0], 1, [[3.0]]))
+
+
+@pytest.mark.parametrize("objective", [margin_mse, partial(distillation, **TEMPERATURES, in_batch=False)])
+def test_a_query_without_a_teacher_s_scores_is_refused(objective: RetrieverObjective) -> None:
     with pytest.raises(UserError, match="needs a teacher's scores for every query, got none for 1 of 2"):
-        list_kl(torch.zeros(2, 2), torch.tensor([[1.0, math.nan], [math.nan, math.nan]]))
+        objective(torch.zeros(2, 2), labels_of([0, 1], 2, [[1.0, math.nan], [math.nan, math.nan]]))
+
+
+def test_every_known_positive_competes_with_the_negatives_alone() -> None:
+    """Positives with scores ln 2 and ln 4, negatives with ln 1 and ln 3; the last passage is a copy."""
+    scores = torch.tensor([[2.0, 4.0, 1.0, 3.0, 9.0]]).log()
+    positives, excluded = torch.tensor([[1, 1, 0, 0, 0], [0, 1, 0, 0, 1]]).bool()[:, None]
+    labels = labels_of([0], 5, positives_QP=positives, excluded_QP=excluded)
+    assert multi_positive(scores, labels).item() == pytest.approx(-(math.log(2 / 6) + math.log(4 / 8)) / 2, abs=1e-6)
+    one = labels_of([0], 5, excluded_QP=excluded)
+    torch.testing.assert_close(multi_positive(scores, one), contrastive(scores, one, both_directions=False))
+
+
+def test_a_combined_loss_is_the_weighted_sum_of_its_parts() -> None:
+    class Tempered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, scores_QP: Tensor, labels: BatchLabels) -> dict[str, Tensor]:
+            return {"first": self.scale * scores_QP.sum(), "second": scores_QP.sum()}
+
+    contrast = partial(contrastive, both_directions=False)
+    combined = Combined({"contrastive": contrast, "own": Tempered()}, {"contrastive": 2.0, "own": 0.5})
+    scores, labels = torch.tensor([[1.0, 0.0]]), labels_of([0], 2)
+    parts = combined(scores, labels)
+    assert {name: part.item() for name, part in parts.items()} == pytest.approx(
+        {"contrastive": 2 * math.log(1 + math.exp(-1)), "own/first": 1.5, "own/second": 0.5}
+    )
+    assert [name for name, _ in combined.named_parameters()] == ["trained.own.scale"]
+    with pytest.raises(UserError, match=r"objective\.parts\.own\.weight must be at least 0, got -1"):
+        Combined({"own": contrast}, {"own": -1})
+    with pytest.raises(UserError, match=r"objective\.parts must name objectives, got none"):
+        Combined({}, {})
 
 
 def test_known_positives_and_repeated_passages_are_no_negatives() -> None:
     keys = torch.tensor([7, 8, 9, 7, 8, 8])
     positives = torch.tensor([[7, 9], [8, -1]])
     targets = torch.tensor([0, 4])
-    assert excluded_passages(keys, positives, targets).tolist() == [
+    positives, excluded = positive_and_excluded(keys, positives, targets)
+    assert excluded.tolist() == [
         # 7: target   8: first   9: positive   7: again   8, 8: again
         [False, False, True, True, True, True],
         # 7          8: positive  9      7: again  8: target  8: again
         [False, True, False, True, False, True],
     ]
+    assert positives.nonzero().tolist() == [[0, 0], [0, 2], [1, 4]], "each passage once"
 
 
 @pytest.mark.parametrize("negatives", [False, True])

@@ -6,7 +6,7 @@ import pytest
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.problems import Problems
 from xdr.errors import DataError, UserError
-from xdr.training.run_negatives import examples_with_negatives
+from xdr.training.run_negatives import training_examples
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 def negatives(folder: Path, run: str) -> list[str]:
     (folder / "run.trec").write_text(run)
-    (example,) = examples_with_negatives(CollectionFolder(str(folder)), str(folder / "run.trec"), folder / "a", Problems())
+    (example,) = training_examples(CollectionFolder(str(folder)), str(folder / "run.trec"), None, folder / "a", Problems())
     return [passage.passage_id for passage in example.negatives]
 
 
@@ -34,7 +34,7 @@ def test_relevant_and_answer_bearing_passages_are_no_negatives(folder: Path) -> 
 def test_negatives_of_a_run_have_no_teacher_scores(folder: Path) -> None:
     (folder / "run.trec").write_text("q Q0 p4 1 1 t\n")
     for run, expected in ((None, (1.0,)), (str(folder / "run.trec"), ())):
-        (example,) = examples_with_negatives(CollectionFolder(str(folder)), run, folder / "a", Problems())
+        (example,) = training_examples(CollectionFolder(str(folder)), run, None, folder / "a", Problems())
         assert (example.positive_scores, example.negative_scores) == ((2.0,), expected)
 
 

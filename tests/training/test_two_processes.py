@@ -17,8 +17,9 @@ from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings
 from xdr.training.bi_encoder_data import BiEncoderData
 from xdr.training.bi_encoder_module import BiEncoderModule
-from xdr.training.objectives import contrastive
+from xdr.training.objectives import Combined, RetrieverObjective, contrastive
 from xdr.training.optimizers import AdamW
+from xdr.training.twin_objectives import consistency, passage_consistency, twin_contrastive
 
 
 class Letters:
@@ -44,23 +45,39 @@ class Record(pl.Callback):
         trainer.strategy.barrier()
 
 
-def step(path: Path, processes: int, both_directions: bool, chunk_size: int) -> dict[str, torch.Tensor]:
+def all_objectives() -> RetrieverObjective:
+    """All that compare texts of several processes."""
+    parts = {
+        "contrastive": partial(contrastive, both_directions=True),
+        "consistency": partial(consistency, teacher="query", stop_gradient=False, teacher_temperature=2.0),
+        "passage_consistency": partial(passage_consistency, teacher_temperature=2.0),
+        "query": partial(twin_contrastive, anchor="query"),
+        "passage": partial(twin_contrastive, anchor="passage"),
+    }
+    return Combined(parts, dict.fromkeys(parts, 1.0))
+
+
+def step(path: Path, processes: int, objective: RetrieverObjective, chunk_size: int) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     encoder = StaticEncoder(torch.randn(20, 8), normalize=True)
     torch.nn.init.normal_(encoder.head.weight, std=0.3)
     words = ["abc", "bcd", "cde", "def", "efg", "fgh", "ghi", "hij"]
     examples = [
         TrainingExample(
-            Query(str(i), word, "fi"), (Passage(f"p{i // 2}", "", words[i // 2][::-1] * 2),)
-        )  # two queries a passage
+            Query(str(i), word, "fi"),
+            (Passage(f"p{i // 2}", "", words[i // 2][::-1] * 2),),  # two queries a passage
+            (Passage(f"n{i}", "", word * 2),),
+            twins=tuple(Query("", word[n:] + "kl", "en") for n in range(i % 3)),  # none, one or two
+        )
         for i, word in enumerate(words)
     ]
-    objective = partial(contrastive, both_directions=both_directions)
     module = BiEncoderModule(
         BiEncoder(encoder), objective, AdamW(1e-3, 0.0, 0.0), 1, score_scale=5.0, chunk_size=chunk_size
     ).train()
     tokenizer = TextTokenizer(Letters(), InputFormat(8, 8))
-    data = BiEncoderData(training_set(examples), [], tokenizer, BatchSettings(8, 1, "mixed", 0.5, None, 0), 0)
+    data = BiEncoderData(
+        training_set(examples), [], tokenizer, BatchSettings(8, 2, "mixed", 0.5, None, 0, twins_per_query=2), 0
+    )
     trainer = pl.Trainer(
         max_steps=1,
         accelerator="cpu",
@@ -78,10 +95,12 @@ def step(path: Path, processes: int, both_directions: bool, chunk_size: int) -> 
     return saved
 
 
-@pytest.mark.parametrize(("both_directions", "chunk_size"), [(False, 0), (True, 3)])
-def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path, both_directions: bool, chunk_size: int) -> None:
-    one = step(tmp_path / "one", 1, both_directions, 0)
-    two = step(tmp_path / "two", 2, both_directions, chunk_size)
+@pytest.mark.parametrize(("objective", "chunk_size"), [(partial(contrastive, both_directions=False), 0), (all_objectives(), 3)])
+def test_loss_and_gradients_of_two_processes_are_those_of_one(
+    tmp_path: Path, objective: RetrieverObjective, chunk_size: int
+) -> None:
+    one = step(tmp_path / "one", 1, objective, 0)
+    two = step(tmp_path / "two", 2, objective, chunk_size)
     assert one.keys() == two.keys()
     assert len(one) == 4
     for name, value in one.items():

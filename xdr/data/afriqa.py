@@ -21,7 +21,8 @@ from xdr.text.records import Passage, Query, TrainingExample, content_id
 @dataclass(frozen=True)
 class AfriQa(Benchmark):
     """The collection has every passage of `gold_passages` in these languages once, whatever its split. A split has the
-    questions with a passage. `questions` says whether they are asked in their own language or in that of the passages.
+    questions with a passage. `questions` says whether they are asked in their own language or in that of the passages; the twin
+    of each is the other one.
 
     Not every language has every split: Swahili has a test split alone, Yoruba has no dev split. With `holdout` = `tenth`,
     settings can be chosen without the release's dev split: `dev` has the train questions about a tenth of the passages, `train`
@@ -71,12 +72,13 @@ class AfriQa(Benchmark):
                 yield from read_rows(path, problems, parse)
 
     def _example(self, row: Row, language: str, split: str, pivot: str) -> TrainingExample:
-        original = self.questions == "original"
-        text = row.text("question_lang" if original else "question_translated")
-        answers = row.object("answer_pivot").texts("text")
-        query = Query(f"{language}-{split}-{row.identifier('id')}", text, language if original else pivot, answers)
+        query_id, answers = f"{language}-{split}-{row.identifier('id')}", row.object("answer_pivot").texts("text")
+        wordings = [("question_lang", language), ("question_translated", pivot)]
+        (asked, asked_in), (other, other_in) = wordings if self.questions == "original" else wordings[::-1]
+        query = Query(query_id, row.text(asked), asked_in, answers)
+        twins = (Query(query_id, twin, other_in, answers),) if (twin := row.optional_text(other).strip()) else ()
         title, context = row.optional_text("title"), row.text("context")
-        return TrainingExample(query, (Passage(content_id(title, context), title, context, pivot),))
+        return TrainingExample(query, (Passage(content_id(title, context), title, context, pivot),), twins=twins)
 
     def _files(self, language: str, split: str) -> list[Path]:
         """The files of a split; none where the release has none."""

@@ -56,6 +56,7 @@ class Mixture(Benchmark):
                     query=_with_part(example.query, name),
                     positives=tuple(_of_part(passage, name) for passage in example.positives),
                     negatives=tuple(_of_part(passage, name) for passage in example.negatives),
+                    twins=tuple(_with_part(twin, name) for twin in example.twins),
                 )
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:

@@ -4,24 +4,29 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xdr.errors import UserError, shown
 from xdr.text.languages import language_codes
-from xdr.text.records import Passage, TrainingExample
+from xdr.text.records import Passage, Query, TrainingExample
 
 BALANCED = "balanced"
+
+Rewording: TypeAlias = Callable[[Query, int, int], str]
+"""Words a query in another way, such as with a spelling mistake: a function of the query, a seed and an epoch."""
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """`repeats` is how often an epoch shows each example. Its fraction is the probability of one more time."""
+    """`repeats` is how often an epoch shows each example. Its fraction is the probability of one more time. `reword` writes the
+    twins anew in each epoch; without it they are those of the examples."""
 
     examples: Sequence[TrainingExample]
     repeats: NDArray[np.float64]
+    reword: Rewording | None = None
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -102,6 +107,15 @@ def choose_negatives(example: TrainingExample, number: int, seed: int, epoch: in
     return [example.negatives[i] for i in _negative_indices(example, number, seed, epoch)]
 
 
+def choose_twins(example: TrainingExample, number: int, seed: int, epoch: int, reword: Rewording | None = None) -> list[str]:
+    """Other wordings of the query, each once: fewer than `number` where the example has fewer. They take turns as negatives
+    do."""
+    if reword is not None:
+        return [reword(example.query, _number(seed, str(i)), epoch) for i in range(number)]
+    available = len(example.twins)
+    return [example.twins[i].text for i in _window(example, available, min(number, available), seed, epoch)]
+
+
 def _positive_index(example: TrainingExample, seed: int, epoch: int) -> int:
     return (_number(seed, example.query.query_id) + epoch) % len(example.positives)
 
@@ -115,12 +129,16 @@ def _negative_indices(example: TrainingExample, number: int, seed: int, epoch: i
             f"a query must have a negative passage with passages_per_query={number + 1}, got none for query "
             f"'{example.query.query_id}'. Set passages_per_query=1, or data.negatives to a TREC run"
         )
-    query_seed = _number(seed, example.query.query_id)
     if available < number:
-        return [int(i) for i in np.random.default_rng([query_seed, epoch]).integers(available, size=number)]
-    order = np.random.default_rng(query_seed).permutation(available)
-    start = epoch * number % available
-    return [int(order[(start + i) % available]) for i in range(number)]
+        rng = np.random.default_rng([_number(seed, example.query.query_id), epoch])
+        return [int(i) for i in rng.integers(available, size=number)]
+    return _window(example, available, number, seed, epoch)
+
+
+def _window(example: TrainingExample, available: int, number: int, seed: int, epoch: int) -> list[int]:
+    """The next `number` of `available` things, in an order of the query's own."""
+    order = np.random.default_rng(_number(seed, example.query.query_id)).permutation(available)
+    return [int(order[(epoch * number + i) % available]) for i in range(number)]
 
 
 def key_of(passage_id: str) -> int:

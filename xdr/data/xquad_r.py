@@ -86,36 +86,40 @@ class XquadR(Benchmark):
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         """In training, pairs by `regime`. In dev, each question with the relevant passage in its own language, or else with
-        those in the other languages."""
+        those in the other languages. The twins of a question are the same question in the other languages, also in those of
+        the passages."""
         regime = self.regime if split == "train" else "x_x"
-        for queries, passages in self._parallel(split, problems):
-            for query in queries:
+        for wordings, passages in self._parallel(split, problems):
+            for query in self._asked(wordings):
+                twins = tuple(twin for twin in wordings if twin is not query)
                 own = [passage for passage in passages if passage.language == query.language]
                 if regime == "x_y" or (split != "train" and not own):
                     own = passages
                 if regime != "en_en" or query.language == "en":
                     for passage in own:
-                        yield TrainingExample(query, (passage,))
+                        yield TrainingExample(query, (passage,), twins=twins)
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        for queries, passages in self._parallel(split, problems):
-            for query in queries:
+        for wordings, passages in self._parallel(split, problems):
+            for query in self._asked(wordings):
                 for passage in passages:
                     if self.judge == "multilingual" or passage.language == query.language:
                         yield Judgement(query.query_id, passage.passage_id, 1)
 
     def _parallel(self, split: str, problems: Problems) -> list[tuple[list[Query], list[Passage]]]:
-        """Each question in the languages of the questions, with its passages in the languages of the passages."""
+        """Each question in all these languages, with its passages in the languages of the passages."""
         by_id: dict[str, tuple[list[Query], list[Passage]]] = {}
         both = tuple(dict.fromkeys((*self.languages, *self._pool)))
         for language, paragraph in self._paragraphs(both, split, problems):
             for shared_id, query, index in paragraph.questions:
                 queries, passages = by_id.setdefault(shared_id, ([], []))
-                if language in self.languages:
-                    queries.append(query)
+                queries.append(query)
                 if language in self._pool:
                     passages.append(paragraph.passages[index])
         return list(by_id.values())
+
+    def _asked(self, wordings: list[Query]) -> list[Query]:
+        return [query for query in wordings if query.language in self.languages]
 
     def _paragraphs(
         self, languages: tuple[str, ...], split: str | None, problems: Problems

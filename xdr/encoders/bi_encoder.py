@@ -1,6 +1,6 @@
 """One encoder for queries and passages, or one for each.
 
-B texts of a batch.
+Q queries, P passages, B texts of a batch, D dimensions.
 """
 
 from torch import Tensor, cat, nn, split
@@ -17,23 +17,22 @@ class BiEncoder(nn.Module):
         self.encoder = encoder
         self.passage_encoder = passage_encoder
 
-    def encode_queries(self, texts: Texts) -> Tensor:
-        vectors: Tensor = self.encoder(texts)
-        return vectors
+    def encode_queries(self, texts: Texts, chunk_size: int = 0) -> Tensor:
+        return encode_in_chunks(self.encoder, texts, chunk_size)
 
-    def encode_passages(self, texts: Texts) -> Tensor:
-        vectors: Tensor = (self.passage_encoder or self.encoder)(texts)
-        return vectors
+    def encode_passages(self, texts: Texts, chunk_size: int = 0) -> Tensor:
+        return encode_in_chunks(self.passage_encoder or self.encoder, texts, chunk_size)
+
+    def similarity(self, queries_QD: Tensor, passages_PD: Tensor) -> Tensor:
+        """Returns the inner products (Q, P). Late interaction has scores of its own."""
+        return queries_QD @ passages_PD.T
 
     def forward(self, queries: Texts, passages: Texts, chunk_size: int = 0) -> tuple[Tensor, Tensor]:
         """Returns the vectors of queries and those of passages. With `chunk_size` above 0, encodes that many texts at a time
         and discards their activations; the backward pass encodes each chunk again (GradCache). Memory then does not grow with
         the batch."""
         if self.passage_encoder is not None:
-            return (
-                encode_in_chunks(self.encoder, queries, chunk_size),
-                encode_in_chunks(self.passage_encoder, passages, chunk_size),
-            )
+            return self.encode_queries(queries, chunk_size), self.encode_passages(passages, chunk_size)
         vectors = encode_in_chunks(self.encoder, concatenate([queries, passages]), chunk_size)
         num_queries = len(queries.lengths_B)
         return vectors[:num_queries], vectors[num_queries:]

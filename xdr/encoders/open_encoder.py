@@ -154,7 +154,7 @@ def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Modu
     return queries, passages, tokenizer
 
 
-_NOT_IN_VECTORS = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
+NOT_IN_VECTORS = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 """Fields of a backbone's configuration that do not change its vectors; the weights are read in the dtype that is asked for."""
 
 
@@ -180,6 +180,6 @@ def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenize
 
 
 def _described(encoder: TransformerEncoder) -> str:
-    config = {name: value for name, value in encoder.backbone.config.to_dict().items() if name not in _NOT_IN_VECTORS}
+    config = {name: value for name, value in encoder.backbone.config.to_dict().items() if name not in NOT_IN_VECTORS}
     layers = [str(layer) for layer in encoder.layers]
     return json.dumps([config, layers, encoder.truncate_dim], sort_keys=True, default=str)

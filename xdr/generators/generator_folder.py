@@ -149,12 +149,17 @@ def _save_rest(tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, f
 
 def fingerprint_generator(generator: AnyGenerator, tokenizer: AnyTokenizer) -> str:
     """A fingerprint of weights, tokenizer, task and language tokens."""
+    return fingerprint_model(generator, tokenizer.huggingface, [tokenizer.task.to_json(), dict(tokenizer.language_tokens)])
+
+
+def fingerprint_model(model: nn.Module, tokenizer: Any, described: Any) -> str:
+    """A fingerprint of weights, of a tokenizer of transformers, and of what else the outputs depend on."""
     digest = hashlib.sha256()
-    for name, value in sorted(generator.state_dict().items()):
+    for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    digest.update(tokenizer.huggingface.backend_tokenizer.to_str().encode())
-    digest.update(json.dumps([tokenizer.task.to_json(), dict(tokenizer.language_tokens)], sort_keys=True).encode())
+    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    digest.update(json.dumps(described, sort_keys=True).encode())
     return digest.hexdigest()[:32]
 
 

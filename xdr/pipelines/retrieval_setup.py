@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from xdr.data.benchmark import Benchmark
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError, shown
@@ -15,6 +14,7 @@ from xdr.evaluation.metric_names import Metric, headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
 from xdr.evaluation.significance import Testing, require_same_queries
+from xdr.late_interaction.reranking import Reranking
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.correcting import correcting_of
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
@@ -24,9 +24,7 @@ from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 from xdr.vectors.fusion import fusion_named, require_alphas
-from xdr.writing.generated_source import import_generated, open_generated
-from xdr.writing.generated_store import GeneratedStore
-from xdr.writing.people_questions import PREFIX, write_questions
+from xdr.writing.generated_source import open_texts
 
 
 def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
@@ -39,7 +37,7 @@ def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
         alphas = require_alphas(fusion, augmentation.alphas)
     except UserError as error:  # its sentence begins with the parameter's name
         raise UserError(f"augmentation.{error}") from None
-    generated = _generated(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
+    generated = open_texts(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
     languages = require_languages_of(generated, augmentation.languages or [])
     fusing = Fusing(fusion, alphas, generated, languages, augmentation.number, tuple(augmentation.controls))
     if fusing.side == "queries" and augmentation.keep != "total":
@@ -58,21 +56,6 @@ def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
             f"{inputs.search.shard_size:,} for {len(store):,} passages. Raise it by one"
         )
     return fusing
-
-
-def _generated(source: str | None, benchmark: Benchmark, store: PassageStore, artifacts_dir: Path) -> GeneratedStore:
-    if source is not None and source.startswith(PREFIX):
-        file = write_questions(benchmark, source.removeprefix(PREFIX), artifacts_dir / "questions")
-        return import_generated([file], store, artifacts_dir, lambda number: None)
-    if source is not None:
-        return open_generated(source, store, artifacts_dir)
-    own = benchmark.generated_file()
-    if own is None:
-        raise UserError(
-            "augmentation.source must be given: a folder that stage=generate left, or files in the format of the published xQG "
-            "data. This collection has no generated.jsonl"
-        )
-    return import_generated([own], store, artifacts_dir, lambda number: None)
 
 
 def retrieval_task(
@@ -125,6 +108,7 @@ def retrieval_task(
         tuple(warnings),
         correcting,
         sentences=sentences,
+        reranking=Reranking.by(wanted.rerank, wanted.rerank_all),
     )
     if wanted.choose_from is None:
         return task
@@ -142,7 +126,7 @@ def _chosen(
             f"evaluation.choose_from must be an evaluation of other queries, got {folder}, which has {len(shared):,} of these. "
             "What is chosen on the queries that are reported makes figures too high"
         )
-    return chosen_systems(task.systems, there, headline_of([metric.name for metric in metrics], headline))
+    return chosen_systems(tuple(task.searched), there, headline_of([metric.name for metric in metrics], headline))
 
 
 def _comparable(systems: dict[str, PerQuery], queries: Sequence[Query], metrics: Sequence[Metric]) -> dict[str, PerQuery]:

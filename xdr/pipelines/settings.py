@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xdr.errors import UserError, shown
 from xdr.generators.settings import Vocabulary
+from xdr.teaching.settings import ListSettings
 from xdr.text.prompts import Direction, LanguageAt
 from xdr.vectors.fusion import ControlName
 from xdr.writing.quality import Reason
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-StageName = Literal["prepare", "generate", "export", "encode", "score", "sweep"]
-PLANNED_STAGES = ("generate", "encode", "score")
+StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "sweep"]
+PLANNED_STAGES = ("generate", "encode", "score", "teach")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class EvaluationSettings:
     seed: int
     cluster: str | None
     choose_from: str | None
+    rerank: str | None
+    rerank_all: bool
     runs: bool
     pooling: str | None
     normalize: bool | None
@@ -129,7 +132,8 @@ class SweepSettings:
 @dataclass(frozen=True)
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
-    stage=sweep, which reads no data. `correction` is an `xdr.vectors.corrections.Correction` or None.
+    stage=sweep, which reads no data. `correction` is an `xdr.vectors.corrections.Correction` or None. `teacher` is an
+    `xdr.teaching.teacher.TeacherSettings` or None, and scores `lists`.
 
     `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
 
@@ -139,6 +143,8 @@ class StageInputs:
     augmentation: AugmentationSettings | None
     search: SearchSettings
     correction: Any
+    teacher: Any
+    lists: ListSettings | None
     evaluation: EvaluationSettings
     compare_to: Sequence[str]
     trainer: "Mapping[str, Any]"

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from rich.console import Console
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems
-from xdr.data.training_set import TrainingSet, texts_by_language, training_set
+from xdr.data.training_set import Rewording, TrainingSet, texts_by_language, training_set
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import Unfinished, UserError
 from xdr.generators.generator_folder import save_generator, save_without_weights
+from xdr.late_interaction.token_encoder import TokenEncoder
+from xdr.late_interaction.token_encoder_folder import save_token_encoder
 from xdr.pipelines.collection_summary import as_table, count_examples
 from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
@@ -34,7 +36,8 @@ from xdr.training.checkpoints import CheckpointFolder
 from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
-from xdr.training.run_negatives import examples_with_negatives
+from xdr.training.run_negatives import training_examples
+from xdr.training.twins import begin_objective, check_twins, with_generated_twins
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class TrainingInputs:
     benchmark: Benchmark
     batches: BatchSettings
     negatives: str | None
+    teacher_scores: str | None
+    twins: str | Rewording | None
     strict: bool
     validates: bool
     run: TrainingRun
@@ -59,18 +64,19 @@ class TrainingInputs:
 
 
 def train_retriever(inputs: TrainingInputs) -> float | None:
-    """Trains a bi-encoder, from the newest whole checkpoint if there is one. Leaves `encoder/`, and `passage_encoder/` for two
-    towers, in the output folder. Returns the best value of the monitored metric."""
+    """Trains a bi-encoder, or an encoder of late interaction, from the newest whole checkpoint if there is one. Leaves
+    `encoder/`, and `passage_encoder/` for two towers, in the output folder. Returns the best value of the monitored metric."""
     run, console = inputs.run, inputs.console
     data, dev = _read_examples(inputs)
     silence_libraries()
     bi_encoder, tokenizer = inputs.model.build(run.output_dir / "initial_model", run.seed)
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
+    data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
+    begin_objective(inputs.objective, bi_encoder, tokenizer, data_module.first_batch())
     module = BiEncoderModule(
         bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, settings=run.settings, **inputs.scoring
     )
-    data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
     if run.planned is not None:
         plan_training(module, data_module, run, length, inputs.validates, 3, console)
         return None
@@ -132,13 +138,18 @@ def model_files(output_dir: Path) -> list[Path]:
 
 def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingExample]]:
     """The training set and the dev examples, counted in the terminal."""
-    problems = Problems(inputs.strict)
-    train = examples_with_negatives(inputs.benchmark, inputs.negatives, inputs.run.output_dir / "artifacts", problems)
+    problems, artifacts_dir, twins = Problems(inputs.strict), inputs.run.output_dir / "artifacts", inputs.twins
+    train = training_examples(inputs.benchmark, inputs.negatives, inputs.teacher_scores, artifacts_dir, problems)
+    if isinstance(twins, str):
+        train = with_generated_twins(train, twins, inputs.benchmark, artifacts_dir, problems)
     dev = list(inputs.benchmark.examples("dev", problems)) if inputs.validates else []
     inputs.console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
     for note in problems.report():
         inputs.console.print(note, style="yellow", markup=False)
-    return training_set(train, inputs.batches.language_weights, inputs.benchmark.weight_of), dev
+    data = training_set(train, inputs.batches.language_weights, inputs.benchmark.weight_of)
+    data = data if isinstance(twins, str) else replace(data, reword=twins)
+    check_twins(data, inputs.batches, twins)
+    return data, dev
 
 
 def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
@@ -148,7 +159,9 @@ def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
     return Length.of(num_batches, run.trainer)
 
 
-def _save_towers(bi_encoder: BiEncoder, tokenizer: TextTokenizer, folder: Path) -> None:
+def _save_towers(bi_encoder: BiEncoder | TokenEncoder, tokenizer: TextTokenizer, folder: Path) -> None:
+    if isinstance(bi_encoder, TokenEncoder):
+        return save_token_encoder(bi_encoder.cpu(), tokenizer, folder / ENCODER)
     for name, tower in ((ENCODER, bi_encoder.encoder), (PASSAGE_ENCODER, bi_encoder.passage_encoder)):
         if tower is not None:
             save_encoder(tower.cpu(), tokenizer, folder / name)
@@ -164,6 +177,8 @@ def _refuse_unfit_settings(inputs: TrainingInputs) -> None:
         )
     if inputs.batches.passages_per_query != 1:
         raise UserError(f"data.batches.passages_per_query must be 1 for a generator, got {inputs.batches.passages_per_query}")
+    if inputs.batches.twins_per_query:
+        raise UserError(f"data.batches.twins_per_query must be 0 for a generator, got {inputs.batches.twins_per_query}")
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class Encoding:
 
     def make(self, shard: int) -> None:
         first, stop = self.shards.rows(shard)
-        passages = self.shards.passages(shard)
+        passages = self.shards.items(shard)
         generated = list(self.job.generated.slice(first, stop)) if self.job.generated else []
         with writing_shard(self.shards.ledger, shard, [passage.passage_id for passage in passages]) as writer:
             encode_into(writer, passages, generated, self.encoder, self.job, self.progress.report)

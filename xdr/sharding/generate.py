@@ -166,7 +166,7 @@ class _Writing:
         generation, answers = self.generation, answers_file(self.shards.ledger.folder, shard)
         if self.keeps_answers:
             generation = replace(generation, generator=KeptAnswers(generation.generator, answers))
-        texts, counts = generation.write(self.shards.passages(shard), shard, self.progress.report)
+        texts, counts = generation.write(self.shards.items(shard), shard, self.progress.report)
         with self.shards.ledger.writing(shard) as folder:
             write_texts(texts, generation.settings.languages, folder)
             write_counts(counts, folder)

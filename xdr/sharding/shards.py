@@ -1,20 +1,24 @@
-"""The sources of generated texts and vectors (passages, or queries), cut into shards."""
+"""The sources of generated texts, vectors and scores (passages, queries, or lists), cut into shards."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from xdr.storage.fingerprint import fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Passage, Query
 
+Item = TypeVar("Item", covariant=True)
 
-class Sources(Protocol):
-    """A passage store, or queries as passages without a title."""
 
+class InRows(Protocol[Item]):
     def __len__(self) -> int: ...
 
-    def slice(self, start: int, stop: int) -> Iterator[Passage]: ...
+    def slice(self, start: int, stop: int) -> Iterator[Item]: ...
+
+
+Sources: TypeAlias = InRows[Passage]
+"""A passage store, or queries as passages without a title."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ def queries_as_sources(queries: Iterable[Query]) -> Listed:
 
 
 @dataclass(frozen=True)
-class Shards:
-    sources: Sources
+class Shards(Generic[Item]):
+    sources: InRows[Item]
     ledger: ShardLedger
     shard_size: int
 
@@ -49,7 +53,7 @@ class Shards:
         start = shard * self.shard_size
         return start, min(start + self.shard_size, len(self.sources))
 
-    def passages(self, shard: int) -> list[Passage]:
+    def items(self, shard: int) -> list[Item]:
         return list(self.sources.slice(*self.rows(shard)))
 
     def num_missing(self) -> int:

@@ -30,6 +30,7 @@ class TrainingExample:
     """A query, at least one passage that answers it, and passages that do not answer it.
 
     `positive_scores` and `negative_scores` are a teacher's scores of the passages, in the same order; empty without a teacher.
+    `twins` are other wordings of the query, such as its translations or generated questions about the same passage.
     """
 
     query: Query
@@ -37,6 +38,7 @@ class TrainingExample:
     negatives: tuple[Passage, ...] = ()
     positive_scores: tuple[float, ...] = ()
     negative_scores: tuple[float, ...] = ()
+    twins: tuple[Query, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.positive_scores) in (0, len(self.positives))

@@ -26,7 +26,8 @@ Rows: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """`size` counts the queries of all processes together. `language_weights` is `balanced` or a number for each language."""
+    """`size` counts the queries of all processes together, without their twins. `language_weights` is `balanced` or a number
+    for each language."""
 
     size: int
     passages_per_query: int
@@ -35,10 +36,12 @@ class BatchSettings:
     language_weights: Mapping[str, float] | str | None
     num_workers: int
     queries_per_passage: int = 16
+    twins_per_query: int = 0
 
     def __post_init__(self) -> None:
-        if self.queries_per_passage < 1:
-            raise UserError(f"queries_per_passage must be at least 1, got {self.queries_per_passage}")
+        for name, least in (("queries_per_passage", 1), ("twins_per_query", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 def epoch_batches(data: TrainingSet, settings: BatchSettings, seed: int, epoch: int) -> list[Rows]:

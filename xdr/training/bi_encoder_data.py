@@ -1,10 +1,11 @@
 """The LightningDataModule of a retriever.
 
-Q: queries of this process. P: their passages. K: known positives of a query. B: texts of a batch. D: dimension.
+Q: queries of this process. P: their passages. K: known positives of a query, or its twins. B: texts of a batch. D: dimension.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -12,23 +13,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, key_of
+from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, choose_twins, key_of
 from xdr.encoders.texts import Texts
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.text.records import TrainingExample
 from xdr.training.batch_labels import language_key
-from xdr.training.batches import BatchSettings
+from xdr.training.batches import BatchSettings, epoch_batches
 from xdr.training.loader import Item, ResumableLoader, training_loader
 from xdr.training.validation_pool import ValidationPool, validation_pool
 
 
 class TrainBatch(NamedTuple):
     """Each query has P/Q passages, a positive first. `passages` holds each distinct passage once; `places_P` says where.
+    `queries` holds the queries, and behind them their twins; `twin_places_QK` says where, -1 where a query has fewer than K.
 
     Keys are numbers that stand for passage ids; rows of `positives_QK` are padded with -1. `teacher_P` holds a teacher's
     scores, nan without a teacher. Languages are numbers: `language_key`."""
 
     queries: Texts
+    twin_places_QK: Tensor
     passages: Texts
     places_P: Tensor
     keys_P: Tensor
@@ -46,37 +49,48 @@ class EncodeBatch(NamedTuple):
     rows_B: Tensor
 
 
-ChosenExample = tuple[TrainingExample, ChosenPassages]
+class ChosenExample(NamedTuple):
+    """An example, and what an epoch shows of it."""
+
+    example: TrainingExample
+    passages: ChosenPassages
+    twins: list[str]
 
 
 class _Examples(Dataset[list[ChosenExample]]):
-    def __init__(self, data: TrainingSet, num_negatives: int, seed: int) -> None:
-        self._data, self._num_negatives, self._seed = data, num_negatives, seed
+    def __init__(self, data: TrainingSet, batches: BatchSettings, seed: int) -> None:
+        self._data, self._batches, self._seed = data, batches, seed
 
     def __getitem__(self, items: list[Item]) -> list[ChosenExample]:
-        return [
-            (example, choose_passages(example, self._num_negatives, self._seed, epoch))
-            for epoch, example in ((epoch, self._data.examples[row]) for epoch, row in items)
-        ]
+        return [self._choose(self._data.examples[row], epoch) for epoch, row in items]
+
+    def _choose(self, example: TrainingExample, epoch: int) -> ChosenExample:
+        passages = choose_passages(example, self._batches.passages_per_query - 1, self._seed, epoch)
+        twins = choose_twins(example, self._batches.twins_per_query, self._seed, epoch, self._data.reword)
+        return ChosenExample(example, passages, twins)
 
 
-def collate(tokenizer: TextTokenizer, items: Sequence[ChosenExample]) -> TrainBatch:
-    passages = [passage for _, chosen in items for passage in chosen.passages]
-    positives = [[key_of(passage.passage_id) for passage in example.positives] for example, _ in items]
+def collate(tokenizer: TextTokenizer, num_twins: int, items: Sequence[ChosenExample]) -> TrainBatch:
+    examples = [item.example for item in items]
+    passages = [passage for item in items for passage in item.passages.passages]
+    positives = [[key_of(passage.passage_id) for passage in example.positives] for example in examples]
     most = max(map(len, positives))
+    places = count(len(items))
+    twin_places = [[next(places) if i < len(item.twins) else -1 for i in range(num_twins)] for item in items]
     distinct = {passage.passage_id: passage for passage in passages}
     place_of = {passage_id: place for place, passage_id in enumerate(distinct)}
-    scores = [score for _, chosen in items for score in chosen.scores or [torch.nan] * len(chosen.passages)]
+    scores = [score for item in items for score in item.passages.scores or [torch.nan] * len(item.passages.passages)]
     return TrainBatch(
-        tokenizer.queries([example.query.text for example, _ in items]),
+        tokenizer.queries([*(example.query.text for example in examples), *(twin for item in items for twin in item.twins)]),
+        torch.tensor(twin_places, dtype=torch.long),
         tokenizer.passages(list(distinct.values())),
         torch.tensor([place_of[passage.passage_id] for passage in passages]),
         torch.tensor([key_of(passage.passage_id) for passage in passages]),
         torch.tensor([keys + [-1] * (most - len(keys)) for keys in positives]),
         torch.tensor(scores, dtype=torch.float32),
-        torch.tensor([language_key(example.query.language) for example, _ in items]),
+        torch.tensor([language_key(example.query.language) for example in examples]),
         torch.tensor([language_key(passage.language) for passage in passages]),
-        [example.query.query_id for example, _ in items],
+        [example.query.query_id for example in examples],
     )
 
 
@@ -93,6 +107,7 @@ class BiEncoderData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self._data, self._dev, self._tokenizer, self._batches, self._seed = data, dev, tokenizer, batches, seed
+        self._collate = partial(collate, tokenizer, batches.twins_per_query)
         self.pool: ValidationPool | None = None
 
     def make_pool(self, largest: int) -> ValidationPool:
@@ -102,8 +117,13 @@ class BiEncoderData(pl.LightningDataModule):
         return self.pool
 
     def train_dataloader(self) -> ResumableLoader:
-        examples = _Examples(self._data, self._batches.passages_per_query - 1, self._seed)
-        return training_loader(examples, self._data, self._batches, self._seed, partial(collate, self._tokenizer))
+        examples = _Examples(self._data, self._batches, self._seed)
+        return training_loader(examples, self._data, self._batches, self._seed, self._collate)
+
+    def first_batch(self) -> TrainBatch:
+        """The first batch of a training, of one process."""
+        rows = epoch_batches(self._data, self._batches, self._seed, 0)[0]
+        return self._collate(_Examples(self._data, self._batches, self._seed)[[(0, int(row)) for row in rows]])
 
     def val_dataloader(self) -> list[DataLoader]:
         """Queries, then passages of the pool, each process its share."""

@@ -1,7 +1,7 @@
 """The LightningModule of a retriever.
 
-Q: queries of this process. U: their distinct passages. P: passages of all processes. A: queries of all processes. K: known
-positives of a query. D: dimension.
+Q: queries of this process. X: these and their twins. N: passages of this process. U: the distinct ones. P: passages of all
+processes. D: dimension.
 """
 
 import math
@@ -10,23 +10,25 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.open_encoder import open_encoder
 from xdr.errors import UserError
-from xdr.training.batch_labels import BatchLabels, excluded_passages, excluded_queries
+from xdr.late_interaction.token_encoder import TokenEncoder
+from xdr.training.batch_labels import BatchLabels
 from xdr.training.bi_encoder_data import EncodeBatch, TrainBatch
 from xdr.training.objectives import RetrieverObjective, total_loss
 from xdr.training.optimizers import Optimizer
-from xdr.training.processes import rank, world_size
+from xdr.training.processes import world_size
+from xdr.training.scoring import score_batch
+from xdr.training.token_alignment import TokenAlignment
 
 _LARGEST_SCALE = 100
 
 
 class BiEncoderModule(pl.LightningModule):
-    """Trains a bi-encoder with an objective.
+    """Trains a bi-encoder, or an encoder of late interaction, with an objective.
 
     `score_scale` multiplies the scores (one over the temperature); `learn_scale` trains it. `chunk_size` above zero encodes
     that many texts at a time, so that memory does not grow with the batch. `settings` are plain values that are saved in
@@ -34,8 +36,8 @@ class BiEncoderModule(pl.LightningModule):
 
     def __init__(
         self,
-        bi_encoder: BiEncoder,
-        objective: RetrieverObjective | None = None,
+        bi_encoder: BiEncoder | TokenEncoder,
+        objective: RetrieverObjective | TokenAlignment | None = None,
         optimizer: Optimizer | None = None,
         num_steps: int = 0,
         *,
@@ -63,11 +65,22 @@ class BiEncoderModule(pl.LightningModule):
         module.load_state_dict({k: v for k, v in checkpoint["state_dict"].items() if own or not k.startswith("objective.")})
         return module.to(map_location) if map_location is not None else module
 
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1 and isinstance(self.bi_encoder, TokenEncoder):
+            raise UserError(
+                f"trainer.devices must be 1 for late interaction, got {self.trainer.world_size} processes: the vectors of all "
+                "tokens of a batch would go from each process to all others"
+            )
+
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         assert self.objective is not None, "training needs an objective"
-        queries_QD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
-        scores_QP, labels = self.score(queries_QD, distinct_UD[batch.places_P], batch)
-        loss, parts = total_loss(self.objective(scores_QP, labels))
+        if isinstance(self.objective, TokenAlignment):
+            loss, parts = total_loss(self.objective(self.bi_encoder, batch, self._chunk_size))
+        else:
+            queries_XD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
+            scores_QP, labels = self.score(queries_XD, distinct_UD[batch.places_P], batch)
+            loss, parts = total_loss(self.objective(scores_QP, labels))
+            self.log("masked_share", labels.excluded_QP.float().mean(), batch_size=len(batch.query_ids))
         if not torch.isfinite(loss):
             raise UserError(
                 f"The loss is {loss.item()} at step {self.global_step}, for queries {', '.join(batch.query_ids[:5])} ... The "
@@ -76,37 +89,16 @@ class BiEncoderModule(pl.LightningModule):
         num_queries = len(batch.query_ids)
         self.log("loss", loss.detach(), prog_bar=True, batch_size=num_queries)
         self.log_dict({f"loss/{name}": part.detach() for name, part in parts.items()}, batch_size=num_queries)
-        self.log("masked_share", labels.excluded_QP.float().mean(), batch_size=num_queries)
         return loss
 
-    def score(self, queries_QD: Tensor, passages_PD: Tensor, batch: TrainBatch) -> tuple[Tensor, BatchLabels]:
+    def score(self, queries_XD: Tensor, passages_ND: Tensor, batch: TrainBatch) -> tuple[Tensor, BatchLabels]:
         """Returns the scaled scores of this process's queries for the passages of all processes, and what is known about them.
 
         DDP takes the mean of the gradients over processes, so it equals the gradient of one process with the whole batch."""
-        num_queries = len(queries_QD)
-        per_query = len(passages_PD) // num_queries
-        all_PD, keys_P, languages_P = map(self.gather, (passages_PD, batch.keys_P, batch.passage_languages_P))
-        own_Q = torch.arange(num_queries, device=keys_P.device) + rank() * num_queries
-        targets_Q = own_Q * per_query
         scale = self.log_scale.exp().clamp(max=_LARGEST_SCALE)
-        scores_QP = scale * (queries_QD @ all_PD.T)
-
-        def passages_to_queries() -> tuple[Tensor, Tensor, Tensor]:
-            positives_AK = self.gather(_padded(batch.positives_QK, self._largest(batch.positives_QK.shape[1])))
-            scores_QA = scale * (all_PD[targets_Q] @ self.gather(queries_QD).T)
-            return scores_QA, own_Q, excluded_queries(keys_P[targets_Q], positives_AK, own_Q)
-
-        teacher_QP = torch.full_like(scores_QP, torch.nan, dtype=torch.float32)
-        columns_QN = targets_Q[:, None] + torch.arange(per_query, device=keys_P.device)
-        labels = BatchLabels(
-            targets_Q,
-            excluded_passages(keys_P, batch.positives_QK, targets_Q),
-            teacher_QP.scatter(1, columns_QN, batch.teacher_P.view(num_queries, per_query)),
-            batch.query_languages_Q,
-            languages_P,
-            passages_to_queries,
+        return score_batch(
+            queries_XD, passages_ND, batch, lambda left, right: scale * self.bi_encoder.similarity(left, right), self.gather
         )
-        return scores_QP, labels
 
     def validation_step(self, batch: EncodeBatch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Returns vectors of queries (first loader) or passages (second loader); a callback computes metrics from them."""
@@ -124,10 +116,3 @@ class BiEncoderModule(pl.LightningModule):
         gathered = self.all_gather(tensor, sync_grads=tensor.requires_grad)
         assert isinstance(gathered, Tensor)
         return gathered.flatten(0, 1)
-
-    def _largest(self, number: int) -> int:
-        return int(self.gather(torch.tensor([number], device=self.device)).max())
-
-
-def _padded(positives_QK: Tensor, num_positives: int) -> Tensor:
-    return F.pad(positives_QK, (0, num_positives - positives_QK.shape[1]), value=-1)

@@ -1,4 +1,4 @@
-"""Hard negatives from a TREC run."""
+"""Training examples with hard negatives from a TREC run, or with the passages that a teacher scored."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -10,13 +10,19 @@ from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError
 from xdr.retrieval.trec_runs import read_run
+from xdr.teaching.taught_examples import examples_with_scores
 from xdr.text.records import Passage, TrainingExample
 
 
-def examples_with_negatives(
-    benchmark: Benchmark, run_path: str | None, artifacts_dir: Path, problems: Problems
+def training_examples(
+    benchmark: Benchmark, run_path: str | None, teacher_scores: str | None, artifacts_dir: Path, problems: Problems
 ) -> list[TrainingExample]:
-    """The benchmark's training examples; with the negatives of a run where one is given."""
+    """The benchmark's training examples; with the negatives of a run, or the passages that a teacher scored, where one of them
+    is given."""
+    if teacher_scores is not None:
+        if run_path is not None:
+            raise UserError(f"data.negatives must be null with data.teacher_scores, which has negatives, got {run_path}")
+        return examples_with_scores(benchmark, teacher_scores, artifacts_dir, problems)
     examples = list(benchmark.examples("train", problems))
     if run_path is None:
         return examples

@@ -10,7 +10,7 @@ kept_answers:       KeptAnswers, answers_file: the replies of an unfinished shar
 generation:         Generation: the texts of one shard
 quality:            Gate, Reason, REASONS, QualityCounts, as_table
 generated_store:    GeneratedStore, write_texts, write_counts
-generated_source:   open_generated, import_generated, export_generated
+generated_source:   open_texts, open_generated, import_generated, export_generated
 people_questions:   write_questions
 own_sentences:      OwnSentences
 """

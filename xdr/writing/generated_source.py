@@ -14,15 +14,17 @@ from typing import IO
 
 from filelock import FileLock
 
+from xdr.data.benchmark import Benchmark
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.errors import ArtefactError, DataError
+from xdr.errors import ArtefactError, DataError, UserError
 from xdr.storage.files import read_json, replacing_file
 from xdr.storage.fingerprint import Json, fingerprint, identify_files
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import GeneratedTexts
 from xdr.writing.generated_store import KIND, GeneratedStore, write_texts
+from xdr.writing.people_questions import PREFIX, write_questions
 
 IMPORTED_SHARD = 10_000
 _CHUNK = 50_000
@@ -47,6 +49,22 @@ def open_generated(
             remedy="Nothing of that name exists",
         )
     return import_generated(files, passages, artifacts_dir, progress)
+
+
+def open_texts(source: str | None, benchmark: Benchmark, passages: PassageStore, artifacts_dir: Path) -> GeneratedStore:
+    """`source` is what `open_generated` takes; or `questions:SPLIT`, the questions of the benchmark's examples; or None, the
+    texts that the benchmark comes with."""
+    if source is not None and not source.startswith(PREFIX):
+        return open_generated(source, passages, artifacts_dir)
+    own = benchmark.generated_file()
+    if source is not None:
+        own = write_questions(benchmark, source.removeprefix(PREFIX), artifacts_dir / "questions")
+    if own is None:
+        raise UserError(
+            "augmentation.source must be given: a folder that stage=generate left, or files in the format of the published xQG "
+            "data. This collection has no generated.jsonl"
+        )
+    return import_generated([own], passages, artifacts_dir, lambda number: None)
 
 
 def _fitting(store: GeneratedStore, passages: PassageStore) -> GeneratedStore:
