@@ -49,6 +49,9 @@ class RetrievalEvaluation(pl.Callback):
             found = self._task.merge(gather_rankings(found, self._task.depth, gather))
         self._ended("search")
         if trainer.is_global_zero:
+            if self._task.reranking is not None:
+                found = self._task.reranked(found, str(pl_module.device))
+                self._ended("reranking")
             self._report(self._task.answer(found), trainer.logger)
         trainer.strategy.barrier()
         self._ended("scoring")

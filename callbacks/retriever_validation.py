@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 
 from xdr.errors import UserError
 from xdr.training.bi_encoder_data import BiEncoderData, EncodeBatch
+from xdr.training.bi_encoder_module import BiEncoderModule
 from xdr.training.pool_metrics import PoolMetrics
 
 
@@ -24,7 +25,8 @@ class RetrieverValidation(pl.Callback):
                 "callbacks must be those of a generator, got the validation of a retriever; set callbacks=generator"
             )
         if self._largest_pool:
-            self._metrics = PoolMetrics(data.make_pool(self._largest_pool))
+            assert isinstance(pl_module, BiEncoderModule)
+            self._metrics = PoolMetrics(data.make_pool(self._largest_pool), pl_module.bi_encoder.similarity)
 
     def on_validation_batch_end(
         self,

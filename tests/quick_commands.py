@@ -19,6 +19,7 @@ BENCHMARKS = {
     r"experiment=(lareqa|xquad_r|xquad_english)_": "xquad_r",
     r"experiment=afriqa_": "afriqa",
     r"data=collection": "collection",
+    r"data=parallel": "parallel",
     r"": "sample",
 }
 """Patterns of a command, and the benchmark whose files and models replace its placeholders. The first match counts."""
@@ -48,10 +49,12 @@ PLACEHOLDERS = {
         "AFRIQA/data": "afriqa",
         "MODEL": "models/encoder",
     },
+    "parallel": {},
     "collection": {"FOLDER": "outputs/train/sample-small/encoder", "RUN": "outputs/evaluate/sample"},
     "sample": {
         "ENCODER": "outputs/demo/train",
         "MODEL": "outputs/demo/train",
+        "COLBERT": "outputs/train/sample-colbert",
         "GENERATOR": "outputs/train/sample-small_query_generator",
         "QUESTIONS": "outputs/demo/questions",
         "HOST:29500": "localhost:29500",
@@ -80,7 +83,17 @@ FEW = {
 
 
 def write_stand_ins(folder: Path) -> None:
-    for name in ("collection", "xor_tydi", "natural_questions", "swim_ir", "afriqa", "xquad_r", "vectors", "models"):
+    for name in (
+        "collection",
+        "xor_tydi",
+        "natural_questions",
+        "swim_ir",
+        "afriqa",
+        "parallel",
+        "xquad_r",
+        "vectors",
+        "models",
+    ):
         getattr(stand_ins, f"write_{name}")(folder / name)
     stand_ins.write_published_questions(folder / "XQG")
 
@@ -94,7 +107,7 @@ def in_order(commands: Iterable[Command]) -> list[Command]:
         if "teacher_scores" in line:
             return 4
         if command.program == "train.py" and "-m" not in command.arguments and "plan=true" not in line:
-            return 1 if "ENCODER" in line or "checkpoint" in line else 0
+            return 1 if re.search("ENCODER|COLBERT|checkpoint", line) else 0
         return 2 if re.search("generation|stage=prepare", line) and "plan=true" not in line else 3
 
     return sorted(commands, key=step)
@@ -185,6 +198,8 @@ def _quick_training(line: str, benchmark: str) -> dict[str, str]:
         settings |= {"model.query_length": "12", "model.passage_length": "24"}
     if re.search("causal_query_generator|xquad_english_generator", line):
         return {**settings, "model.input_length": "64"}
+    if "colbert" in line:
+        return settings
     if benchmark == "sample":
         return {**settings, "model.hidden": "32", "model.layers": "1"}
     if is_generator and benchmark in ("xor_tydi", "swim_ir"):  # these experiments count steps, not epochs

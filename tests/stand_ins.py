@@ -21,7 +21,7 @@ from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.models import SmallBiEncoder
 from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
 from xdr.generators.small import build_small_mt5
-from xdr.text.languages import AFRIQA, XQUAD_R
+from xdr.text.languages import AFRIQA, XOR_TYDI, XQUAD_R
 from xdr.text.records import Passage, Query, TrainingExample
 
 NUM_TRAIN, NUM_DEV = 128, 64
@@ -107,6 +107,14 @@ def write_afriqa(folder: Path) -> None:
                 for number, e in enumerate(example for example in examples if example.query.language == other)
             ]
             _write_lines(folder / "gold_passages" / code / f"gold_span_passages.afriqa.{code}.en.{split}.json", rows[::2])
+
+
+def write_parallel(folder: Path) -> None:
+    """Questions, and in place of translations the titles of their passages."""
+    for code in set(XOR_TYDI) - {"en"}:
+        pairs = [(e.query.text, e.positives[0].title) for e in TRAIN if e.query.language == code]
+        for name, texts in zip((code, "en"), zip(*pairs, strict=True), strict=True):
+            _write(folder / f"{code}-en" / f"{name}.txt", "\n".join(texts))
 
 
 def write_xquad_r(folder: Path) -> None:

@@ -46,9 +46,9 @@ def save_encoder(encoder: nn.Module, tokenizer: TextTokenizer, folder: Path) -> 
         prompts = {"query": form.query_prefix, "document": form.passage_prefix, "passage": form.passage_prefix}
         cut = getattr(encoder, "truncate_dim", None) if not encoder.normalize else None
         settings = {"prompts": prompts, "similarity_fn_name": "dot"} | ({"truncate_dim": cut} if cut else {})
-        _write(partial / "modules.json", described)
-        _write(partial / "config_sentence_transformers.json", settings)
-        _write(partial / "xdr.json", {"query_length": form.query_length, "passage_length": form.passage_length})
+        write_settings(partial / "modules.json", described)
+        write_settings(partial / "config_sentence_transformers.json", settings)
+        write_settings(partial / "xdr.json", {"query_length": form.query_length, "passage_length": form.passage_length})
 
 
 def _save_transformer(encoder: TransformerEncoder, tokenizer: TextTokenizer, folder: Path) -> list[tuple[str, str]]:
@@ -60,11 +60,11 @@ def _save_transformer(encoder: TransformerEncoder, tokenizer: TextTokenizer, fol
         backbone = copy.deepcopy(backbone).merge_and_unload()
     backbone.save_pretrained(folder)
     tokenizer.tokenize.tokenizer.save_pretrained(folder)
-    _write(
+    write_settings(
         folder / "sentence_bert_config.json", {"max_seq_length": tokenizer.input_format.passage_length, "do_lower_case": False}
     )
     (folder / "1_Pooling").mkdir()
-    _write(folder / "1_Pooling" / "config.json", _pooling_settings(encoder))
+    write_settings(folder / "1_Pooling" / "config.json", _pooling_settings(encoder))
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
     for layer in _layers_to_save(encoder):
         modules.append((type(layer).__name__, f"{len(modules)}_{type(layer).__name__}"))
@@ -98,7 +98,7 @@ def _save_static(encoder: StaticEncoder, tokenizer: TextTokenizer, folder: Path)
     head = {f"linear.{name}": value.detach().contiguous() for name, value in encoder.head.state_dict().items()}
     save_file(head, folder / _DENSE / "model.safetensors")
     settings = {"in_features": encoder.dimension, "out_features": encoder.dimension, "bias": True, "use_residual": True}
-    _write(folder / _DENSE / "config.json", {**settings, "activation_function": "torch.nn.modules.activation.Tanh"})
+    write_settings(folder / _DENSE / "config.json", {**settings, "activation_function": "torch.nn.modules.activation.Tanh"})
     return [("StaticEmbedding", _STATIC), ("Dense", _DENSE)]
 
 
@@ -111,7 +111,7 @@ def load_encoder_folder(
 ) -> tuple[nn.Module, TextTokenizer]:
     """Reads sentence-transformers' layout: Transformer and Pooling, or static embeddings, and what follows them. `weights`
     is the hub name of the transformer if `folder` does not hold its weights."""
-    modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in _read_list(folder / "modules.json")]
+    modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in read_list(folder / "modules.json")]
     names, paths = [name for name, _ in modules], [path for _, path in modules]
     normalize = names[-1:] == ["Normalize"]
     if normalize:
@@ -120,8 +120,8 @@ def load_encoder_folder(
         pooling = _read_pooling(folder / paths[1] / "config.json")
         layers = [load_layer(name, folder / path, dtype) for name, path in zip(names[2:], paths[2:], strict=False)]
         encoder = load_transformer(weights or str(folder), pooling, normalize, batching, dtype, paths[0], layers)
-        truncate(encoder, _read(folder / "config_sentence_transformers.json").get("truncate_dim"))
-        return encoder, _load_tokenizer(folder, weights or str(folder), paths[0], encoder.backbone.config)
+        truncate(encoder, read_settings(folder / "config_sentence_transformers.json").get("truncate_dim"))
+        return encoder, load_tokenizer(folder, weights or str(folder), paths[0], encoder.backbone.config)
     if names in (["StaticEmbedding"], ["StaticEmbedding", "Dense"]):
         return _load_static(folder, [folder / path for path in paths[: len(names)]], normalize)
     raise UserError(
@@ -146,7 +146,7 @@ def truncate(encoder: TransformerEncoder, dimension: int | None) -> None:
 
 def _read_pooling(path: Path) -> str:
     """From the older layout with one flag a mode, or the newer one with the name of the mode, or several."""
-    settings = _read(path)
+    settings = read_settings(path)
     if settings.get("include_prompt", True) is False:
         raise UserError(
             f"include_prompt in {path} must be true, got false. xdr cannot leave the tokens of a prompt out of a pooling"
@@ -161,9 +161,9 @@ def _read_pooling(path: Path) -> str:
     return "+".join(known[mode] for mode in modes)
 
 
-def _load_tokenizer(folder: Path, weights: str, subfolder: str, config: Any) -> TextTokenizer:
+def load_tokenizer(folder: Path, weights: str, subfolder: str, config: Any) -> TextTokenizer:
     tokenizer = AutoTokenizer.from_pretrained(weights, subfolder=subfolder)
-    settings = _read(folder / subfolder / "sentence_bert_config.json")
+    settings = read_settings(folder / subfolder / "sentence_bert_config.json")
     if settings.get("do_lower_case"):
         lowercase(tokenizer)
     longest = settings.get("max_seq_length") or _longest(tokenizer.model_max_length, num_positions(config))
@@ -180,7 +180,7 @@ def _load_static(folder: Path, parts: list[Path], normalize: bool) -> tuple[nn.M
     vectors_VD = load_file(parts[0] / "model.safetensors")
     encoder = StaticEncoder(vectors_VD.get("embedding.weight", vectors_VD.get("embeddings", torch.empty(0, 0))), normalize)
     if len(parts) > 1:
-        settings = _read(parts[1] / "config.json")
+        settings = read_settings(parts[1] / "config.json")
         if not settings.get("use_residual") or not str(settings.get("activation_function")).endswith(".Tanh"):
             raise UserError(f"the layer in {parts[1]} must be `x + tanh(W x + b)`: use_residual with the activation Tanh")
         weights = load_file(parts[1] / "model.safetensors")
@@ -190,8 +190,8 @@ def _load_static(folder: Path, parts: list[Path], normalize: bool) -> tuple[nn.M
 
 
 def _input_format(folder: Path, longest: int) -> InputFormat:
-    query_prefix, passage_prefix = _prefixes(_read(folder / "config_sentence_transformers.json"))
-    ours = _read(folder / "xdr.json")
+    query_prefix, passage_prefix = _prefixes(read_settings(folder / "config_sentence_transformers.json"))
+    ours = read_settings(folder / "xdr.json")
     lengths = {name: int(ours.get(name, longest)) for name in ("query_length", "passage_length")}
     return InputFormat(**lengths, query_prefix=query_prefix, passage_prefix=passage_prefix)
 
@@ -207,7 +207,7 @@ def _prefixes(settings: dict[str, Any]) -> tuple[str, str]:
     return default, default
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     value = json.loads(path.read_text(encoding="utf-8"))
@@ -215,11 +215,11 @@ def _read(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_list(path: Path) -> list[dict[str, Any]]:
+def read_list(path: Path) -> list[dict[str, Any]]:
     value = json.loads(path.read_text(encoding="utf-8"))
     assert isinstance(value, list)
     return value
 
 
-def _write(path: Path, value: Any) -> None:
+def write_settings(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

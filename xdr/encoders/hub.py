@@ -12,6 +12,7 @@ FILES = [
     "*_Dense/config.json",
     "*_Dense/model.safetensors",
     "*_Normalize/config.json",
+    "*_MultiVectorMask/config.json",
 ]
 """Everything but the weights and the tokenizer of a transformer, which transformers finds by itself."""
 

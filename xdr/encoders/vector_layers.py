@@ -84,13 +84,13 @@ def save_layer(layer: nn.Module, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def load_layer(kind: str, folder: Path, dtype: torch.dtype) -> nn.Module:
-    """`kind` is Dense or Normalize."""
+def load_layer(kind: str, folder: Path, dtype: torch.dtype, of: str = VECTOR) -> nn.Module:
+    """`kind` is Dense or Normalize; `of` names what the layer changes in sentence-transformers."""
     path = folder / "config.json"
     settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for name in ("module_input_name", "module_output_name"):
-        if settings.get(name) not in (None, VECTOR):
-            raise UserError(f"{name} in {path} must be {VECTOR}, got {settings[name]}. xdr has one vector a text")
+        if settings.get(name) not in (None, of):
+            raise UserError(f"{name} in {path} must be {of}, got {settings[name]}")
     return Normalize() if kind == "Normalize" else _load_dense(settings, folder).to(dtype)
 
 

@@ -4,7 +4,7 @@ Q: queries. P: passages. D: dimension. G: the most relevant passages that a quer
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,15 +14,23 @@ from xdr.evaluation.per_query import PerQuery, means
 from xdr.evaluation.ranking_metrics import RelevantRanks, recall, reciprocal_rank
 
 
+def inner_products(queries_QD: Tensor, passages_PD: Tensor) -> Tensor:
+    return queries_QD.float() @ passages_PD.T.float()
+
+
 def relevant_ranks_in_pool(
-    queries_QD: Tensor, passages_PD: Tensor, relevant: Sequence[Sequence[int]], block: int = 256
+    queries_QD: Tensor,
+    passages_PD: Tensor,
+    relevant: Sequence[Sequence[int]],
+    block: int = 256,
+    similarity: Callable[[Tensor, Tensor], Tensor] = inner_products,
 ) -> RelevantRanks:
-    """Ranks every passage for every query by inner product. `relevant` holds the rows of each query's relevant passages, at
-    least one. Ties are broken by row."""
+    """Ranks every passage for every query. `relevant` holds the rows of each query's relevant passages, at least one. Ties are
+    broken by row."""
     ranks_QG = np.full((len(relevant), max(map(len, relevant), default=0)), np.inf)
     rows_P = torch.arange(len(passages_PD))
     for start in range(0, len(queries_QD), block):
-        scores_QP = queries_QD[start : start + block].float() @ passages_PD.T.float()
+        scores_QP = similarity(queries_QD[start : start + block], passages_PD)
         for q, scores_P in enumerate(scores_QP, start):
             ranks = [
                 1 + int(((scores_P > scores_P[row]) | ((scores_P == scores_P[row]) & (rows_P < row))).sum())

@@ -61,6 +61,10 @@ def plan_evaluation(
         task = replace(task, correcting=None)
         console.print("The correction is not planned: it takes about as long as a search for as many queries", style="yellow")
 
+    if task is not None and task.reranking is not None:
+        task = replace(task, reranking=None)
+        console.print("The reranking is not planned", style="yellow")
+
     def probe(device: torch.device, rank: int, processes: int) -> None:
         encoder = prepared(job)
         stages.append(_plan_encoding(job, shards, encoder, device, processes))

@@ -41,7 +41,7 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
     metrics = tuple(metric.name for metric in task.metrics)
     headline = headline_of(metrics, headline)
     averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
-    own = task.with_role("augmented") or task.with_role("control")
+    own = task.with_role("augmented") or task.with_role("reranked") or task.with_role("control")
     best = best_system(own, averages, headline) if own else ""
     moved = _moved(task, answer.rankings, best) if best and task.qrels.has_judgements else []
     return Report(
@@ -157,6 +157,7 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
         "controls": " ".join(fusing.controls) or None if fusing else None,
         **_corrected_by(task),
         "systems chosen in": task.chosen_in,
+        "reranked by": task.reranking.described if task.reranking else None,
         "embeddings": str(task.ledger.folder),
         "pooling": getattr(job.queries, "pooling", "mean"),
         "normalized": job.queries.normalize,

@@ -14,6 +14,7 @@ from xdr.evaluation.metric_names import Metric, headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
 from xdr.evaluation.significance import Testing, require_same_queries
+from xdr.late_interaction.reranking import Reranking
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.correcting import correcting_of
 from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
@@ -107,6 +108,7 @@ def retrieval_task(
         tuple(warnings),
         correcting,
         sentences=sentences,
+        reranking=Reranking.by(wanted.rerank, wanted.rerank_all),
     )
     if wanted.choose_from is None:
         return task
@@ -124,7 +126,7 @@ def _chosen(
             f"evaluation.choose_from must be an evaluation of other queries, got {folder}, which has {len(shared):,} of these. "
             "What is chosen on the queries that are reported makes figures too high"
         )
-    return chosen_systems(task.systems, there, headline_of([metric.name for metric in metrics], headline))
+    return chosen_systems(tuple(task.searched), there, headline_of([metric.name for metric in metrics], headline))
 
 
 def _comparable(systems: dict[str, PerQuery], queries: Sequence[Query], metrics: Sequence[Metric]) -> dict[str, PerQuery]:

@@ -24,6 +24,7 @@ from xdr.evaluation.metric_names import Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
+from xdr.late_interaction.reranking import Reranking
 from xdr.pipelines.correcting import Correcting, corrected_name
 from xdr.pipelines.coverage import coverage_of_texts, uneven
 from xdr.retrieval.index_search import index_search
@@ -40,7 +41,7 @@ from xdr.vectors.layout import Layout, Selection, layout_of
 from xdr.writing.generated_store import GeneratedStore
 
 BASELINE = "baseline"
-Role: TypeAlias = Literal["baseline", "augmented", "control", "earlier"]
+Role: TypeAlias = Literal["baseline", "augmented", "control", "reranked", "earlier"]
 """Of a system. A control is fused with something else than the texts of its passage. `compare_to` names earlier systems."""
 
 
@@ -118,6 +119,7 @@ class RetrievalTask:
     chosen_in: str | None = None
     sentences: ShardLedger | None = None
     """The sums of passages' own sentences, for the control."""
+    reranking: Reranking | None = None
 
     @property
     def layout(self) -> Layout:
@@ -147,7 +149,7 @@ class RetrievalTask:
                 rankings |= _unstacked(of_label, [corrected_name(name, label, BASELINE) for name in self.uncorrected])
         else:
             rankings = self.ranked(queries_QD, self.searched_families(), device, shards)
-        return {system: rankings[system] for system in self.systems}
+        return {system: rankings[system] for system in self.searched}
 
     @property
     def fuses_queries(self) -> bool:
@@ -162,9 +164,21 @@ class RetrievalTask:
             roles |= dict.fromkeys(self.fusing.control_systems, "control")
         return roles
 
+    def reranked(self, found: dict[str, Rankings], device: str) -> dict[str, Rankings]:
+        """The rankings with those of late interaction."""
+        assert self.reranking is not None
+        texts = [query.text for query in self.qrels.queries]
+        return found | self.reranking.rankings(found, self.searched, texts, self.store, self.depth, self.embeddings.ids, device)
+
     @property
     def roles(self) -> dict[str, Role]:
-        """Of the systems that are reported, in their order. Controls are not corrected; a corrected baseline is a control."""
+        """Of the systems that are reported, in their order."""
+        reranked = [] if self.reranking is None else self.reranking.systems(self.searched)
+        return {**self.searched, **dict.fromkeys(reranked, "reranked")}
+
+    @property
+    def searched(self) -> dict[str, Role]:
+        """Of these systems, those that are not reranked. Controls are not corrected; a corrected baseline is a control."""
         roles = dict(self.uncorrected)
         for system, role in self.uncorrected.items():
             for label in self.correcting.labels if self.correcting is not None and role != "control" else ():

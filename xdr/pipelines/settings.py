@@ -107,6 +107,8 @@ class EvaluationSettings:
     seed: int
     cluster: str | None
     choose_from: str | None
+    rerank: str | None
+    rerank_all: bool
     runs: bool
     pooling: str | None
     normalize: bool | None

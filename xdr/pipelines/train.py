@@ -19,6 +19,8 @@ from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import Unfinished, UserError
 from xdr.generators.generator_folder import save_generator, save_without_weights
+from xdr.late_interaction.token_encoder import TokenEncoder
+from xdr.late_interaction.token_encoder_folder import save_token_encoder
 from xdr.pipelines.collection_summary import as_table, count_examples
 from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
@@ -34,7 +36,7 @@ from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
 from xdr.training.run_negatives import training_examples
-from xdr.training.twins import check_twins, try_objective, with_generated_twins
+from xdr.training.twins import begin_objective, check_twins, with_generated_twins
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class TrainingInputs:
 
 
 def train_retriever(inputs: TrainingInputs) -> float | None:
-    """Trains a bi-encoder, from the newest whole checkpoint if there is one. Leaves `encoder/`, and `passage_encoder/` for two
-    towers, in the output folder. Returns the best value of the monitored metric."""
+    """Trains a bi-encoder, or an encoder of late interaction, from the newest whole checkpoint if there is one. Leaves
+    `encoder/`, and `passage_encoder/` for two towers, in the output folder. Returns the best value of the monitored metric."""
     run, console = inputs.run, inputs.console
     data, dev = _read_examples(inputs)
     silence_libraries()
@@ -70,7 +72,7 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
     data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
-    try_objective(inputs.objective, data_module.first_batch())
+    begin_objective(inputs.objective, bi_encoder, tokenizer, data_module.first_batch())
     module = BiEncoderModule(
         bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, settings=run.settings, **inputs.scoring
     )
@@ -156,7 +158,9 @@ def _length(data: TrainingSet, inputs: TrainingInputs) -> Length:
     return Length.of(num_batches, run.trainer)
 
 
-def _save_towers(bi_encoder: BiEncoder, tokenizer: TextTokenizer, folder: Path) -> None:
+def _save_towers(bi_encoder: BiEncoder | TokenEncoder, tokenizer: TextTokenizer, folder: Path) -> None:
+    if isinstance(bi_encoder, TokenEncoder):
+        return save_token_encoder(bi_encoder.cpu(), tokenizer, folder / ENCODER)
     for name, tower in ((ENCODER, bi_encoder.encoder), (PASSAGE_ENCODER, bi_encoder.passage_encoder)):
         if tower is not None:
             save_encoder(tower.cpu(), tokenizer, folder / name)

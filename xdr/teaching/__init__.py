@@ -1,7 +1,7 @@
 """Teachers: models that say how well passages answer queries, for a smaller model to learn from.
 
 teacher:          Teacher, LoadedTeacher, TeacherSettings: what every teacher does (needs no torch)
-teachers:         EncoderTeacher, CrossEncoderTeacher, GeneratorTeacher: settings (needs no torch)
+teachers:         EncoderTeacher, LateInteractionTeacher, CrossEncoderTeacher, GeneratorTeacher: settings (needs no torch)
 pair_encoder:     PairEncoder: inner products of an encoder's vectors
 cross_encoder:    CrossEncoder: a sequence classifier that reads query and passage together
 query_likelihood: QueryLikelihood: how likely a generator would ask the query about the passage

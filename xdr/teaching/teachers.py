@@ -53,6 +53,19 @@ class EncoderTeacher:
 
 
 @dataclass(frozen=True)
+class LateInteractionTeacher:
+    """A late-interaction encoder: its scores are MaxSim."""
+
+    path: str
+
+    def load(self, precision: str) -> LoadedTeacher:
+        from xdr.late_interaction.scorer import load_late_interaction
+
+        teacher = load_late_interaction(self.path)
+        return LoadedTeacher(fingerprint(["late interaction", teacher.fingerprint]), teacher.encoder, lambda device: teacher)
+
+
+@dataclass(frozen=True)
 class CrossEncoderTeacher:
     """A sequence classifier of transformers. `label` names the logit that is the score, by name or number."""
 

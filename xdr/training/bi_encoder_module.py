@@ -15,18 +15,20 @@ from torch import Tensor, nn
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.open_encoder import open_encoder
 from xdr.errors import UserError
+from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.training.batch_labels import BatchLabels
 from xdr.training.bi_encoder_data import EncodeBatch, TrainBatch
 from xdr.training.objectives import RetrieverObjective, total_loss
 from xdr.training.optimizers import Optimizer
 from xdr.training.processes import world_size
 from xdr.training.scoring import score_batch
+from xdr.training.token_alignment import TokenAlignment
 
 _LARGEST_SCALE = 100
 
 
 class BiEncoderModule(pl.LightningModule):
-    """Trains a bi-encoder with an objective.
+    """Trains a bi-encoder, or an encoder of late interaction, with an objective.
 
     `score_scale` multiplies the scores (one over the temperature); `learn_scale` trains it. `chunk_size` above zero encodes
     that many texts at a time, so that memory does not grow with the batch. `settings` are plain values that are saved in
@@ -34,8 +36,8 @@ class BiEncoderModule(pl.LightningModule):
 
     def __init__(
         self,
-        bi_encoder: BiEncoder,
-        objective: RetrieverObjective | None = None,
+        bi_encoder: BiEncoder | TokenEncoder,
+        objective: RetrieverObjective | TokenAlignment | None = None,
         optimizer: Optimizer | None = None,
         num_steps: int = 0,
         *,
@@ -63,11 +65,22 @@ class BiEncoderModule(pl.LightningModule):
         module.load_state_dict({k: v for k, v in checkpoint["state_dict"].items() if own or not k.startswith("objective.")})
         return module.to(map_location) if map_location is not None else module
 
+    def setup(self, stage: str) -> None:
+        if self.trainer.world_size > 1 and isinstance(self.bi_encoder, TokenEncoder):
+            raise UserError(
+                f"trainer.devices must be 1 for late interaction, got {self.trainer.world_size} processes: the vectors of all "
+                "tokens of a batch would go from each process to all others"
+            )
+
     def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
         assert self.objective is not None, "training needs an objective"
-        queries_XD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
-        scores_QP, labels = self.score(queries_XD, distinct_UD[batch.places_P], batch)
-        loss, parts = total_loss(self.objective(scores_QP, labels))
+        if isinstance(self.objective, TokenAlignment):
+            loss, parts = total_loss(self.objective(self.bi_encoder, batch, self._chunk_size))
+        else:
+            queries_XD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
+            scores_QP, labels = self.score(queries_XD, distinct_UD[batch.places_P], batch)
+            loss, parts = total_loss(self.objective(scores_QP, labels))
+            self.log("masked_share", labels.excluded_QP.float().mean(), batch_size=len(batch.query_ids))
         if not torch.isfinite(loss):
             raise UserError(
                 f"The loss is {loss.item()} at step {self.global_step}, for queries {', '.join(batch.query_ids[:5])} ... The "
@@ -76,7 +89,6 @@ class BiEncoderModule(pl.LightningModule):
         num_queries = len(batch.query_ids)
         self.log("loss", loss.detach(), prog_bar=True, batch_size=num_queries)
         self.log_dict({f"loss/{name}": part.detach() for name, part in parts.items()}, batch_size=num_queries)
-        self.log("masked_share", labels.excluded_QP.float().mean(), batch_size=num_queries)
         return loss
 
     def score(self, queries_XD: Tensor, passages_ND: Tensor, batch: TrainBatch) -> tuple[Tensor, BatchLabels]:

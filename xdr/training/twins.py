@@ -4,14 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
 from xdr.data.training_set import TrainingSet
+from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
 from xdr.text.records import Query, TrainingExample
 from xdr.training.batch_labels import Twins
@@ -19,6 +21,7 @@ from xdr.training.batches import BatchSettings
 from xdr.training.bi_encoder_data import TrainBatch
 from xdr.training.objectives import RetrieverObjective, total_loss
 from xdr.training.scoring import score_batch
+from xdr.training.token_alignment import TokenAlignment
 from xdr.writing.generated_source import open_texts
 
 
@@ -59,6 +62,14 @@ def check_twins(data: TrainingSet, batches: BatchSettings, source: object) -> No
             f"data.batches.twins_per_query must be 0 for data without other wordings of its queries, got "
             f"{batches.twins_per_query}. Set it to 0, or data.twins to generated questions about the passages"
         )
+
+
+def begin_objective(objective: Any, model: nn.Module, tokenizer: TextTokenizer, batch: TrainBatch) -> None:
+    """Before a training: token alignment opens its teacher, and other objectives are tried."""
+    if isinstance(objective, TokenAlignment):
+        objective.begin(model, tokenizer)
+    else:
+        try_objective(objective, batch)
 
 
 def try_objective(objective: RetrieverObjective, batch: TrainBatch) -> None:
