@@ -119,7 +119,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(made: Path, tmp_path: Path, arg
 
 
 def test_a_stage_without_a_teacher_and_scores_beside_negatives_are_refused(made: Path, taught: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="stage=teach needs a teacher: teacher=encoder, cross_encoder or generator"):
+    with pytest.raises(UserError, match="stage=teach needs a teacher: teacher=encoder, late_interaction"):
         main(entry.compose("evaluate", ["stage=teach", f"output_dir={tmp_path}", f"artifacts_dir={tmp_path}"]))
     data = ["data=collection", f"data.path={made / 'collection'}", f"data.teacher_scores={taught}", "data.negatives=run.trec"]
     with pytest.raises(UserError, match="data.negatives must be null with data.teacher_scores, which has neg"):

@@ -21,10 +21,10 @@ from xdr.text.records import Passage, Query
 
 PASSAGES = [Passage(str(i), "Lake" if i % 2 else "", text) for i, text in enumerate(TEXTS)]
 QUERIES = [Query(str(i), text, language) for i, (text, language) in enumerate([("Missä?", "fi"), ("Где течёт Волга?", "ru")])]
-QUERIES.append(Query("2", "How high is Mount Fuji, which stands in Japan?", "en"))
+QUERIES += [Query("2", "How high is Mount Fuji, which stands in Japan?", "en"), Query("3", "Mikä joki?", "fi")]
 PAIRS = [(query, passage) for query in QUERIES for passage in PASSAGES]
 random.Random(0).shuffle(PAIRS)
-SOME = PAIRS[:9]
+SOME = PAIRS[:6] + [(query, PASSAGES[4]) for query in QUERIES]
 PROMPT = "Passage: {passage}\nQuestion in {language}:"
 CPU = torch.device("cpu")
 
@@ -136,6 +136,16 @@ def test_a_causal_model_reads_a_passage_once_for_its_queries(small_causal: Path,
     scores(teacher, same_language)
     assert [len(texts.ids_SL) for texts in read] == [2]
     assert read[0].counts_B.shape == (6,)
+
+
+def test_an_mt5_s_encoder_reads_a_passage_once_for_its_queries(small_mt5: Path) -> None:
+    teacher = generator(small_mt5, budget=100_000).on(CPU)
+    read: list[int] = []
+    encoder = teacher.generator.model.get_encoder()  # type: ignore[attr-defined]  # of the class
+    encoder.register_forward_hook(lambda module, inputs, output: read.append(len(output.last_hidden_state)))
+    same_language = [(Query(str(i), text, "fi"), passage) for passage in PASSAGES[:2] for i, text in enumerate(TEXTS[:3])]
+    scores(teacher, same_language)
+    assert read == [2]
 
 
 def test_scores_do_not_depend_on_the_batches(small_mt5: Path, small_causal: Path) -> None:

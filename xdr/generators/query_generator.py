@@ -22,11 +22,12 @@ IGNORED = -100
 
 
 class PromptsAndTexts(NamedTuple):
-    """What a model of the T5 family learns from."""
+    """What a model of the T5 family learns from. `prompts_B` says which prompt is a text's; None: the one at the same place."""
 
     prompts: Texts
     targets: Texts
     first_tokens_B: Tensor | None
+    prompts_B: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,11 @@ class QueryGenerator(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, sources: Texts, targets: Texts, first_tokens_B: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Returns (logits_BLV, labels_BL). A language given as first token is an input of the decoder and not a label."""
+    def forward(
+        self, sources: Texts, targets: Texts, first_tokens_B: Tensor | None, sources_B: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Returns (logits_BLV, labels_BL). A language given as first token is an input of the decoder and not a label. The
+        encoder reads each source once; `sources_B` says which one is a text's."""
         config = self.model.config
         ids_BS, mask_BS = pad(sources, config.pad_token_id)
         labels_BL, _ = pad(targets, IGNORED)
@@ -102,7 +106,11 @@ class QueryGenerator(nn.Module):
         inputs_BL = F.pad(before_BL, (1, 0), value=config.decoder_start_token_id)
         if first_tokens_B is not None:
             labels_BL[:, 0] = IGNORED
-        output = self.model(input_ids=ids_BS, attention_mask=mask_BS.long(), decoder_input_ids=inputs_BL, use_cache=False)
+        read: dict[str, Any] = {"input_ids": ids_BS, "attention_mask": mask_BS.long()}
+        if sources_B is not None:
+            states_BSD = self.model.get_encoder()(**read).last_hidden_state[sources_B]
+            read = {"encoder_outputs": (states_BSD,), "attention_mask": mask_BS[sources_B].long()}
+        output = self.model(**read, decoder_input_ids=inputs_BL, use_cache=False)
         return output.logits, labels_BL
 
     def losses(

@@ -13,7 +13,7 @@ from xdr.training.run import silence_libraries
 def teach(inputs: StageInputs) -> None:
     """The teacher comes before the data: a wrong path is found before a long conversion."""
     if inputs.teacher is None or inputs.lists is None:
-        raise UserError("stage=teach needs a teacher: teacher=encoder, cross_encoder or generator, and teacher.path")
+        raise UserError("stage=teach needs a teacher: teacher=encoder, late_interaction, ... and its teacher.path")
     silence_libraries()
     trainer, problems = dict(inputs.trainer), Problems(inputs.strict)
     loaded = inputs.teacher.load(str(trainer["precision"]))
