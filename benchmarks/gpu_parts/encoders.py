@@ -33,7 +33,12 @@ def backbone(family: str, attention: str, *, hidden: int, layers: int) -> Any:
     from transformers import AutoConfig, AutoModel
 
     heads = max(1, hidden // 64)
-    sizes = {"vocab_size": VOCABULARY, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
+    sizes: dict[str, float] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
     sizes |= {"intermediate_size": 4 * hidden, "max_position_embeddings": 514, "pad_token_id": 1}
     if family == "qwen3":
         sizes |= {"num_key_value_heads": heads, "head_dim": 64}
@@ -96,7 +101,7 @@ def _vectors_and_gradient(encoder: TransformerEncoder, some: Texts) -> tuple[Ten
     generator = torch.Generator().manual_seed(0)
     wanted_BD = torch.randn(vectors_BD.shape, generator=generator).to(vectors_BD.device)
     scores_BB = vectors_BD @ wanted_BD.T / vectors_BD.shape[1] ** 0.5
-    F.cross_entropy(scores_BB, torch.arange(len(scores_BB), device=scores_BB.device)).backward()
+    torch.autograd.backward(F.cross_entropy(scores_BB, torch.arange(len(scores_BB), device=scores_BB.device)))
     gradients = [parameter.grad.float().cpu().flatten() for parameter in encoder.parameters() if parameter.grad is not None]
     return vectors_BD.detach().cpu(), torch.cat(gradients)
 

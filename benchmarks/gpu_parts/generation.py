@@ -92,8 +92,8 @@ def _bfloat16(generator: Any, tokenizer: Any, machine: Machine, some: Sequence[P
     @torch.inference_mode()
     def logits(dtype: torch.dtype, device: str) -> Tensor:
         model = generator.model.to(device, dtype)
-        answer = model(**inputs.to(device), decoder_input_ids=ids_BL.to(device)).logits
-        return answer.float().cpu()
+        logits_BLV: Tensor = model(**inputs.to(device), decoder_input_ids=ids_BL.to(device)).logits
+        return logits_BLV.float().cpu()
 
     wanted_BLV = logits(torch.float32, "cpu")
     cosine = torch.cosine_similarity(logits(torch.bfloat16, machine.device), wanted_BLV, dim=2).min()

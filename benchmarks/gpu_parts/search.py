@@ -61,7 +61,7 @@ def speed(machine: Machine) -> Iterator[Figure]:
 
         def plain() -> None:
             passages = on_host.to(machine.device, non_blocking=True)
-            for part in queries.split(250):
+            for part in torch.split(queries, 250):
                 torch.topk(part @ passages.T, 100)
 
         alphas = families(store.layout.select())["sum, 20 alphas"]

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +67,7 @@ def _step(machine: Machine, dtype: torch.dtype, chunk: int) -> tuple[Callable[[]
     def step() -> None:
         queries_QD, passages_PD = model(queries, passages, chunk)
         targets_Q = PASSAGES_PER_QUERY * torch.arange(number, device=queries_QD.device)
-        F.cross_entropy((queries_QD.float() @ passages_PD.float().T), targets_Q).backward()
+        torch.autograd.backward(F.cross_entropy(queries_QD.float() @ passages_PD.float().T, targets_Q))
 
     return step, model
 
@@ -92,8 +93,11 @@ def speed(machine: Machine) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = build_small_bert([text for pair in pairs for text in pair], folder / "model", seed=0, **sizes)
-        where = {"accelerator": "gpu" if on_card else "cpu", "precision": "bf16-mixed" if on_card else "32-true"}
-        rest = {"steps": steps + warm_up, "folder": folder, "passages": PASSAGES_PER_QUERY}
+        where: dict[str, Any] = {
+            "accelerator": "gpu" if on_card else "cpu",
+            "precision": "bf16-mixed" if on_card else "32-true",
+        }
+        rest: dict[str, Any] = {"steps": steps + warm_up, "folder": folder, "passages": PASSAGES_PER_QUERY}
         ways: dict[str, Callable[[], list[float]]] = {
             "xdr": lambda: ours(pairs, model, batch, 0, **rest, **where),
             "xdr, in chunks of 128 texts": lambda: ours(pairs, model, batch, 128, **rest, **where),
