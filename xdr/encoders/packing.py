@@ -7,6 +7,8 @@ at once, in fp16 or bf16 and without dropout, which it does not know. Results eq
 B texts, T tokens of all, H heads, W dimensions of a head, D dimensions.
 """
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -27,24 +29,15 @@ among them: the logits of its attention are capped."""
 
 
 class TextRun(NamedTuple):
-    """`num_texts` consecutive texts of `length` tokens; the first begins at token `start`."""
+    """`num_texts` consecutive texts of `length` tokens."""
 
-    start: int
     num_texts: int
     length: int
 
 
 def runs_of_equal_length(lengths: list[int]) -> list[TextRun]:
     """The runs of texts that are sorted by length."""
-    runs: list[TextRun] = []
-    start = 0
-    for length in lengths:
-        if runs and runs[-1].length == length:
-            runs[-1] = runs[-1]._replace(num_texts=runs[-1].num_texts + 1)
-        else:
-            runs.append(TextRun(start, 1, length))
-        start += length
-    return runs
+    return [TextRun(len(list(same)), length) for length, same in groupby(lengths)]
 
 
 def is_causal(config: Any) -> bool:
@@ -94,15 +87,19 @@ def _attend_one_query(
     if _takes_all_at_once(query, dropout):
         query_ends = torch.arange(len(text_ends), dtype=torch.int32, device=query.device)
         return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, query_ends=query_ends, most_queries=1)
-    heads, width = key.shape[1], key.shape[3]
-    parts, done = [], 0
-    for start, num_texts, length in runs:
-        end = start + num_texts * length
-        k, v = (x[0, :, start:end].view(heads, num_texts, length, width).transpose(0, 1) for x in (key, value))
-        q = query[0, :, done : done + num_texts].transpose(0, 1)[:, :, None]  # (num_texts, heads, 1, width)
+    parts = []
+    for q, (k, v) in zip(torch.split(query[0], [run.num_texts for run in runs], 1), _by_run(runs, key, value), strict=True):
+        q = q.transpose(0, 1)[:, :, None]  # (num_texts, heads, 1, width)
         parts.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)[:, :, 0])
-        done += num_texts
     return torch.cat(parts)[None]
+
+
+def _by_run(runs: list[TextRun], *states: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The parts (num_texts, heads, length, width) of each run. Slices would be right too, but the gradient of a slice is as
+    large as the whole, and there are many."""
+    sizes = [num_texts * length for num_texts, length in runs]
+    for run, *parts in zip(runs, *(torch.split(x[0], sizes, 1) for x in states), strict=True):
+        yield tuple(part.unflatten(1, run).transpose(0, 1) for part in parts)
 
 
 def _attend(
@@ -126,11 +123,7 @@ def _attend(
         return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, window), None
     grouped = query.shape[1] != key.shape[1]
     parts = []
-    for start, count, length in runs:
-        q, k, v = (
-            x[0, :, start : start + count * length].view(x.shape[1], count, length, x.shape[3]).transpose(0, 1)
-            for x in (query, key, value)
-        )
+    for (count, length), (q, k, v) in zip(runs, _by_run(runs, query, key, value), strict=True):
         mask_LL = _window(length, sliding_window, causal, q.device) if sliding_window and length > sliding_window else None
         out = F.scaled_dot_product_attention(  # (count, heads, length, width)
             q,
