@@ -49,7 +49,7 @@ def test_a_part_for_which_no_time_is_left_says_so(tmp_path: Path) -> None:
 def test_each_other_part_is_right_on_a_cpu(name: str, tmp_path: Path) -> None:
     part = measured(tmp_path, "--only", name)[name]
     if part["status"] == "left out":
-        pytest.skip(str(part["problem"]))
+        pytest.skip(f"the part {name} {part['problem']}")
     require_right(part)
 
 

@@ -96,7 +96,8 @@ def _relative(gradient: Tensor, wanted: Tensor) -> float:
 
 
 def _vectors_and_gradient(encoder: TransformerEncoder, some: Texts) -> tuple[Tensor, Tensor]:
-    """On the CPU, in float32. The gradient is that of a contrastive loss: each text is to be nearest to a vector of its own."""
+    """Returns the vectors, and the gradient of a contrastive loss between them and fixed random vectors. Both are on the CPU,
+    in float32."""
     vectors_BD = encoder(some).float()
     generator = torch.Generator().manual_seed(0)
     wanted_BD = torch.randn(vectors_BD.shape, generator=generator).to(vectors_BD.device)

@@ -24,7 +24,7 @@ class BiEncoder(nn.Module):
         return encode_in_chunks(self.passage_encoder or self.encoder, texts, chunk_size)
 
     def similarity(self, queries_QD: Tensor, passages_PD: Tensor) -> Tensor:
-        """Returns the inner products (Q, P). Late interaction has scores of its own."""
+        """Returns the inner products (Q, P). A `TokenEncoder` returns MaxSim scores instead."""
         return queries_QD @ passages_PD.T
 
     def forward(self, queries: Texts, passages: Texts, chunk_size: int = 0) -> tuple[Tensor, Tensor]:

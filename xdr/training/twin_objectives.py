@@ -44,8 +44,9 @@ def passage_consistency(scores_QP: Tensor, labels: BatchLabels, *, teacher_tempe
 
 
 def twin_contrastive(scores_QP: Tensor, labels: BatchLabels, *, anchor: Literal["query", "passage"]) -> Tensor:
-    """InfoNCE of all twins of a query against those of other queries, mean over the twins. What finds them is the query, or its
-    target passage; this one finds the query itself too, among the queries. Queries with the same passage are no negatives."""
+    """Returns InfoNCE with several positives, as a mean over them. With the anchor `passage`, a query's target passage must
+    score the query and its twins above other queries and theirs. With `query`, the query must score its twins above those of
+    others. Queries with the same passage are not negatives."""
     twins = _require_twins(labels)
     _, own_Q, excluded_QA = labels.passages_to_queries()
     if anchor == "query":
