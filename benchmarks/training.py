@@ -1,10 +1,11 @@
 """Training steps compared with sentence-transformers' trainer, and in chunks:
 
-    python benchmarks/training.py [--afriqa DIR] [--model FOLDER]
+    python benchmarks/training.py [--afriqa DIR] [--model FOLDER] [--length TOKENS] [--no-dropout]
 
 Same model (a folder in sentence-transformers' layout, else a BERT of 4 layers and 256 dimensions with random weights), texts
 and batches, in one process, taking turns. Texts are AfriQA's questions and relevant passages if its folder `data` is given,
-else the sample's, cut to one to five sentences. A model that is given is not measured in chunks.
+else the sample's, cut to one to five sentences. Longer texts than `--length` tokens are cut. A model that is given is not
+measured in chunks.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import torch
 
 ROUNDS, STEPS, WARM_UP, BATCH = 5, 5, 2, 32
 CHUNK = 64
+LENGTH = 128
 COSINE_SCALE = 20.0
 
 
@@ -65,6 +67,8 @@ def ours(
     passages: int = 1,
     accelerator: str = "cpu",
     precision: Any = "32-true",
+    length: int = LENGTH,
+    dropout: float | None = None,
 ) -> list[float]:
     """Returns the seconds of each step of a Lightning fit. Each query has `passages`; all but the first are negatives."""
     import lightning.pytorch as pl
@@ -102,15 +106,15 @@ def ours(
         truncate_dim=None,
         end_token=None,
         dtype="float32",
-        dropout=None,
+        dropout=dropout,
         lora_rank=0,
         lora_alpha=None,
         lora_dropout=0.0,
         lora_targets=None,
         gradient_checkpointing=False,
         compile_backbone=False,
-        query_length=128,
-        passage_length=128,
+        query_length=length,
+        passage_length=length,
         query_prefix=None,
         passage_prefix=None,
     ).build(folder, 0)
@@ -152,6 +156,8 @@ def theirs(
     passages: int = 1,
     device: str = "cpu",
     bf16: bool = False,
+    length: int = LENGTH,
+    dropout: float | None = None,
 ) -> list[float]:
     """The same with sentence-transformers' trainer and MultipleNegativesRankingLoss."""
     from datasets import Dataset
@@ -175,7 +181,11 @@ def theirs(
         transformer = Transformer(str(model))
         pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
         encoder = SentenceTransformer(modules=[transformer, pooling], device=device)
-    encoder.max_seq_length = 128
+    encoder.max_seq_length = length
+    if dropout is not None:
+        for module in encoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = dropout
     columns = {"anchor": [query for query, _ in pairs], "positive": [passage for _, passage in pairs]}
     others = [negatives(row, passages, len(pairs)) for row in range(len(pairs))]
     for number in range(passages - 1):
@@ -202,15 +212,15 @@ def theirs(
     return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
 
 
-def compare(pairs: list[tuple[str, str]], model: Path, folder: Path) -> None:
+def compare(pairs: list[tuple[str, str]], model: Path, folder: Path, length: int, dropout: float | None) -> None:
     ratios, ours_rate, theirs_rate = [], [], []
     for number in range(ROUNDS):
         rates = {}
         for name in ("ours", "theirs") if number % 2 else ("theirs", "ours"):
             if name == "ours":
-                seconds = ours(pairs, model, BATCH, 0, STEPS + WARM_UP, folder)
+                seconds = ours(pairs, model, BATCH, 0, STEPS + WARM_UP, folder, length=length, dropout=dropout)
             else:
-                seconds = theirs(pairs, model, BATCH, STEPS + WARM_UP, folder)
+                seconds = theirs(pairs, model, BATCH, STEPS + WARM_UP, folder, length=length, dropout=dropout)
             rates[name] = BATCH * STEPS / sum(seconds[WARM_UP:])
         ratios.append(rates["ours"] / rates["theirs"])
         ours_rate.append(rates["ours"])
@@ -260,6 +270,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--afriqa", type=Path, help="AfriQA's folder `data`")
     parser.add_argument("--model", type=Path, help="an encoder's folder in sentence-transformers' layout")
+    parser.add_argument("--length", type=int, default=LENGTH, help="tokens of a text at most (default: %(default)s)")
+    parser.add_argument("--no-dropout", action="store_true", help="train without dropout, not with that of the model")
     parser.add_argument("--step", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     silence_libraries()
@@ -272,7 +284,7 @@ def main() -> None:
             step(pairs, model, batch, chunk, folder)
             return
         print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-        compare(pairs, model, folder)
+        compare(pairs, model, folder, arguments.length, 0.0 if arguments.no_dropout else None)
         if arguments.model is None:
             measure_chunks(["--afriqa", str(arguments.afriqa)] if arguments.afriqa else [])
 

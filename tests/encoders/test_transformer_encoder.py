@@ -46,6 +46,14 @@ def test_packed_and_grouped_equal_padded(small_models: dict[str, Path], family: 
         torch.testing.assert_close(gradients, expected_gradients, atol=1e-4, rtol=1e-4)
 
 
+def test_packed_gradients_in_bfloat16_are_nearly_those_in_float32(small_models: dict[str, Path]) -> None:
+    vectors, gradients = vectors_and_gradients(small_models["bert"], "packed", "mean")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed_vectors, mixed_gradients = vectors_and_gradients(small_models["bert"], "packed", "mean")
+    assert (torch.cosine_similarity(mixed_vectors.float(), vectors) > 0.999).all()
+    assert torch.cosine_similarity(mixed_gradients, gradients, dim=0) > 0.999
+
+
 @pytest.mark.parametrize("batching", ["packed", "padded"])
 def test_chunks_give_the_vectors_and_gradients_of_one_batch(small_models: dict[str, Path], batching: str) -> None:
     expected, expected_gradients = vectors_and_gradients(small_models["bert"], batching, "mean")
