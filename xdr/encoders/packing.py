@@ -121,28 +121,19 @@ def _attend(
         behind = sliding_window - 1 if sliding_window else -1
         window = (behind, 0 if causal else behind)
         return _attend_on_cuda(query, key, value, scaling, text_ends, runs[-1].length, window), None
-    if query.dtype == torch.bfloat16 and query.requires_grad and not query.is_cuda:
+    grouped, dtype = query.shape[1] != key.shape[1], query.dtype
+    if dtype == torch.bfloat16 and query.requires_grad and not query.is_cuda:
         # On CPUs torch's backward pass of attention takes ten times as long in bf16 as in fp32.
-        with torch.autocast(query.device.type, enabled=False):
-            whole = (query.float(), key.float(), value.float())
-            out, _ = _attend(module, *whole, attention_mask, scaling, dropout, sliding_window, runs, text_ends)
-            return out.to(query.dtype), None
-    grouped = query.shape[1] != key.shape[1]
+        query, key, value = query.float(), key.float(), value.float()
     parts = []
     for (count, length), (q, k, v) in zip(runs, _by_run(runs, query, key, value), strict=True):
         mask_LL = _window(length, sliding_window, causal, q.device) if sliding_window and length > sliding_window else None
-        out = F.scaled_dot_product_attention(  # (count, heads, length, width)
-            q,
-            k,
-            v,
-            mask_LL,
-            dropout_p=dropout,
-            is_causal=causal and mask_LL is None,
-            scale=scaling,
-            enable_gqa=grouped,
-        )
+        with torch.autocast(q.device.type, enabled=False):
+            out = F.scaled_dot_product_attention(  # (count, heads, length, width)
+                q, k, v, mask_LL, dropout, causal and mask_LL is None, scale=scaling, enable_gqa=grouped
+            )
         parts.append(out.transpose(1, 2).reshape(count * length, *out.shape[1::2]))
-    return torch.cat(parts)[None], None
+    return torch.cat(parts)[None].to(dtype), None
 
 
 def _takes_all_at_once(query: Tensor, dropout: float) -> bool:
