@@ -1,6 +1,7 @@
-"""Everything after training: prepare, generate, export, encode, score, teach, sweep. See `python evaluate.py --help`."""
+"""Everything after training: prepare, generate, export, encode, score, teach, mine, sweep. See `python evaluate.py --help`."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,8 @@ def main(settings: "DictConfig") -> float | None:
         from xdr.pipelines.teach import teach
 
         teach(inputs)
+    elif stage == "mine":
+        _mine(inputs, settings)
     elif stage == "encode":
         from xdr.pipelines.evaluate import encode
 
@@ -89,6 +92,35 @@ def _score(inputs: StageInputs) -> float | None:
     for callback in callbacks:
         inputs.console.print(took(callback.seconds), markup=False)
     return reports[-1].best if reports else None
+
+
+def _mine(inputs: StageInputs, settings: "DictConfig") -> None:
+    """A round of mining: retrieves, lets the teacher score what was found, and labels it."""
+    from xdr.data.problems import Problems
+    from xdr.pipelines.teach import teach
+    from xdr.teaching.mining import MiningJob, mine
+
+    rules, wanted = entry.build(settings, "mining", *BESIDE["mining"]), inputs.evaluation
+    if wanted.split != "train" or not wanted.runs:
+        raise UserError(
+            "stage=mine must have evaluation.split=train and evaluation.runs=true, got "
+            f"evaluation.split={wanted.split} and evaluation.runs={str(wanted.runs).lower()}"
+        )
+    if inputs.lists is not None and inputs.lists.candidates is not None:
+        raise UserError(f"teacher.candidates must be null with stage=mine, which makes them, got {inputs.lists.candidates}")
+    _score(inputs)
+    run, scores = inputs.output_dir / "runs" / f"{settings.mining.system}.trec", None
+    if not run.is_file():
+        systems = ", ".join(sorted(path.stem for path in run.parent.glob("*.trec")))
+        raise UserError(f"mining.system must be a system of this evaluation ({systems}), got {settings.mining.system}")
+    if inputs.lists is not None:
+        scores, of_teacher = inputs.output_dir / "taught", settings.copy()
+        of_teacher.output_dir = str(scores)
+        lists, logging = replace(inputs.lists, candidates=str(run)), partial(entry.logging, of_teacher)
+        teach(replace(inputs, lists=lists, output_dir=scores, logging=logging))
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        job = MiningJob(inputs.benchmark, run, scores, rules, inputs.artifacts_dir, inputs.output_dir)
+        mine(job, Problems(inputs.strict), inputs.console)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def main(settings: "DictConfig") -> float | None:
             batches=entry.build(settings, "data.batches"),
             negatives=settings.data.negatives,
             teacher_scores=settings.data.teacher_scores,
+            mined=settings.data.mined,
             twins=entry.build_twins(settings),
             strict=settings.data.strict,
             validates=validation.get("largest_pool", 0) + validation.get("largest_dev", 0) > 0,

@@ -13,13 +13,21 @@ from xdr.errors import UserError, did_you_mean
 from xdr.pipelines.settings import StageName
 from xdr.teaching.settings import ListSettings
 
-CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "teacher", "evaluation", "sweep")
+CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "teacher", "evaluation", "mining", "sweep")
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 
 BESIDE: dict[str, dict[str, Any]] = {
-    "data": {"strict": bool, "negatives": str | None, "teacher_scores": str | None, "twins": Any, "batches": Any},
+    "data": {
+        "strict": bool,
+        "negatives": str | None,
+        "teacher_scores": str | None,
+        "mined": str | None,
+        "twins": Any,
+        "batches": Any,
+    },
     "model": {"pipeline": str, "optimizer": Any, "score_scale": float, "learn_scale": bool, "chunk_size": int},
     "teacher": get_type_hints(ListSettings),
+    "mining": {"system": str},
 }
 """Settings of train.py and evaluate.py that stand beside a class's own."""
 

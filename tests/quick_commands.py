@@ -100,11 +100,11 @@ def write_stand_ins(folder: Path) -> None:
 
 def in_order(commands: Iterable[Command]) -> list[Command]:
     """In the order of the documents, but training before commands that use a model, generation before fusion, and teaching
-    before training with its scores."""
+    before training with its scores, and mining before training on what it found."""
 
     def step(command: Command) -> int:
         line = " ".join(command.words)
-        if "teacher_scores" in line:
+        if re.search("teacher_scores|data.mined", line):
             return 4
         if command.program == "train.py" and "-m" not in command.arguments and "plan=true" not in line:
             return 1 if re.search("ENCODER|COLBERT|checkpoint", line) else 0

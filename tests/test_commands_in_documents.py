@@ -25,6 +25,7 @@ NOT_RUN = {
     r"^srun ": "needs a cluster",
     r"backend(=openai|\.base_url)": "needs a server",
     r"data=mixture .*xquad_english": "needs questions that a server wrote",
+    r"[=/](dr_decr|quick|cora|sentri)_|outputs/(quick|cora|sentri|afriqa_asks)": "links of chains, as in test_mine.py",
     r" -m pytest ": "is a test itself",
     r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
 }

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -6,7 +7,8 @@ from xdr.data.problems import Problems
 from xdr.data.tevatron import read_training_examples
 from xdr.errors import UserError
 from xdr.retrieval.trec_runs import Run
-from xdr.teaching.labelling import AnswerMatcher, LabelCounts, LabelRules, labelled_examples, write_examples
+from xdr.teaching.labelling import AnswerMatcher, LabelCounts, labelled_examples, write_examples
+from xdr.teaching.settings import LabelRules
 from xdr.text.records import Passage, Query, TrainingExample
 
 TEXTS = {
@@ -34,9 +36,9 @@ def ids(example: TrainingExample) -> tuple[str, str]:
 
 
 def rules(
-    answers: bool = True, threshold: float | None = None, margin: float = 0.1, positives: int = 9, negatives: int = 9
+    answers: bool = True, threshold: float | None = None, margin: float | None = 0.1, positives: int = 9, negatives: int = 9
 ) -> LabelRules:
-    return LabelRules(answers, threshold, margin, positives, negatives)
+    return LabelRules(answers, threshold, None, margin, positives, negatives)
 
 
 def test_a_passage_with_an_answer_is_positive_and_one_near_to_it_is_no_negative() -> None:
@@ -44,7 +46,7 @@ def test_a_passage_with_an_answer_is_positive_and_one_near_to_it_is_no_negative(
     (example,), counts = label(rules())
     assert ids(example) == ("ab", "de")
     assert (example.positive_scores, example.negative_scores) == ((), ())
-    assert counts.passages == {"positive": 2, "negative": 2, "too near to a positive": 1}
+    assert +counts.passages == {"labelled positive": 2, "negative": 2, "too near to a positive": 1}
     assert counts.queries == {"kept": 1}
 
 
@@ -71,10 +73,11 @@ def test_a_score_above_the_threshold_is_positive_and_an_answer_keeps_a_passage_f
 def test_both_rules_must_agree() -> None:
     (example,), counts = label(rules(threshold=0.85))
     assert ids(example) == ("a", "de")
-    assert counts.passages == {"positive": 1, "negative": 2, "the rules disagree": 2, "too near to a positive": 0}
+    assert +counts.passages == {"labelled positive": 1, "negative": 2, "the rules disagree": 2}
 
 
 def test_the_first_of_the_run_are_kept_and_what_the_teacher_did_not_score_is_left_out() -> None:
+    """The kept positive has 0.9, so c with 0.88 is too near, and d is not."""
     (example,), _ = label(rules(positives=1, negatives=1))
     assert ids(example) == ("a", "d")
     (example,), _ = label(rules(), scores={"q": {"b": 0.8, "e": 0.1}})
@@ -84,7 +87,23 @@ def test_the_first_of_the_run_are_kept_and_what_the_teacher_did_not_score_is_lef
 def test_a_passage_that_is_known_to_answer_is_no_negative() -> None:
     counts = LabelCounts()
     (example,) = labelled_examples([QUERY], RUN, PASSAGES.__getitem__, rules(), counts, relevant={"q": ["d"]})
-    assert ids(example) == ("abd", "e")
+    assert ids(example) == ("dab", "e")
+
+
+def test_a_passage_that_is_known_to_answer_and_was_not_found_comes_first_and_sets_no_margin() -> None:
+    counts = LabelCounts()
+    (example,) = labelled_examples([QUERY], RUN, PASSAGES.__getitem__, rules(positives=1), counts, relevant={"q": ["f"]})
+    assert ids(example) == ("f", "cde")
+    taught = {"q": {"c": -1.0, "e": -3.0}}
+    assert list(labelled_examples([QUERY], RUN, PASSAGES.__getitem__, rules(), counts, taught, {"q": ["f"]})) == []
+    taught["q"]["f"] = -2.0
+    (example,) = labelled_examples([QUERY], RUN, PASSAGES.__getitem__, rules(), counts, taught, {"q": ["f"]})
+    assert (ids(example), example.positive_scores) == (("f", "e"), (-2.0,))
+
+
+def test_without_a_margin_all_that_is_not_positive_is_negative() -> None:
+    (example,), _ = label(rules(margin=None))
+    assert ids(example) == ("ab", "cde")
 
 
 def test_queries_without_positives_are_left_out_and_counted() -> None:
@@ -107,10 +126,16 @@ def test_written_examples_are_read_as_tevatron_s(tmp_path: Path) -> None:
     assert list(read_training_examples(tmp_path / "train.jsonl", Problems())) == [*examples, *plain]
 
 
-def test_rules_that_say_nothing_are_refused() -> None:
-    with pytest.raises(UserError, match="threshold must be a number where answers is false, got null"):
-        rules(answers=False)
-    with pytest.raises(UserError, match=r"margin must be at least 0, got -0.1"):
-        rules(margin=-0.1)
-    with pytest.raises(UserError, match="most_negatives must be at least 1, got 0"):
-        rules(negatives=0)
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ((False, None, None, 0.1, 9, 9), "mining.threshold or mining.quantile must be a number where mining.answers is false"),
+        ((True, -2.0, 0.5, 0.1, 9, 9), r"mining.threshold must be null with mining.quantile=0.5, got -2.0"),
+        ((True, None, 50, 0.1, 9, 9), "mining.quantile must be from 0 to 1, got 50"),
+        ((True, None, None, -0.1, 9, 9), r"mining.margin must be at least 0, got -0.1"),
+        ((True, None, None, 0.1, 9, 0), "mining.most_negatives must be at least 1, got 0"),
+    ],
+)
+def test_rules_that_say_nothing_or_contradict_are_refused(settings: tuple[Any, ...], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        LabelRules(*settings)

@@ -22,7 +22,9 @@ def folder(tmp_path: Path) -> Path:
 
 def negatives(folder: Path, run: str) -> list[str]:
     (folder / "run.trec").write_text(run)
-    (example,) = training_examples(CollectionFolder(str(folder)), str(folder / "run.trec"), None, folder / "a", Problems())
+    (example,) = training_examples(
+        CollectionFolder(str(folder)), str(folder / "run.trec"), None, None, folder / "a", Problems()
+    )
     return [passage.passage_id for passage in example.negatives]
 
 
@@ -34,7 +36,7 @@ def test_relevant_and_answer_bearing_passages_are_no_negatives(folder: Path) -> 
 def test_negatives_of_a_run_have_no_teacher_scores(folder: Path) -> None:
     (folder / "run.trec").write_text("q Q0 p4 1 1 t\n")
     for run, expected in ((None, (1.0,)), (str(folder / "run.trec"), ())):
-        (example,) = training_examples(CollectionFolder(str(folder)), run, None, folder / "a", Problems())
+        (example,) = training_examples(CollectionFolder(str(folder)), run, None, None, folder / "a", Problems())
         assert (example.positive_scores, example.negative_scores) == ((2.0,), expected)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "sweep"]
+StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "mine", "sweep"]
 PLANNED_STAGES = ("generate", "encode", "score", "teach")
 
 

@@ -56,6 +56,7 @@ class TrainingInputs:
     batches: BatchSettings
     negatives: str | None
     teacher_scores: str | None
+    mined: str | None
     twins: str | Rewording | None
     strict: bool
     validates: bool
@@ -139,7 +140,8 @@ def model_files(output_dir: Path) -> list[Path]:
 def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingExample]]:
     """The training set and the dev examples, counted in the terminal."""
     problems, artifacts_dir, twins = Problems(inputs.strict), inputs.run.output_dir / "artifacts", inputs.twins
-    train = training_examples(inputs.benchmark, inputs.negatives, inputs.teacher_scores, artifacts_dir, problems)
+    sources = inputs.negatives, inputs.teacher_scores, inputs.mined
+    train = training_examples(inputs.benchmark, *sources, artifacts_dir, problems)
     if isinstance(twins, str):
         train = with_generated_twins(train, twins, inputs.benchmark, artifacts_dir, problems)
     dev = list(inputs.benchmark.examples("dev", problems)) if inputs.validates else []

@@ -5,10 +5,11 @@ teachers:         EncoderTeacher, LateInteractionTeacher, CrossEncoderTeacher, G
 pair_encoder:     PairEncoder: inner products of an encoder's vectors
 cross_encoder:    CrossEncoder: a sequence classifier that reads query and passage together
 query_likelihood: QueryLikelihood: how likely a generator would ask the query about the passage
-settings:         ListSettings (needs no torch)
+settings:         ListSettings, LabelRules (needs no torch)
 lists:            Lists, TaughtList, read_lists: what is scored (needs no torch)
 translations:     translations_of: queries in the other wording
 scores:           TaughtScores, open_scores, write_scores: scores on disk
 taught_examples:  examples_with_scores: training examples with these scores
-labelling:        LabelRules, labelled_examples, write_examples: a training set from a run (needs no torch)
+labelling:        labelled_examples, write_examples: a training set from a run (needs no torch)
+mining:           mine, read_mined: a round of mining after its retrieval, and its training examples (needs no torch)
 """

@@ -1,47 +1,22 @@
 """Labels of retrieved passages, and the training set that they make: what a mining loop trains on. Needs no torch.
 
-A passage is positive if every rule that is asked for says so: it contains an answer (CORA, Sentri), its score reaches a
-threshold (QuiCK, UMR). It is negative if no rule says so and its score stays clear of the positives' (NV-Retriever, arXiv
-2407.15831). All others are left out: they may answer the query without being known to.
+A passage is positive if it is known to answer the query, or if every rule that is asked for says so: it contains an answer
+(CORA, Sentri), its score reaches a threshold (QuiCK, UMR). It is negative if no rule says so and its score stays clear of the
+positives' (NV-Retriever, arXiv 2407.15831). All others are left out: they may answer the query without being known to.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xdr.errors import UserError
 from xdr.evaluation.answer_recall import span_answers, tokens_to_answer
 from xdr.evaluation.word_tokens import PassageTokens, letters
 from xdr.storage.files import replacing_file
+from xdr.teaching.settings import LabelRules
 from xdr.text.records import Passage, Query, TrainingExample
-
-
-@dataclass(frozen=True)
-class LabelRules:
-    """`answers`: a positive contains an answer. `threshold`: its score is at least that. A negative's score is at most `margin`
-    times the size of the lowest positive score below it: (1 - margin) times that score, where it is above zero."""
-
-    answers: bool
-    threshold: float | None
-    margin: float
-    most_positives: int
-    most_negatives: int
-
-    def __post_init__(self) -> None:
-        if not self.answers and self.threshold is None:
-            raise UserError("threshold must be a number where answers is false, got null: nothing else says what is positive")
-        if self.margin < 0:
-            raise UserError(f"margin must be at least 0, got {self.margin}")
-        for name in ("most_positives", "most_negatives"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
-
-    def ceiling(self, positive_score: float) -> float:
-        """The highest score of a negative beside a positive with this score."""
-        return positive_score - self.margin * abs(positive_score)
 
 
 @dataclass
@@ -77,18 +52,18 @@ def labelled_examples(
 ) -> Iterator[TrainingExample]:
     """Training examples from a run, whose passages descend by score; `passages` returns the passage of an id. `scores` are a
     teacher's; without them the run's count, and the examples have none. Passages that the teacher did not score are left out.
-    `relevant` are the ids of passages that are known to answer a query: they are positive whatever the rules say."""
+    `relevant` are the ids of passages that are known to answer a query: they are the first positives, whatever the rules say
+    and also where the run lacks them."""
     has_answer = AnswerMatcher(passages)
     for query in queries:
         ranked, judged = run.get(query.query_id, {}), (run if scores is None else scores).get(query.query_id, {})
-        known = (relevant or {}).get(query.query_id, ())
-        candidates = {key: judged[key] for key in ranked if key in judged}
-        positives, negatives = _labels(query, candidates, known, rules, has_answer, counts)
-        if not positives or not negatives:
-            counts.queries["without positives" if not positives else "without negatives"] += 1
+        known = [key for key in (relevant or {}).get(query.query_id, ()) if scores is None or key in judged]
+        candidates = {key: judged[key] for key in (*known, *ranked) if key in judged}
+        own, others = _labels(query, candidates, known, rules, has_answer, counts)
+        if not own or not others:
+            counts.queries["without positives" if not own else "without negatives"] += 1
             continue
         counts.queries["kept"] += 1
-        own, others = positives[: rules.most_positives], negatives[: rules.most_negatives]
         yield TrainingExample(
             query,
             tuple(map(passages, own)),
@@ -101,29 +76,32 @@ def labelled_examples(
 def _labels(
     query: Query,
     scores: Mapping[str, float],
-    relevant: Collection[str],
+    known: Sequence[str],
     rules: LabelRules,
     has_answer: Callable[[Query, str], bool],
     counts: LabelCounts,
 ) -> tuple[list[str], list[str]]:
-    """The ids of positives and of negatives, each in the order of the scores' keys."""
-    positives: list[str] = []
+    """The ids of positives, the known ones first, and of negatives: as many as are kept."""
+    positives: list[str] = list(known)
     rest: list[str] = []
     for passage_id, score in scores.items():
+        if passage_id in known:
+            continue
         answers = has_answer(query, passage_id)
         reaches = rules.threshold is not None and score >= rules.threshold
-        fits = (answers or not rules.answers) and (reaches or rules.threshold is None)
-        if fits or passage_id in relevant:
+        if (answers or not rules.answers) and (reaches or rules.threshold is None):
             positives.append(passage_id)
         elif answers or reaches:  # an answer speaks against a negative, whatever the rules for positives
             counts.passages["the rules disagree"] += 1
         else:
             rest.append(passage_id)
-    ceiling = rules.ceiling(min((scores[passage_id] for passage_id in positives), default=0.0))
+    kept = positives[: rules.most_positives]
+    ceiling = rules.ceiling([scores[passage_id] for passage_id in kept if passage_id in scores])
     negatives = [passage_id for passage_id in rest if scores[passage_id] <= ceiling] if positives else []
-    counts.passages += Counter({"positive": len(positives), "negative": len(negatives)})
+    counts.passages += Counter({"known to answer": len(known), "labelled positive": len(positives) - len(known)})
+    counts.passages += Counter({"negative": len(negatives)})
     counts.passages["too near to a positive" if positives else "without a positive"] += len(rest) - len(negatives)
-    return positives, negatives
+    return kept, negatives[: rules.most_negatives]
 
 
 def write_examples(path: Path, examples: Iterable[TrainingExample]) -> None:

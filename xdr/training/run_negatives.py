@@ -1,4 +1,4 @@
-"""Training examples with hard negatives from a TREC run, or with the passages that a teacher scored."""
+"""Training examples with hard negatives from a TREC run, with the passages that a teacher scored, or mined ones."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -10,15 +10,26 @@ from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError
 from xdr.retrieval.trec_runs import read_run
+from xdr.teaching.mining import read_mined
 from xdr.teaching.taught_examples import examples_with_scores
 from xdr.text.records import Passage, TrainingExample
 
 
 def training_examples(
-    benchmark: Benchmark, run_path: str | None, teacher_scores: str | None, artifacts_dir: Path, problems: Problems
+    benchmark: Benchmark,
+    run_path: str | None,
+    teacher_scores: str | None,
+    mined: str | None,
+    artifacts_dir: Path,
+    problems: Problems,
 ) -> list[TrainingExample]:
     """The benchmark's training examples; with the negatives of a run, or the passages that a teacher scored, where one of them
-    is given."""
+    is given. Or those that stage=mine made of them."""
+    if mined is not None:
+        for name, given in (("negatives", run_path), ("teacher_scores", teacher_scores)):
+            if given is not None:
+                raise UserError(f"data.{name} must be null with data.mined, which has passages of its own, got {given}")
+        return read_mined(mined, benchmark, problems)
     if teacher_scores is not None:
         if run_path is not None:
             raise UserError(f"data.negatives must be null with data.teacher_scores, which has negatives, got {run_path}")
