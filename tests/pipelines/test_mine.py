@@ -82,23 +82,24 @@ def test_what_cannot_be_is_refused_before_anything_is_encoded(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_killed_round_goes_on_to_the_same_files(made: Path, tmp_path: Path) -> None:
     """Kills come after a new shard of vectors or of scores, and at any later moment."""
     arguments = mining(made, "search.shard_size=20", "teacher.shard_size=10")
     run(tmp_path / "whole", *arguments, quick=(), script="evaluate.py")
     rng, folder, kills = random.Random(5), tmp_path / "run", 0
-    for _ in range(8):
+    for _ in range(4):
         process = start(folder, *arguments, quick=(), script="evaluate.py")
         before, deadline = set(folder.rglob("shard-*")), time.time() + 120
         while process.poll() is None and set(folder.rglob("shard-*")) == before and time.time() < deadline:
             time.sleep(0.01)
-        time.sleep(rng.choice([0, 0.05, 0.5, 2]))
+        time.sleep(rng.choice([0, 0.05, 0.5]))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             kills += 1
         process.communicate()
         assert process.returncode in (0, -signal.SIGKILL)
-    assert kills > 3
+    assert kills > 1
     run(folder, *arguments, quick=(), script="evaluate.py")
     assert files(folder) == files(tmp_path / "whole")
 
