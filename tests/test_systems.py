@@ -35,7 +35,7 @@ def test_a_fifth_system_is_composed_of_parts_by_yaml_alone(searched: str) -> Non
     training = entry.compose("train", [searched, "experiment=fifth", "data.mined=FOLDER", "model.path=FOLDER"])
     objective = entry.build_objective(training)
     assert isinstance(objective, Combined) and objective._weights == {"contrastive": 1.0, "margins": 0.1}
-    assert (training.data.batches.passages_per_query, training.model.query_prefix) == (4, "query: ")
+    assert (training.data.batches.passages_per_query, training.model.query_prefix) == (2, "query: ")
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
