@@ -50,11 +50,18 @@ def test_a_passage_with_an_answer_is_positive_and_one_near_to_it_is_no_negative(
     assert counts.queries == {"kept": 1}
 
 
-def test_a_wider_margin_leaves_fewer_negatives_and_none_of_them_leaves_the_query_out() -> None:
+def test_a_wider_margin_leaves_fewer_negatives_and_at_least_the_lowest() -> None:
     (example,), _ = label(rules(margin=0.3))
     assert ids(example) == ("ab", "e")
-    assert label(rules(margin=0.5))[0] == []
-    assert label(rules(margin=0.5))[1].queries == {"without negatives": 1}
+    (example,), counts = label(rules(margin=0.5))
+    assert ids(example) == ("ab", "e")
+    assert counts.queries == {"kept": 1, "with one negative that is too near": 1}
+    assert +counts.passages == {"labelled positive": 2, "negative": 1, "too near to a positive": 2}
+
+
+def test_a_query_all_of_whose_passages_are_positive_is_left_out() -> None:
+    examples, counts = label(rules(), run={"q": {"a": 0.9, "b": 0.8}})
+    assert (examples, counts.queries) == ([], {"without negatives": 1})
 
 
 def test_below_zero_a_margin_goes_down_as_well() -> None:

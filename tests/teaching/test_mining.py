@@ -53,8 +53,8 @@ def test_a_run_becomes_a_training_set_with_counts_that_training_reads(folder: Pa
 
 def test_without_a_single_example_the_counts_say_why(folder: Path) -> None:
     with pytest.raises(UserError, match="no training query has a positive and a negative passage. .*mined.json counts why"):
-        mine(job(folder, LabelRules(True, None, None, 0.5, 4, 30)), Problems(), Console(quiet=True))
-    assert json.loads((folder / "mined" / "mined.json").read_text())["queries"]["without negatives"] == 1
+        mine(job(folder, LabelRules(False, 0.0, None, 0.5, 4, 30)), Problems(), Console(quiet=True))
+    assert json.loads((folder / "mined" / "mined.json").read_text())["queries"]["without negatives"] == 2
 
 
 def test_a_quantile_is_that_of_the_passages_that_are_known_to_answer() -> None:

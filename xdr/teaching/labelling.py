@@ -98,6 +98,9 @@ def _labels(
     kept = positives[: rules.most_positives]
     ceiling = rules.ceiling([scores[passage_id] for passage_id in kept if passage_id in scores])
     negatives = [passage_id for passage_id in rest if scores[passage_id] <= ceiling] if positives else []
+    if positives and rest and not negatives:  # Without this, the questions that the model fails at would drop out.
+        negatives = [min(rest, key=scores.__getitem__)]
+        counts.queries["with one negative that is too near"] += 1
     counts.passages += Counter({"known to answer": len(known), "labelled positive": len(positives) - len(known)})
     counts.passages += Counter({"negative": len(negatives)})
     counts.passages["too near to a positive" if positives else "without a positive"] += len(rest) - len(negatives)
