@@ -127,6 +127,7 @@ def test_a_stage_without_a_teacher_and_scores_beside_negatives_are_refused(made:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("processes", [(1,), (1, 2)])
 def test_killed_ten_times_it_leaves_the_same_bytes(made: Path, tmp_path: Path, processes: tuple[int, ...]) -> None:
     arguments = teaching(made, "teacher.shard_size=2")
