@@ -21,9 +21,9 @@ import nltk
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.data.afriqa import AfriQa
+from xdr.benchmarks.afriqa import AfriQa
+from xdr.benchmarks.xor_tydi import read_questions
 from xdr.data.problems import Problems
-from xdr.data.xor_tydi import read_questions
 from xdr.evaluation.answer_recall import answer_recall
 from xdr.evaluation.word_tokens import english_word_tokenizer
 from xdr.text.records import Query

@@ -28,8 +28,8 @@ ROOT = Path(__file__).parents[1]
 
 def paragraphs(folder: str, number: int) -> list[Any]:
     """English paragraphs from the whole collection."""
+    from xdr.benchmarks.xquad_r import XquadR
     from xdr.data.problems import Problems
-    from xdr.data.xquad_r import XquadR
 
     benchmark = XquadR(folder, LANGUAGES, "paragraph", "multilingual", "none", "x_y", ("en",))
     found = list(benchmark.passages(Problems()))

@@ -53,10 +53,10 @@ class Model:
 
 
 def passages(afriqa: Path | None, xquad: Path | None) -> list[str]:
-    from xdr.data.afriqa import AfriQa
+    from xdr.benchmarks.afriqa import AfriQa
+    from xdr.benchmarks.sample import Sample
+    from xdr.benchmarks.xquad_r import XquadR
     from xdr.data.problems import Problems
-    from xdr.data.sample import Sample
-    from xdr.data.xquad_r import XquadR
     from xdr.text.prompts import passage_text
 
     rng = random.Random(0)
@@ -75,9 +75,9 @@ def passages(afriqa: Path | None, xquad: Path | None) -> list[str]:
 
 def questions(xor: Path | None) -> list[str]:
     """Ordered by passage, then by language."""
+    from xdr.benchmarks.sample import Sample
+    from xdr.benchmarks.xor_tydi import read_questions
     from xdr.data.problems import Problems
-    from xdr.data.sample import Sample
-    from xdr.data.xor_tydi import read_questions
 
     of: dict[str, list[str]] = {language: [] for language in LANGUAGES}
     for query in Sample().queries("train", Problems()) if xor is None else read_questions(xor, Problems()):

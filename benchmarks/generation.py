@@ -29,9 +29,9 @@ ROWS = 250_000
 
 
 def passages(afriqa: Path | None, number: int) -> list[Any]:
-    from xdr.data.afriqa import AfriQa
+    from xdr.benchmarks.afriqa import AfriQa
+    from xdr.benchmarks.sample import Sample
     from xdr.data.problems import Problems
-    from xdr.data.sample import Sample
 
     if afriqa is not None:
         benchmark = AfriQa(str(afriqa), ("bem", "ha", "ig", "rw", "tw", "yo", "zu"), "original")
@@ -46,8 +46,8 @@ def passages(afriqa: Path | None, number: int) -> list[Any]:
 
 def trained(folder: Path, steps: int) -> Path:
     """Leaves a generator with the language in the prompt, and one with the same weights and the language in the decoder."""
+    from xdr.benchmarks.sample import Sample
     from xdr.data.problems import Problems
-    from xdr.data.sample import Sample
     from xdr.data.training_set import texts_by_language, training_set
     from xdr.generators.generator_folder import save_generator
     from xdr.generators.models import SmallGenerator

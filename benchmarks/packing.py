@@ -24,8 +24,8 @@ def questions(folder: str, number: int) -> list[Any]:
     """The training examples of the paragraph that has the most."""
     from collections import defaultdict
 
+    from xdr.benchmarks.xquad_r import XquadR
     from xdr.data.problems import Problems
-    from xdr.data.xquad_r import XquadR
 
     benchmark = XquadR(folder, LANGUAGES, "paragraph", "multilingual", "three_way", "x_y", ("en",))
     by_passage = defaultdict(list)

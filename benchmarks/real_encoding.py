@@ -33,7 +33,7 @@ PREFIXES = ("query: ", "passage: ")
 
 def examples(afriqa: Path, most: int) -> tuple[list[str], list[str], list[int]]:
     """Passages, questions about them, and the row of each question's passage."""
-    from xdr.data.afriqa import AfriQa
+    from xdr.benchmarks.afriqa import AfriQa
     from xdr.data.problems import Problems
     from xdr.text.prompts import passage_text
 

@@ -33,9 +33,9 @@ COSINE_SCALE = 20.0
 
 def texts(afriqa: Path | None) -> list[tuple[str, str]]:
     """Returns (question, passage) pairs."""
-    from xdr.data.afriqa import AfriQa
+    from xdr.benchmarks.afriqa import AfriQa
+    from xdr.benchmarks.sample import Sample
     from xdr.data.problems import Problems
-    from xdr.data.sample import Sample
     from xdr.text.prompts import passage_text
 
     if afriqa is not None:

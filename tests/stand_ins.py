@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from tests.small_causal import build_small_causal
+from xdr.benchmarks.sample import FOLDER, Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import FOLDER, Sample
 from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.models import SmallBiEncoder
 from xdr.encoders.small import build_small_bert, build_small_xlm_roberta

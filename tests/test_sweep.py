@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from tests.runs import QUICK, ROOT, run, start, weights
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.models import SmallBiEncoder
 from xdr.storage.jobs import Job, read_jobs

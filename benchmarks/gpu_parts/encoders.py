@@ -119,8 +119,8 @@ def speed(machine: Machine) -> Iterator[Figure]:
 def _both(folder: Path, machine: Machine, number: int) -> tuple[Any, Any, list[str], list[str]]:
     from sentence_transformers import SentenceTransformer
 
+    from xdr.benchmarks.sample import Sample
     from xdr.data.problems import Problems
-    from xdr.data.sample import Sample
     from xdr.encoders.encoder import load_encoder
     from xdr.encoders.encoder_folder import save_encoder
     from xdr.encoders.input_format import InputFormat

@@ -30,8 +30,8 @@ CAUSAL = "Passage: {passage}\nQuestion in {language}:"
 
 
 def passages(number: int) -> list[Passage]:
+    from xdr.benchmarks.sample import Sample
     from xdr.data.problems import Problems
-    from xdr.data.sample import Sample
 
     some = list(Sample().passages(Problems()))
     return [some[place % len(some)] for place in range(number)]

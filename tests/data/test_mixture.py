@@ -9,10 +9,10 @@ import pytest
 from conf import entry
 from tests.runs import run
 from tests.test_entry import collection
+from xdr.benchmarks.sample import Sample
 from xdr.data.collection import open_collection
 from xdr.data.mixture import Mixture
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.data.tevatron import TevatronFiles
 from xdr.data.training_set import training_set
 from xdr.errors import UserError

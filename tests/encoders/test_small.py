@@ -5,8 +5,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
 from xdr.generators.small import build_small_mt5
 

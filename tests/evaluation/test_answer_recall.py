@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.evaluation.official_answer_recall import official_hit
 from tests.evaluation.test_word_tokens import PIECES, real_passages
+from xdr.benchmarks.xor_tydi import read_questions
 from xdr.data.problems import Problems
-from xdr.data.xor_tydi import read_questions
 from xdr.evaluation.answer_recall import AnswerRecall, answer_recall
 from xdr.evaluation.word_tokens import PassageTokens, english_word_tokenizer
 from xdr.text.records import Query
@@ -116,7 +116,7 @@ def test_messy_text_scores_as_the_official_script_scores_it(texts: list[str], an
 @pytest.fixture
 def real_texts(real_data) -> list[str]:
     """English and French passages of AfriQA, and XQuAD's in eleven languages."""
-    from xdr.data.xquad_r import XquadR
+    from xdr.benchmarks.xquad_r import XquadR
 
     choices = {"unit": "paragraph", "judge": "multilingual", "holdout": "none", "regime": "x_x"}
     languages = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")

@@ -36,7 +36,7 @@ def test_nltk_finds_the_same_where_its_own_tables_are_installed(real_data) -> No
 
 
 def real_passages(folder: Path) -> list[str]:
-    from xdr.data.afriqa import AfriQa
+    from xdr.benchmarks.afriqa import AfriQa
     from xdr.data.problems import Problems
 
     benchmark = AfriQa(str(folder / "data"), ("ha", "ig", "yo"), "original")

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from tests.encoders.conftest import TEXTS
 from tests.late_interaction.conftest import colbert
+from xdr.benchmarks.parallel_sentences import ParallelSentences
 from xdr.data.problems import Problems
 from xdr.data.training_set import ChosenPassages
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.errors import DataError, UserError
-from xdr.late_interaction.parallel_sentences import ParallelSentences
 from xdr.late_interaction.token_alignment import alignment_losses
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
 from xdr.text.records import TrainingExample

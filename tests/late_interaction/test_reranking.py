@@ -8,8 +8,8 @@ import pytest
 from tests.late_interaction.conftest import colbert
 from tests.pipelines.conftest import trained_encoder
 from tests.pipelines.test_evaluate import evaluate
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.errors import UserError
 from xdr.late_interaction.reranking import Reranking
 from xdr.late_interaction.scorer import load_late_interaction

@@ -9,8 +9,8 @@ import scipy.stats
 
 from tests.pipelines.test_evaluate import QUICK_EVALUATION, evaluate
 from tests.runs import start
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 
 MRR = "evaluation.metrics=[MRR@10]"
 

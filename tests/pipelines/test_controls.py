@@ -11,8 +11,8 @@ from conf import entry
 from evaluate import main
 from tests.pipelines.test_evaluate import QUICK_EVALUATION
 from tests.pipelines.test_query_side import PASSAGES, QUERIES, assert_ranked_as, vectors
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.encoders.static_encoder import StaticEncoder
 from xdr.errors import UserError
 from xdr.pipelines.retrieval_task import Fusing

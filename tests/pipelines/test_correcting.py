@@ -15,9 +15,9 @@ from tests.pipelines.test_evaluate import QUICK_EVALUATION
 from tests.runs import run
 from tests.wandb_files import read_run
 from xdr import hub_correction, load_encoder, search
+from xdr.benchmarks.sample import Sample
 from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.errors import UserError
 from xdr.pipelines.retrieval_setup import _chosen
 from xdr.vectors.query_bank import QueryBank

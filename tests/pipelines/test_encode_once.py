@@ -15,9 +15,9 @@ from torch import nn
 
 from tests.pipelines.test_evaluate import QUICK_EVALUATION
 from tests.runs import run
+from xdr.benchmarks.sample import Sample
 from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.encoders.input_format import EncoderOptions
 from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.small import build_small_bert

@@ -16,8 +16,8 @@ from evaluate import main
 from tests.pipelines.test_generate import QUICK_GENERATION
 from tests.runs import QUICK_GENERATOR, run, start
 from tests.wandb_files import read_run
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.errors import UserError
 
 QUICK_EVALUATION = [

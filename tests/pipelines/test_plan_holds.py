@@ -12,8 +12,8 @@ from statistics import median
 import pytest
 
 from tests.runs import run
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 
 NUM_PASSAGES, ROUNDS = 60_000, 3
 UNITS = {"s": 1.0, "seconds": 1.0, "minutes": 60.0, "hours": 3600.0}

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tests.pipelines.test_evaluate import QUICK_EVALUATION, evaluate
 from tests.runs import start
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.prompts import passage_text

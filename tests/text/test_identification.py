@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xdr.data.afriqa import AfriQa
+from xdr.benchmarks.afriqa import AfriQa
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.data.training_set import texts_by_language
 from xdr.errors import ArtefactError, UserError
 from xdr.text.identification import (

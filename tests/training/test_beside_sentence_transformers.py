@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pipelines.test_evaluate import evaluate
+from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.text.prompts import passage_text
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from xdr.benchmarks.sample import Sample
 from xdr.data.collection import open_collection
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.data.sample import Sample
 from xdr.errors import DataError, UserError
 from xdr.vectors.query_bank import BankText, OpenedBank, QueryBank, sample
 from xdr.writing.generated_source import import_generated

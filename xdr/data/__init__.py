@@ -10,5 +10,5 @@ qrels: read_qrels
 generated_queries: read_generated_queries
 rows: Row, read_rows, json_rows (to write a benchmark)
 problems: Problems
-afriqa, collection_folder, dpr_nq, mixture, sample, swim_ir, tevatron, xor_tydi, xquad_r: one benchmark or format each
+collection_folder, mixture, tevatron: formats and compositions of any benchmark's files
 """

@@ -153,8 +153,8 @@ class SmallBiEncoder:
 
     def build(self, initial_folder: Path, seed: int) -> "tuple[BiEncoder, TextTokenizer]":
         """The model is made from `seed` in `initial_folder`, unless it is already there."""
+        from xdr.benchmarks.sample import Sample
         from xdr.data.problems import Problems
-        from xdr.data.sample import Sample
         from xdr.encoders.bi_encoder import BiEncoder
         from xdr.encoders.open_encoder import open_model
         from xdr.encoders.small import BUILDERS

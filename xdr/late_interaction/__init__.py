@@ -7,5 +7,4 @@
 - scorer: LateInteraction, load_late_interaction
 - reranking: Reranking
 - token_alignment: aligned, alignment_losses
-- parallel_sentences: ParallelSentences
 """

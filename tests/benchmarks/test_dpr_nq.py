@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from xdr.benchmarks.dpr_nq import DprNaturalQuestions, read_dpr_examples
 from xdr.data import json_array
-from xdr.data.dpr_nq import DprNaturalQuestions, read_dpr_examples
 from xdr.data.json_array import json_array_rows
 from xdr.data.problems import Problems
 from xdr.errors import DataError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xdr.data.afriqa import AfriQa
+from xdr.benchmarks.afriqa import AfriQa
 from xdr.data.problems import Problems
 from xdr.errors import DataError
 from xdr.text.records import Judgement, Query

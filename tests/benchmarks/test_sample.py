@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from xdr.benchmarks.sample import FOLDER, Sample
 from xdr.data.problems import Problems
-from xdr.data.sample import FOLDER, Sample
 from xdr.text.identification import LanguageCheck
 from xdr.text.languages import XOR_TYDI
 from xdr.text.records import Passage, Query

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from xdr.benchmarks.xor_tydi import read_gold_paragraphs, read_questions
 from xdr.data.benchmark import Benchmark
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems
-from xdr.data.xor_tydi import read_gold_paragraphs, read_questions
 from xdr.errors import DataError
 from xdr.text.records import Passage, Query, TrainingExample
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from xdr.benchmarks.xquad_r import XquadR
 from xdr.data.problems import Problems
-from xdr.data.xquad_r import XquadR
 from xdr.errors import DataError
 from xdr.text.records import Judgement, Query
 

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xdr.data.afriqa import AfriQa
+from xdr.benchmarks.afriqa import AfriQa
+from xdr.benchmarks.dpr_nq import read_dpr_examples
+from xdr.benchmarks.xor_tydi import read_gold_paragraphs, read_questions
+from xdr.benchmarks.xquad_r import XquadR
 from xdr.data.collection_folder import CollectionFolder
-from xdr.data.dpr_nq import read_dpr_examples
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.passage_store import convert_passages
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems
 from xdr.data.qrels import read_qrels
 from xdr.data.tevatron import language_in_row, read_corpus, read_training_examples
-from xdr.data.xor_tydi import read_gold_paragraphs, read_questions
-from xdr.data.xquad_r import XquadR
 from xdr.errors import DataError
 
 PASSAGE = {"docid": "p1", "title": "T", "text": "words", "lang": "en"}

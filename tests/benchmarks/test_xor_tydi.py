@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from xdr.benchmarks.xor_tydi import XorTydi, article_title, read_gold_paragraphs, read_questions
 from xdr.data.problems import Problems
-from xdr.data.xor_tydi import XorTydi, article_title, read_gold_paragraphs, read_questions
 from xdr.errors import DataError
 from xdr.text.records import Passage, Query
 
