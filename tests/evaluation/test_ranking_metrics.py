@@ -16,6 +16,9 @@ def value(name: str, ranking: Sequence[str], judged: Mapping[str, int]) -> float
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("precision@1", 0),
+        ("precision@2", 1 / 2),
+        ("precision@9", 2 / 9),
         ("recall@1", 0),
         ("recall@2", 1 / 3),
         ("recall@9", 2 / 3),
@@ -36,7 +39,7 @@ def test_metrics_by_hand(name: str, expected: float) -> None:
 
 
 def test_a_query_without_relevant_passages_has_no_value() -> None:
-    for name in ("recall@5", "success@5", "MRR@5", "nDCG@5", "MAP", "MAP@5"):
+    for name in ("precision@5", "recall@5", "success@5", "MRR@5", "nDCG@5", "MAP", "MAP@5"):
         assert np.isnan(value(name, ["a"], {}))
         assert np.isnan(value(name, ["a"], {"a": 0}))
         assert value(name, [], {"a": 1}) == 0
@@ -54,6 +57,8 @@ def test_random_rankings_score_as_trec_eval_scores_them() -> None:
         judgements.append({passage: rng.choice([-1, 0, 0, 1, 1, 2, 3]) for passage in judged} | {judged[0]: 1})
     ranked = relevant_ranks(rankings, judgements)
     for name, theirs in (
+        ("precision@5", "P_5"),
+        ("precision@100", "P_100"),
         ("recall@5", "recall_5"),
         ("recall@100", "recall_100"),
         ("success@5", "success_5"),

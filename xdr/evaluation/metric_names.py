@@ -1,4 +1,4 @@
-"""Metrics by name: `R@2kt`, `recall@100`, `success@10`, `MRR@10`, `nDCG@10`, `MAP`, `MAP@20`, `MAP-mono`."""
+"""Metrics by name: `R@2kt`, `recall@100`, `success@10`, `precision@1`, `MRR@10`, `nDCG@10`, `MAP`, `MAP@20`, `MAP-mono`."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,13 @@ from xdr.errors import UserError, did_you_mean, shown
 
 ANSWER_RECALL = "R"
 """R@2kt: whether the first 2,000 tokens contain an answer. The other measures need qrels."""
-MEASURES = (ANSWER_RECALL, "recall", "success", "MRR", "nDCG", "MAP")
+MEASURES = (ANSWER_RECALL, "precision", "recall", "success", "MRR", "nDCG", "MAP")
 MONO, CROSS, SPREAD = "MAP-mono", "MAP-cross", "rank_spread"
 """For passages in many languages: MAP among the passages in the query's language; the mean of MAP among the passages of each
 other language; and the distance in ranks between the first and the last of parallel relevant passages."""
 OF_POOLS = (MONO, CROSS, SPREAD)
 
-_EXAMPLES = ("R@2kt", "R@5kt", "recall@100", "success@10", "MRR@10", "nDCG@10", "MAP", "MAP@20", *OF_POOLS)
+_EXAMPLES = ("R@2kt", "R@5kt", "recall@100", "success@10", "precision@1", "MRR@10", "nDCG@10", "MAP", "MAP@20", *OF_POOLS)
 _WHOLE = ("MAP", *OF_POOLS)
 
 _PATTERN = rf"R@[1-9]\d{{0,5}}kt|({'|'.join(MEASURES[1:])})@[1-9]\d{{0,8}}"

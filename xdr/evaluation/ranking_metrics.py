@@ -61,6 +61,12 @@ def retrieved(ranking: ArrayLike, passages: Collection[Any]) -> list[tuple[int, 
     return list(zip((places + 1).tolist(), ranked, strict=True))
 
 
+def precision(ranked: RelevantRanks, cutoff: int) -> Values:
+    """The share of relevant passages among the first `cutoff`, also where fewer are relevant or retrieved."""
+    precision_Q: Values = (ranked.ranks_QG <= cutoff).sum(1) / cutoff + 0 * ranked.num_relevant
+    return precision_Q
+
+
 def recall(ranked: RelevantRanks, cutoff: int) -> Values:
     """The share of the relevant passages among the first `cutoff`."""
     recall_Q: Values = (ranked.ranks_QG <= cutoff).sum(1) / ranked.num_relevant
@@ -99,6 +105,7 @@ def average_precision(ranked: RelevantRanks, cutoff: int | None) -> Values:
 
 
 _WITH_CUTOFF: dict[str, Callable[[RelevantRanks, int], Values]] = {
+    "precision": precision,
     "recall": recall,
     "success": success,
     "MRR": reciprocal_rank,
