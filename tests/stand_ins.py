@@ -21,7 +21,7 @@ from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.models import SmallBiEncoder
 from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
 from xdr.generators.small import build_small_mt5
-from xdr.text.languages import AFRIQA, XOR_TYDI, XQUAD_R
+from xdr.text.languages import AFRIQA, MLQA, XNLI, XOR_TYDI, XQUAD_R
 from xdr.text.records import Passage, Query, TrainingExample
 
 NUM_TRAIN, NUM_DEV = 128, 64
@@ -123,6 +123,35 @@ def write_xquad_r(folder: Path) -> None:
     answered = [e for e in DEV if e.query.language == "en" and e.query.answers[0] in e.positives[0].text][:30]
     for code in XQUAD_R:
         _write(folder / f"{code}.json", json.dumps({"data": [_article(example) for example in answered]}))
+
+
+def write_mlqa(folder: Path) -> None:
+    """Each language has the same English paragraphs."""
+    answered = [e for e in DEV if e.query.language == "en" and e.query.answers[0] in e.positives[0].text][:20]
+    for code in MLQA:
+        name = f"dev-context-{code}-question-{code}.json"
+        _write(folder / "dev" / name, json.dumps({"data": [_article(example) for example in answered]}))
+
+
+def write_miracl(folder: Path) -> None:
+    """The sample in place of Swahili."""
+    dev = some(DEV, NUM_DEV)
+    topics, qrels = (folder / "miracl" / "miracl-v1.0-sw" / kind for kind in ("topics", "qrels"))
+    _write(topics / "topics.miracl-v1.0-sw-dev.tsv", "".join(f"{e.query.query_id}\t{e.query.text}\n" for e in dev))
+    judged = "".join(f"{e.query.query_id}\tQ0\t{e.positives[0].passage_id}\t1\n" for e in dev)
+    _write(qrels / "qrels.miracl-v1.0-sw-dev.tsv", judged)
+    _write_lines(folder / "miracl-corpus" / "miracl-corpus-v1.0-sw" / "docs-0.jsonl.gz", [_passage(p) for p in PASSAGES])
+
+
+def write_xnli(folder: Path) -> None:
+    """Questions as premises, passages as hypotheses, the same in every language."""
+    rows = ["language\tgold_label\tsentence1\tsentence2\tpromptID\tpairID"]
+    for code in XNLI:
+        for number, example in enumerate(DEV[:10]):
+            texts = [example.positives[0].text, *(passage.text for passage in PASSAGES[number : number + 2])]
+            for place, (label, text) in enumerate(zip(("entailment", "neutral", "contradiction"), texts, strict=True)):
+                rows.append("\t".join([code, label, example.query.text, text, str(number), str(3 * number + place)]))
+    _write(folder / "xnli.test.tsv", "\n".join(rows))
 
 
 def _article(example: TrainingExample) -> dict[str, Any]:

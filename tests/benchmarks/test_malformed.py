@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 
 from xdr.benchmarks.afriqa import AfriQa
 from xdr.benchmarks.dpr_nq import read_dpr_examples
+from xdr.benchmarks.miracl import Miracl
+from xdr.benchmarks.mlqa import Mlqa
+from xdr.benchmarks.tydi_qa import TydiQaGold, TydiQaPrimary
+from xdr.benchmarks.xglue import Xglue
+from xdr.benchmarks.xnli import Xnli
 from xdr.benchmarks.xor_tydi import read_gold_paragraphs, read_questions
 from xdr.benchmarks.xquad_r import XquadR
+from xdr.data.beir_folder import BeirFolder
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.passage_store import convert_passages
@@ -54,6 +60,17 @@ AFRIQA = {
     "question_translated": "?",
     "title": None,
 }
+TYDI_GOLD = {"data": [{"title": "T", "paragraphs": [{"context": "words", "qas": [{**SQUAD_QUESTION, "id": "finnish-1"}]}]}]}
+TYDI = {
+    "annotations": [{"passage_answer": {"candidate_index": 0}}],
+    "document_plaintext": "words",
+    "document_title": "T",
+    "example_id": 1,
+    "language": "finnish",
+    "passage_answer_candidates": [{"plaintext_start_byte": 0, "plaintext_end_byte": 5}],
+    "question_text": "?",
+}
+XNLI = b"language\tgold_label\tsentence1\tsentence2\tpromptID\tpairID\nen\tentailment\ta\tb\t1\t1\nen\tneutral\ta\tc\t1\t2\n"
 
 # name -> (file name in a folder, a good file, a reader of that file)
 FORMATS: dict[str, tuple[str, Any, Callable[[Path, Problems], Iterator[Any]]]] = {
@@ -72,6 +89,41 @@ FORMATS: dict[str, tuple[str, Any, Callable[[Path, Problems], Iterator[Any]]]] =
         "gold_passages/hau/x.hau.en.dev.json",
         AFRIQA,
         lambda path, problems: AfriQa(str(path.parents[2]), ("ha",), "original").passages(problems),
+    ),
+    "mlqa": (
+        "dev-context-en-question-en.json",
+        SQUAD,
+        lambda path, p: Mlqa(str(path.parent), ("en",), "sentence", "monolingual", ("dev",)).examples("dev", p),
+    ),
+    "tydi gold": (
+        "tydiqa-goldp-v1.1-dev.json",
+        TYDI_GOLD,
+        lambda path, problems: TydiQaGold(str(path.parent), ("fi",), "none").examples("dev", problems),
+    ),
+    "tydi": (
+        "tydiqa-v1.0-dev.jsonl",
+        TYDI,
+        lambda path, problems: TydiQaPrimary(str(path.parent), ("fi",), ("dev",)).examples("dev", problems),
+    ),
+    "xnli": (
+        "xnli.dev.tsv",
+        XNLI,
+        lambda path, problems: Xnli(str(path.parent), ("en",), "monolingual", ("dev",), "x_x").examples("dev", problems),
+    ),
+    "xglue": (
+        "xglue.wpr.en.dev",
+        b"q\tt\ts\t4\nq\tu\tv\t0\n",
+        lambda path, problems: Xglue(str(path.parent), "wpr", ("en",), ("dev",), 2).examples("dev", problems),
+    ),
+    "topics": (
+        "miracl-v1.0-sw/topics/topics.miracl-v1.0-sw-dev.tsv",
+        b"1\tNani?\n2\tNini?\n",
+        lambda path, problems: Miracl(str(path.parents[2]), ("sw",), "none").queries("dev", problems),
+    ),
+    "beir qrels": (
+        "qrels/test.tsv",
+        b"query-id\tcorpus-id\tscore\nq1\tp1\t1\n",
+        lambda path, problems: BeirFolder(str(path.parents[1]), "en", "en").judgements("test", problems),
     ),
     "tsv": ("p.tsv", b"id\ttext\ttitle\n1\twords\tT\n", read_passage_tsv),
     "qrels": ("r.tsv", b"q1 0 p1 1\n", read_qrels),

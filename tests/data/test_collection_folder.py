@@ -54,7 +54,7 @@ def test_judged_queries_are_examples_and_train_jsonl_goes_before_them(folder: Pa
     (folder / "qrels.tsv").write_text("q1 0 2 1\nq1 0 p1 0\nq2 0 p1 0\nq3 0 p1 1\nq3 0 2 2\n")
     one, two = Passage("p1", "", "one"), Passage("2", "T", "two", "fi")
     collection = CollectionFolder(str(folder))
-    assert list(collection.examples("dev", Problems())) == [TrainingExample(Query("q1", "?", "ru"), (two,))]
+    assert list(collection.examples("dev", Problems())) == [TrainingExample(Query("q1", "?", "ru"), (two,), (one,))]
     assert list(collection.examples("train", Problems())) == [TrainingExample(Query("q3", "???", "fi"), (one, two))]
     passages = [{"docid": "p9", "title": "", "text": "nine"}]
     (folder / "train.jsonl").write_text(

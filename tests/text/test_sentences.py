@@ -1,6 +1,6 @@
 import pytest
 
-from xdr.text.sentences import split_sentences
+from xdr.text.sentences import sentence_breaks, split_sentences
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,9 @@ from xdr.text.sentences import split_sentences
 )
 def test_sentences_end_as_their_script_ends_them(text: str, sentences: list[str]) -> None:
     assert split_sentences(text) == sentences
+
+
+def test_breaks_are_the_places_of_the_sentences_in_the_text() -> None:
+    text = " It rains.  Does it? Yes \n"
+    assert sentence_breaks(text) == [(0, 12), (12, 21), (21, 26)]
+    assert sentence_breaks("It rains. ") == [(0, 10)]

@@ -1,4 +1,5 @@
 """Published benchmarks, read from their own files.
 
-Each module has one benchmark: afriqa, dpr_nq, parallel_sentences, sample, swim_ir, xor_tydi, xquad_r.
+One a module: afriqa, dpr_nq, miracl, mlqa, parallel_sentences, sample, swim_ir, tydi_qa, xglue, xnli, xor_tydi, xquad_r.
+What several share: squad (SQuAD's layout), parallel (queries that are asked in several languages).
 """

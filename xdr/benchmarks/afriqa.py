@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from xdr.data.benchmark import SPLITS, Benchmark, distinct_positives
+from xdr.data.benchmark import SPLITS, Benchmark, distinct_positives, tenth_held_out
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems
 from xdr.data.rows import Row, read_rows
@@ -52,11 +52,7 @@ class AfriQa(Benchmark):
             return self._released(split, problems)
         if split == "test":
             return self._released("dev", problems)
-        return (
-            example
-            for example in self._released("train", problems)
-            if (int(example.positives[0].passage_id, 16) % 10 == 0) == (split == "dev")
-        )
+        return tenth_held_out(self._released("train", problems), split)
 
     def _released(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         for language in self.languages:

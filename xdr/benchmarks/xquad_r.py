@@ -7,16 +7,16 @@ sentence is the one in which the answer starts. Languages share question ids: a 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from xdr.benchmarks.parallel import Judge, Parallel, Regime, checked_languages, parallel_examples, parallel_judgements
+from xdr.benchmarks.squad import Breaks, Paragraph, Unit, paragraph_rows, read_paragraph, shared_questions
 from xdr.data.benchmark import Benchmark
-from xdr.data.lines import require_file
+from xdr.data.lines import plain_or_gzipped, require_file
 from xdr.data.problems import Problems, parse_each
-from xdr.data.rows import Row, json_document
-from xdr.errors import DataError
-from xdr.text.languages import XQUAD_R, language_codes
+from xdr.data.rows import Row
+from xdr.text.languages import XQUAD_R
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 _SPLITS = {
@@ -26,14 +26,6 @@ _SPLITS = {
     "questions": ("", "", "", "dev", "test", "test"),
 }
 """The splits of six articles in a row."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Paragraph:
-    """A paragraph of one language: its passages, and for each question the index of the one that answers it."""
-
-    passages: tuple[Passage, ...]
-    questions: tuple[tuple[str, Query, int], ...]  # (id shared by the languages, query, index)
 
 
 @dataclass(frozen=True)
@@ -50,23 +42,16 @@ class XquadR(Benchmark):
 
     path: str
     languages: tuple[str, ...]
-    unit: Literal["sentence", "paragraph"]
-    judge: Literal["monolingual", "multilingual"]
+    unit: Unit
+    judge: Judge
     holdout: Literal["none", "articles", "three_way", "questions"]
-    regime: Literal["en_en", "x_x", "x_y"]
+    regime: Regime
     passage_languages: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "languages", language_codes(self.languages))
-        object.__setattr__(self, "passage_languages", language_codes(self.passage_languages or self.languages))
-        if foreign := [code for code in (*self.languages, *self._pool) if code not in XQUAD_R]:
-            raise DataError(f"XQuAD-R has no '{foreign[0]}'", remedy=f"It has {' '.join(XQUAD_R)}")
-        own = set(self.languages) & set(self._pool)
-        if not own and (self.judge == "monolingual" or self.regime != "x_y"):
-            raise DataError(
-                f"no question is asked in a language of the passages ({' '.join(self._pool)})",
-                remedy="Set data.judge=multilingual and data.regime=x_y",
-            )
+        asked, pool = checked_languages("XQuAD-R", XQUAD_R, self.languages, self.passage_languages, self.judge, self.regime)
+        object.__setattr__(self, "languages", asked)
+        object.__setattr__(self, "passage_languages", pool)
 
     @property
     def _pool(self) -> tuple[str, ...]:
@@ -85,52 +70,27 @@ class XquadR(Benchmark):
                 yield query
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        """In training, pairs by `regime`. In dev, each question with the relevant passage in its own language, or else with
-        those in the other languages. The twins of a question are the same question in the other languages, also in those of
-        the passages."""
-        regime = self.regime if split == "train" else "x_x"
-        for wordings, passages in self._parallel(split, problems):
-            for query in self._asked(wordings):
-                twins = tuple(twin for twin in wordings if twin is not query)
-                own = [passage for passage in passages if passage.language == query.language]
-                if regime == "x_y" or (split != "train" and not own):
-                    own = passages
-                if regime != "en_en" or query.language == "en":
-                    for passage in own:
-                        yield TrainingExample(query, (passage,), twins=twins)
+        regime = self.regime if split == "train" else None
+        return parallel_examples(self._parallel(split, problems), self.languages, regime)
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
-        for wordings, passages in self._parallel(split, problems):
-            for query in self._asked(wordings):
-                for passage in passages:
-                    if self.judge == "multilingual" or passage.language == query.language:
-                        yield Judgement(query.query_id, passage.passage_id, 1)
+        return parallel_judgements(self._parallel(split, problems), self.languages, self.judge)
 
-    def _parallel(self, split: str, problems: Problems) -> list[tuple[list[Query], list[Passage]]]:
-        """Each question in all these languages, with its passages in the languages of the passages."""
-        by_id: dict[str, tuple[list[Query], list[Passage]]] = {}
+    def _parallel(self, split: str, problems: Problems) -> list[Parallel]:
         both = tuple(dict.fromkeys((*self.languages, *self._pool)))
-        for language, paragraph in self._paragraphs(both, split, problems):
-            for shared_id, query, index in paragraph.questions:
-                queries, passages = by_id.setdefault(shared_id, ([], []))
-                queries.append(query)
-                if language in self._pool:
-                    passages.append(paragraph.passages[index])
-        return list(by_id.values())
+        return shared_questions(self._paragraphs(both, split, problems), self._pool)
 
-    def _asked(self, wordings: list[Query]) -> list[Query]:
-        return [query for query in wordings if query.language in self.languages]
-
-    def _paragraphs(
-        self, languages: tuple[str, ...], split: str | None, problems: Problems
-    ) -> Iterator[tuple[str, _Paragraph]]:
+    def _paragraphs(self, languages: tuple[str, ...], split: str | None, problems: Problems) -> Iterator[tuple[str, Paragraph]]:
         """Of a split, or all. Articles have the same order in every language, so a split has the same ones."""
         for language in languages:
             path = self._file(language)
-            articles = json_document(path).objects("data")
-            rows = [(number, row) for number, article in enumerate(articles) for row in article.objects("paragraphs")]
-            of_split = [(i, row) for i, (number, row) in enumerate(rows) if self._has(split, number)]
-            for paragraph in parse_each(of_split, partial(self._parse, language), problems, str(path), may_be_empty=True):
+            rows = [(i, row) for i, (article, _, row) in enumerate(paragraph_rows(path)) if self._has(split, article)]
+
+            def parse(numbered: tuple[int, Row], language: str = language) -> Paragraph:
+                number, row = numbered
+                return read_paragraph(row, language, f"{language}_{number}", self.unit, _sentence_breaks)
+
+            for paragraph in parse_each(rows, parse, problems, str(path), may_be_empty=True):
                 yield language, paragraph if split is None else self._of_split(paragraph, split)
 
     def _has(self, split: str | None, article: int) -> bool:
@@ -138,52 +98,17 @@ class XquadR(Benchmark):
         every_article = split is None or (self.holdout == "questions" and split == "train")
         return every_article or _SPLITS[self.holdout][article % 6] == split
 
-    def _of_split(self, paragraph: _Paragraph, split: str) -> _Paragraph:
+    def _file(self, language: str) -> Path:
+        return require_file(plain_or_gzipped(Path(self.path).expanduser() / f"{language}.json"))
+
+    def _of_split(self, paragraph: Paragraph, split: str) -> Paragraph:
         if self.holdout != "questions":
             return paragraph
         return replace(paragraph, questions=paragraph.questions[0 if split == "train" else 1 :: 2])
 
-    def _parse(self, language: str, numbered: tuple[int, Row]) -> _Paragraph:
-        number, row = numbered
-        context = row.text("context")
-        passages, breaks = self._candidates(row, context, language, number)
-        questions = []
-        for question in row.objects("qas"):
-            answers = question.objects("answers")
-            if not answers:
-                raise question.error("must have an answer, got none", "answers")
-            start = answers[0].integer("answer_start")
-            inside = [i for i, (first, end) in enumerate(breaks) if first <= start < end]
-            if not inside:
-                raise question.error(f"answer_start must be in a sentence, got {start}", "answers")
-            shared_id = question.identifier("id")
-            spans = tuple(answer.text("text") for answer in answers)
-            query = Query(_query_id(language, shared_id), question.text("question"), language, spans)
-            questions.append((shared_id, query, inside[0]))
-        return _Paragraph(passages, tuple(questions))
 
-    def _candidates(
-        self, row: Row, context: str, language: str, number: int
-    ) -> tuple[tuple[Passage, ...], list[tuple[int, int]]]:
-        flat = context.replace("\n", "")
-        if self.unit == "paragraph":
-            return (Passage(f"{language}_{number}", "", flat, language),), [(0, len(context))]
-        breaks = _sentence_breaks(row, len(context))
-        texts = [context[first:end].replace("\n", "") + flat for first, end in breaks]
-        passages = tuple(Passage(f"{language}_{number}_{i}", "", text, language) for i, text in enumerate(texts))
-        return passages, breaks
-
-    def _file(self, language: str) -> Path:
-        plain = Path(self.path).expanduser() / f"{language}.json"
-        return plain if plain.exists() else require_file(plain.with_name(plain.name + ".gz"))
-
-
-def _sentence_breaks(row: Row, length: int) -> list[tuple[int, int]]:
-    breaks = row.pairs("sentence_breaks")
+def _sentence_breaks(row: Row, context: str) -> Breaks:
+    breaks, length = row.pairs("sentence_breaks"), len(context)
     if not breaks or any(not 0 <= first < end <= length for first, end in breaks):
         raise row.error(f"must be [start, end] within the {length} characters of the context, got {breaks}", "sentence_breaks")
     return breaks
-
-
-def _query_id(language: str, shared_id: str) -> str:
-    return f"{language}:{shared_id}"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xdr.data.problems import Problems
+from xdr.errors import DataError
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 SPLITS = ("train", "dev", "test")
@@ -58,3 +59,17 @@ def distinct_positives(examples: Iterable[TrainingExample]) -> Iterator[Passage]
             if passage.passage_id not in seen:
                 seen.add(passage.passage_id)
                 yield passage
+
+
+def tenth_held_out(examples: Iterable[TrainingExample], split: str) -> Iterator[TrainingExample]:
+    """Of train examples with content ids: those about a tenth of the passages are dev, the others train."""
+    for example in examples:
+        if (int(example.positives[0].passage_id, 16) % 10 == 0) == (split == "dev"):
+            yield example
+
+
+def checked_splits(splits: tuple[str, ...], released: tuple[str, ...]) -> tuple[str, ...]:
+    """The setting `splits` of a benchmark, which says which files are read, also for the passages."""
+    if not splits or len(set(splits)) != len(splits) or set(splits) - set(released):
+        raise DataError(f"data.splits must be some of {' '.join(released)}, each once, got {' '.join(splits) or 'none'}")
+    return tuple(splits)

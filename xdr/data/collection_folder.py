@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xdr.data.benchmark import SPLITS, Benchmark
-from xdr.data.lines import require_file
+from xdr.data.judged import judged_examples
+from xdr.data.lines import plain_or_gzipped, require_file
 from xdr.data.problems import Problems
 from xdr.data.qrels import read_qrels
 from xdr.data.rows import Row, read_rows
@@ -56,21 +57,14 @@ class CollectionFolder(Benchmark):
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         """Training examples are those of train.jsonl. Without it, and in other splits, they are the queries that have
-        relevant passages in qrels.tsv."""
+        relevant passages in qrels.tsv, with the passages that were judged not relevant as negatives."""
         source = self._file("train.jsonl")
         if split == "train" and source.exists():
             yield from read_training_examples(source, problems)
             return
-        relevant: dict[str, list[str]] = {}
-        for judgement in self.judgements(split, problems):
-            if judgement.relevance > 0:
-                relevant.setdefault(judgement.query_id, []).append(judgement.passage_id)
-        if not relevant:
-            return
-        passages = self._passages_of({passage_id for ids in relevant.values() for passage_id in ids}, problems)
-        for query in self.queries(split, problems):
-            if positives := tuple(passages[key] for key in relevant.get(query.query_id, ()) if key in passages):
-                yield TrainingExample(query, positives)
+        queries, judgements = self.queries(split, problems), self.judgements(split, problems)
+        files = (self._file("qrels.tsv"), self._file("corpus.jsonl").name)
+        yield from judged_examples(queries, judgements, self.passages(problems), problems, files)
 
     def judgements(self, split: str, problems: Problems) -> Iterator[Judgement]:
         """The judgements of the split's queries. A judgement of a query that queries.jsonl lacks is an error."""
@@ -91,23 +85,5 @@ class CollectionFolder(Benchmark):
         source = self._file("generated.jsonl")
         return source if source.exists() else None
 
-    def _passages_of(self, passage_ids: set[str], problems: Problems) -> dict[str, Passage]:
-        """By id. Stops reading after the last of them."""
-        passages: dict[str, Passage] = {}
-        for passage in self.passages(problems):
-            if passage.passage_id in passage_ids:
-                passages[passage.passage_id] = passage
-                if len(passages) == len(passage_ids):
-                    return passages
-        for passage_id in sorted(passage_ids - passages.keys()):
-            problem = f"the passage '{passage_id}' is not in {self._file('corpus.jsonl').name}"
-            problems.skip(DataError(problem, file=self._file("qrels.tsv"), remedy="Are qrels and corpus of one release?"))
-        return passages
-
     def _file(self, name: str) -> Path:
-        """`name`, or `name.gz` where only that is there."""
-        plain = Path(self.path).expanduser() / name
-        gzipped = plain.with_name(name + ".gz")
-        if plain.exists() and gzipped.exists():
-            raise DataError(f"there must be one file of the two, {name} or {gzipped.name}", file=plain, remedy="Remove one")
-        return gzipped if gzipped.exists() else plain
+        return plain_or_gzipped(Path(self.path).expanduser() / name)

@@ -27,6 +27,14 @@ def require_file(path: str | Path) -> Path:
     return path
 
 
+def plain_or_gzipped(path: Path) -> Path:
+    """The path, or with .gz where only that is there."""
+    gzipped = path.with_name(path.name + ".gz")
+    if path.exists() and gzipped.exists():
+        raise DataError(f"there must be one file of the two, {path.name} or {gzipped.name}", file=path, remedy="Remove one")
+    return gzipped if gzipped.exists() else path
+
+
 def open_binary(path: Path) -> BinaryIO:
     """Decompresses a file that begins like gzip, whatever its name."""
     try:

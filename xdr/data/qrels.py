@@ -14,11 +14,15 @@ Record = TypeVar("Record")
 
 def read_qrels(path: str | Path, problems: Problems) -> Iterator[Judgement]:
     def parse(fields: list[str]) -> Judgement:
-        if not fields[3].removeprefix("-").isdecimal() or len(fields[3]) > 9:
-            raise ValueError(f"relevance must be a whole number, got {shown(fields[3])}")
-        return Judgement(fields[0], fields[2], int(fields[3]))
+        return Judgement(fields[0], fields[2], relevance_of(fields[3]))
 
     return read_fields(path, problems, 4, parse)
+
+
+def relevance_of(field: str) -> int:
+    if not field.removeprefix("-").isdecimal() or len(field) > 9:
+        raise ValueError(f"relevance must be a whole number, got {shown(field)}")
+    return int(field)
 
 
 def read_fields(

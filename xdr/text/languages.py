@@ -47,6 +47,8 @@ XOR_TYDI = ("ar", "bn", "en", "fi", "ja", "ko", "ru", "te")
 """The seven question languages of XOR-TyDi, and English."""
 XQUAD_R = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 MIRACL = ("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh")
+MLQA = ("ar", "de", "en", "es", "hi", "vi", "zh")
+XNLI = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 AFRIQA = ("bem", "fon", "ha", "ig", "rw", "sw", "tw", "wo", "yo", "zu")
 
 _CODES = {"farsi": "fa", **{name.lower(): code for code, name in NAMES.items()}}

@@ -19,13 +19,18 @@ _ABBREVIATION = re.compile(r"(?:^|[\s(.])(?:\w|Dr|Mr|Mrs|Ms|St|Prof|Jr|Sr|vs|No)
 
 def split_sentences(text: str) -> list[str]:
     """In order; joined by spaces where the text has them, they are the text. An empty text has none."""
-    sentences, start = [], 0
+    return [text[start:end].strip() for start, end in sentence_breaks(text)]
+
+
+def sentence_breaks(text: str) -> list[tuple[int, int]]:
+    """Start and end of each sentence, with the blanks after it."""
+    breaks, start = [], 0
     for end in _SENTENCE_ENDS.finditer(text):
         sentence, rest = text[start : end.end()].strip(), text[end.end() :]
         if sentence.endswith(".") and (_ABBREVIATION.search(sentence) or rest[:1].islower()):
             continue
-        sentences.append(sentence)
+        breaks.append((start, end.end()))
         start = end.end()
-    if rest := text[start:].strip():
-        sentences.append(rest)
-    return sentences
+    if not text[start:].isspace() and start < len(text):
+        breaks.append((start, len(text)))
+    return breaks
