@@ -3,7 +3,7 @@ import pytest
 import pytrec_eval
 
 from xdr.evaluation.language_pools import PassageLanguages, pool_values, precisions_by_language
-from xdr.evaluation.metric_names import CROSS, MONO, OF_POOLS, SPREAD
+from xdr.evaluation.metric_names import CROSS, JUDGED, MONO, OF_POOLS, SPREAD
 
 nan = np.nan
 THREE = PassageLanguages(("de", "en", "fi"), np.array([0, 0, 1, 1, 2, 2]))
@@ -52,7 +52,7 @@ def test_every_pool_searched_by_itself_gives_the_same() -> None:
         ]
         expected[SPREAD].append(max(best) - min(best) if len(best) > 1 else nan)
     values = pool_values(OF_POOLS, np.argsort(-scores_QP, axis=1), judgements, asked_in, passages)
-    for name in OF_POOLS:
+    for name in (MONO, CROSS, SPREAD):
         assert values[name] == pytest.approx(np.array(expected[name]), abs=1e-12, nan_ok=True), name
     assert np.isnan(expected[MONO]).any() and not np.isnan(expected[MONO]).all()
 
@@ -64,3 +64,18 @@ def searched_alone(scores_P: np.ndarray, judged: dict[int, int], member_P: np.nd
     run = {str(row): float(scores_P[row]) for row in np.flatnonzero(member_P)}
     found = pytrec_eval.RelevanceEvaluator({"q": relevant}, {"map"}).evaluate({"q": run})
     return float(found["q"]["map"])
+
+
+def test_ndcg_among_judged_passages_is_trec_eval_s_without_the_others() -> None:
+    rng = np.random.default_rng(1)
+    passages = PassageLanguages(("en",), np.zeros(100, dtype=int))
+    rankings = rng.permuted(np.tile(np.arange(100), (50, 1)), axis=1)
+    qrels = [{int(row): int(rng.integers(-1, 5)) for row in rng.choice(100, 9, replace=False)} for _ in range(50)]
+    runs = {str(q): {str(row): -float(rank) for rank, row in enumerate(ranking)} for q, ranking in enumerate(rankings)}
+    judged = {str(q): {str(row): value for row, value in relevance.items()} for q, relevance in enumerate(qrels)}
+    found = pytrec_eval.RelevanceEvaluator(judged, {"ndcg"}, judged_docs_only_flag=True).evaluate(runs)
+    values = pool_values([JUDGED], rankings, qrels, ["en"] * 50, passages)[JUDGED]
+    assert values == pytest.approx([found[str(q)]["ndcg"] for q in range(50)], abs=1e-12)
+    assert pool_values([JUDGED], np.array([[3, 0, 2, 1]]), [{0: 2, 1: 4, 2: 0}], ["en"], THREE)[JUDGED] == pytest.approx(
+        [(2 + 4 / 2) / (4 + 2 / np.log2(3))]
+    )

@@ -32,7 +32,7 @@ class _Labelled(NamedTuple):
 @dataclass(frozen=True)
 class Xglue(Benchmark):
     """The collection has the pages or answers of the `splits` in these languages, each once. A label is a relevance. A query
-    searches the whole collection; XGLUE itself ranks only the few pages that were labelled for the query, or classifies pairs.
+    searches the whole collection; XGLUE itself ranks only the few pages that were labelled for the query (`nDCG-judged`).
     In training, passages with a label of at least `least_positive` are positives and the others negatives."""
 
     path: str

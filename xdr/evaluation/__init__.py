@@ -6,7 +6,7 @@ metric_names: parse_metrics, require_headline, counts_ranks
 ranking_metrics: RelevantRanks, relevant_ranks, recall, success, reciprocal_rank, ndcg, average_precision
 answer_recall: answer_recall                             R@2kt and R@5kt
 word_tokens: PassageTokens                               the tokens that R@kt counts
-language_pools: PassageLanguages, pool_values            MAP-mono, MAP-cross, rank_spread
+language_pools: PassageLanguages, pool_values            MAP-mono, MAP-cross, rank_spread, nDCG-judged
 language_bias: parallel_ranks, rank_spread
 per_query: PerQuery, means                               values of queries, and their means
 significance: Testing, Comparison, compare_systems, corrected_together

@@ -1,4 +1,5 @@
-"""Metrics of a search among the passages of one language, computed from one ranking of all passages.
+"""Metrics of a search among some passages, those of one language or those judged for the query, computed from one ranking of
+all passages.
 
 A score depends on query and passage only, so a ranking of all passages has those of a language in the order in which a search
 among them would rank them.
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xdr.evaluation.language_bias import parallel_ranks, rank_spread
-from xdr.evaluation.metric_names import CROSS, MONO, SPREAD
-from xdr.evaluation.ranking_metrics import Relevance, Values, average_precision, relevant_ranks
+from xdr.evaluation.metric_names import CROSS, JUDGED, MONO, SPREAD
+from xdr.evaluation.ranking_metrics import Relevance, Values, average_precision, ndcg, relevant_ranks
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def pool_values(
     query_languages: Sequence[str],
     passages: PassageLanguages,
 ) -> dict[str, Values]:
-    """The values of each query by MAP-mono, MAP-cross and rank_spread, as far as `measures` names them."""
+    """The values of each query by MAP-mono, MAP-cross, rank_spread and nDCG-judged, as far as `measures` names them."""
     values: dict[str, Values] = {}
     if MONO in measures or CROSS in measures:
         precisions_QL = precisions_by_language(rankings_QK, qrels, passages)
@@ -45,6 +46,10 @@ def pool_values(
     if SPREAD in measures:
         relevant = [passages.of_relevant(relevance) for relevance in qrels]
         values[SPREAD] = rank_spread(parallel_ranks(rankings_QK, relevant, passages.languages))
+    if JUDGED in measures:
+        known = [[row for row, value in relevance.items() if value >= 0] for relevance in qrels]  # as in trec_eval
+        judged = (ranking_K[np.isin(ranking_K, rows)] for ranking_K, rows in zip(rankings_QK, known, strict=True))
+        values[JUDGED] = ndcg(relevant_ranks(judged, qrels), rankings_QK.shape[1])
     return values
 
 

@@ -9,10 +9,11 @@ from xdr.errors import UserError, did_you_mean, shown
 ANSWER_RECALL = "R"
 """R@2kt: whether the first 2,000 tokens contain an answer. The other measures need qrels."""
 MEASURES = (ANSWER_RECALL, "precision", "recall", "success", "MRR", "nDCG", "MAP")
-MONO, CROSS, SPREAD = "MAP-mono", "MAP-cross", "rank_spread"
+MONO, CROSS, SPREAD, JUDGED = "MAP-mono", "MAP-cross", "rank_spread", "nDCG-judged"
 """For passages in many languages: MAP among the passages in the query's language; the mean of MAP among the passages of each
-other language; and the distance in ranks between the first and the last of parallel relevant passages."""
-OF_POOLS = (MONO, CROSS, SPREAD)
+other language; and the distance in ranks between the first and the last of parallel relevant passages. The last one is nDCG
+among the passages that were judged for the query."""
+OF_POOLS = (MONO, CROSS, SPREAD, JUDGED)
 
 _EXAMPLES = ("R@2kt", "R@5kt", "recall@100", "success@10", "precision@1", "MRR@10", "nDCG@10", "MAP", "MAP@20", *OF_POOLS)
 _WHOLE = ("MAP", *OF_POOLS)

@@ -116,7 +116,7 @@ _WITH_CUTOFF: dict[str, Callable[[RelevantRanks, int], Values]] = {
 def metric_values(metric: Metric, ranked: RelevantRanks) -> Values:
     """A value for each query."""
     assert metric.measure != ANSWER_RECALL, "R needs the texts of passages: answer_recall"
-    assert metric.measure not in OF_POOLS, "MAP-mono, MAP-cross and rank_spread need the languages of passages: language_pools"
+    assert metric.measure not in OF_POOLS, f"{metric.measure} needs more than ranks: language_pools"
     if metric.measure == "MAP":
         return average_precision(ranked, metric.cutoff)
     assert metric.cutoff is not None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xdr.errors import UserError
 from xdr.evaluation.answer_recall import answer_recall, span_answers
 from xdr.evaluation.language_pools import PassageLanguages, pool_values
-from xdr.evaluation.metric_names import ANSWER_RECALL, CROSS, MONO, OF_POOLS, SPREAD, Metric, counts_ranks
+from xdr.evaluation.metric_names import ANSWER_RECALL, CROSS, JUDGED, MONO, OF_POOLS, SPREAD, Metric, counts_ranks
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.ranking_metrics import Relevance, Values, metric_values, relevant_ranks
 from xdr.text.records import Judgement, Query
@@ -78,7 +78,7 @@ def _why_not(metric: Metric, qrels: Qrels, depth: int) -> str:
 
 
 def _why_no_pools(measure: str, qrels: Qrels, depth: int) -> str:
-    if measure == SPREAD and depth < len(qrels.passages.of_row_P):
+    if measure in (SPREAD, JUDGED) and depth < len(qrels.passages.of_row_P):
         return f"it needs complete rankings, and these have {depth:,} passages. search.depth=0 ranks all passages"
     relevant = [set(qrels.passages.of_relevant(relevance).values()) for relevance in qrels.relevance]
     pairs = [(query.language, languages) for query, languages in zip(qrels.queries, relevant, strict=True)]
