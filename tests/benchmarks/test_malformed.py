@@ -103,7 +103,7 @@ FORMATS: dict[str, tuple[str, Any, Callable[[Path, Problems], Iterator[Any]]]] =
     "tydi": (
         "tydiqa-v1.0-dev.jsonl",
         TYDI,
-        lambda path, problems: TydiQaPrimary(str(path.parent), ("fi",), ("dev",)).examples("dev", problems),
+        lambda path, problems: TydiQaPrimary(str(path.parent), ("fi",), ("dev",), "none").examples("dev", problems),
     ),
     "xnli": (
         "xnli.dev.tsv",

@@ -91,7 +91,7 @@ def test_tydi_qa(released: Callable[[str], Path]) -> None:
     for place, split in enumerate(("train", "dev")):
         assert queries_by_language(gold, split) == {code: sizes[place] for code, sizes in GOLD.items()}
     assert sum(1 for _ in read_lines(path / "tydiqa-v1.0-dev.jsonl.gz", Problems())) == 18_670
-    primary = TydiQaPrimary(str(path), (*GOLD, "ja", "th"), ("dev",))
+    primary = TydiQaPrimary(str(path), (*GOLD, "ja", "th"), ("dev",), "none")
     passages = {passage.passage_id for passage in primary.passages(Problems())}
     assert {judgement.passage_id for judgement in primary.judgements("dev", Problems())} <= passages
 

@@ -78,7 +78,7 @@ def test_a_question_is_asked_if_enough_annotators_found_a_passage(
     write: Write, indices: tuple[int, ...], relevant: list[int] | None
 ) -> None:
     folder = str(write("tydiqa-v1.0-dev.jsonl", annotated(*indices)).parent)
-    benchmark = TydiQaPrimary(folder, ("fi",), ("dev",))
+    benchmark = TydiQaPrimary(folder, ("fi",), ("dev",), "none")
     passages = {passage.passage_id: passage.text for passage in benchmark.passages(Problems())}
     assert passages == {f"fi-{ARTICLE}-0": "Saimaa on järvi.", f"fi-{ARTICLE}-1": "Se on iso."}
     query_id = f"fi-{-7 - len(indices)}"
@@ -90,8 +90,19 @@ def test_a_question_is_asked_if_enough_annotators_found_a_passage(
 
 def test_an_article_of_several_questions_is_there_once_and_other_languages_are_left_out(write: Write) -> None:
     folder = str(write("tydiqa-v1.0-train.jsonl", f"{annotated(0)}\n{annotated(1)}\n").parent)
-    assert len(list(TydiQaPrimary(folder, ("fi",), ("train",)).passages(Problems()))) == 2
-    assert list(TydiQaPrimary(folder, ("ko",), ("train",)).passages(Problems())) == []
+    assert len(list(TydiQaPrimary(folder, ("fi",), ("train",), "none").passages(Problems()))) == 2
+    assert list(TydiQaPrimary(folder, ("ko",), ("train",), "none").passages(Problems())) == []
+
+
+def test_a_tenth_of_the_articles_can_be_held_out(write: Write) -> None:
+    lines = [json.dumps({**json.loads(annotated(0)), "document_title": f"T{n}", "example_id": n}) for n in range(40)]
+    write("tydiqa-v1.0-train.jsonl", "\n".join(lines))
+    folder = str(write("tydiqa-v1.0-dev.jsonl", annotated(1, 1, 1)).parent)
+    released, held_out = (TydiQaPrimary(folder, ("fi",), ("train", "dev"), holdout) for holdout in ("none", "tenth"))
+    train, dev, test = (list(held_out.examples(split, Problems())) for split in ("train", "dev", "test"))
+    assert sorted(train + dev, key=str) == sorted(released.examples("train", Problems()), key=str)
+    assert 0 < len(dev) < len(train)
+    assert test == list(released.examples("dev", Problems()))
 
 
 @pytest.mark.parametrize(
@@ -105,6 +116,6 @@ def test_an_article_of_several_questions_is_there_once_and_other_languages_are_l
 )
 def test_what_does_not_fit_is_named(write: Write, change: dict[str, Any], says: str) -> None:
     line = json.dumps({**json.loads(annotated(0)), **change})
-    benchmark = TydiQaPrimary(str(write("tydiqa-v1.0-dev.jsonl", line).parent), ("fi",), ("dev",))
+    benchmark = TydiQaPrimary(str(write("tydiqa-v1.0-dev.jsonl", line).parent), ("fi",), ("dev",), "none")
     with pytest.raises(DataError, match=says):
         list(benchmark.examples("dev", Problems()))

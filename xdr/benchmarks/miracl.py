@@ -68,8 +68,11 @@ class Miracl(Benchmark):
 
     def _passages(self, language: str, problems: Problems) -> Iterator[Passage]:
         for file in self._corpus(language):
-            for passage in read_corpus(file, problems, language):
-                yield replace(passage, passage_id=self._id(language, passage.passage_id))
+            passages = read_corpus(file, problems, language)
+            if len(self.languages) == 1:  # English has 33 million
+                yield from passages
+            else:
+                yield from (replace(passage, passage_id=self._id(language, passage.passage_id)) for passage in passages)
 
     def _queries(self, language: str, split: str, problems: Problems) -> Iterator[Query]:
         for file in self._files("topics", language, split):

@@ -39,7 +39,7 @@ class Mlqa(Benchmark):
     passage_languages: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        asked, pool = checked_languages("MLQA", MLQA, self.languages, self.passage_languages, self.judge, "x_y")
+        asked, pool = checked_languages("MLQA", MLQA, self.languages, self.passage_languages, self.judge, None)
         object.__setattr__(self, "languages", asked)
         object.__setattr__(self, "passage_languages", pool)
         object.__setattr__(self, "splits", checked_splits(self.splits, RELEASED))

@@ -27,18 +27,17 @@ def checked_languages(
     languages: Iterable[str],
     passage_languages: Iterable[str] | None,
     judge: Judge,
-    regime: Regime,
+    regime: Regime | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The codes of the languages of queries and of passages, which are the same ones if `passage_languages` is None."""
+    """The codes of the languages of queries and of passages, which are the same ones if `passage_languages` is None.
+    `regime` is None for a benchmark without a split to train on."""
     asked = language_codes(languages)
     pool = language_codes(passage_languages or asked)
     if foreign := [code for code in (*asked, *pool) if code not in known]:
         raise DataError(f"{benchmark} has no '{foreign[0]}'", remedy=f"It has {' '.join(known)}")
-    if not set(asked) & set(pool) and (judge == "monolingual" or regime != "x_y"):
-        raise DataError(
-            f"no question is asked in a language of the passages ({' '.join(pool)})",
-            remedy="Set data.judge=multilingual and data.regime=x_y",
-        )
+    if not set(asked) & set(pool) and (judge == "monolingual" or regime in ("en_en", "x_x")):
+        remedy = "Set data.judge=multilingual" + (" and data.regime=x_y" if regime else "")
+        raise DataError(f"no question is asked in a language of the passages ({' '.join(pool)})", remedy=remedy)
     return asked, pool
 
 

@@ -73,11 +73,13 @@ class TydiQaPrimary(Benchmark):
     """A passage is a candidate of an article. The collection has all candidates of the articles of these `splits` and
     languages, so a question searches all articles instead of its own. A question belongs to a split if an annotator, or in dev
     two of three as in the official script, found a passage that answers it; every passage that one of them chose is relevant.
-    Yes/no questions are among them."""
+    Yes/no questions are among them. With `holdout` = `tenth`, `dev` has the train questions about a tenth of the articles,
+    `train` the others, and `test` is the release's dev."""
 
     path: str
     languages: tuple[str, ...]
     splits: tuple[str, ...]
+    holdout: Literal["none", "tenth"]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
@@ -103,8 +105,11 @@ class TydiQaPrimary(Benchmark):
                 yield from passages
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        if split in self.splits:
-            yield from read_rows(self._file(split), problems, self._example)
+        released = {"test": "dev"}.get(split, "train") if self.holdout == "tenth" else split
+        for example in read_rows(self._file(released), problems, self._example) if released in self.splits else ():
+            article = example.positives[0].passage_id.split("-")[1]
+            if self.holdout == "none" or split == "test" or (int(article, 16) % 10 == 0) == (split == "dev"):
+                yield example
 
     def _example(self, row: Row) -> TrainingExample | None:
         language = row.language("language")
