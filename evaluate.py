@@ -26,6 +26,8 @@ def main(settings: "DictConfig") -> float | None:
     stage = settings.stage
     if settings.plan and stage not in PLANNED_STAGES:
         raise UserError(f"plan=true must be used with stage={', '.join(PLANNED_STAGES)}, got stage={stage}")
+    if settings.noise and stage != "score":
+        raise UserError(f"noise must be none with stage={stage}, which asks no noisy queries. Leave it out")
     inputs = StageInputs(
         benchmark=entry.build_benchmark(settings) if stage != "sweep" else None,
         strict=settings.data.strict,
@@ -33,6 +35,7 @@ def main(settings: "DictConfig") -> float | None:
         augmentation=entry.build(settings, "augmentation"),
         search=entry.build(settings, "search"),
         correction=entry.build(settings, "correction"),
+        noise=entry.build(settings, "noise"),
         teacher=entry.build(settings, "teacher", *BESIDE["teacher"]),
         lists=ListSettings(**{name: settings.teacher[name] for name in BESIDE["teacher"]}) if settings.teacher else None,
         evaluation=entry.build(settings, "evaluation"),

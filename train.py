@@ -25,6 +25,7 @@ def main(settings: "DictConfig") -> float | None:
     from xdr.training.run import Kept, TrainingRun
 
     output_dir, console = Path(settings.output_dir), Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
+    made_by = ["data", "model", "objective", *(["noise"] if settings.noise else [])]
     checkpoints, validation = (settings.callbacks[name] or {} for name in ("checkpoints", "validation"))
 
     def fit(callbacks: list[str], logger: "Logger | None") -> float | None:
@@ -34,7 +35,7 @@ def main(settings: "DictConfig") -> float | None:
             resume=settings.resume,
             monitor=checkpoints.get("monitor", ""),
             trainer=entry.plain(settings.trainer),
-            settings={name: entry.plain(settings[name]) for name in ("data", "model", "objective")} | {"seed": settings.seed},
+            settings={name: entry.plain(settings[name]) for name in made_by} | {"seed": settings.seed},
             callbacks=[
                 entry.build(settings, f"callbacks.{name}") for name in callbacks if settings.callbacks[name] is not None
             ],
@@ -52,6 +53,7 @@ def main(settings: "DictConfig") -> float | None:
             teacher_scores=settings.data.teacher_scores,
             mined=settings.data.mined,
             twins=entry.build_twins(settings),
+            noise=entry.build(settings, "noise"),
             strict=settings.data.strict,
             validates=validation.get("largest_pool", 0) + validation.get("largest_dev", 0) > 0,
             run=run,

@@ -27,7 +27,8 @@ def log_report(logger: Logger, report: Report) -> None:
 
 def _figures(report: Report) -> dict[str, float]:
     """`SYSTEM/METRIC/LANGUAGE`: the value; with `/difference` and `/corrected_p` appended: the comparison with the baseline;
-    with `/over_control` before them, that with the best control. `coverage/...`: shares of passages with generated texts."""
+    with `/over_control` before them, that with the best control; with `/over_noisy_baseline`, that with the baseline on noisy
+    queries. `coverage/...`: shares of passages with generated texts."""
     figures = {
         f"{system}/{metric}/{language}": value
         for system in report.systems
@@ -37,7 +38,7 @@ def _figures(report: Report) -> dict[str, float]:
     for comparison in report.comparisons:
         name = f"{comparison.system}/{comparison.metric}/{comparison.language}"
         if comparison.baseline != report.baseline:
-            name += "/over_control"
+            name += "/over_control" if comparison.baseline in report.controls else "/over_noisy_baseline"
         figures[f"{name}/difference"] = comparison.mean_difference
         if (p := corrected_p(comparison)) is not None:
             figures[f"{name}/corrected_p"] = p
@@ -83,7 +84,7 @@ def _best_control(report: Report) -> Table:
             is_significant(comparison),
         ]
         for comparison in report.comparisons
-        if comparison.baseline != report.baseline
+        if comparison.baseline in report.controls
     ]
     columns = ["system", "control", "metric", "language", "n", "difference", "difference from", "difference to"]
     return Table([*columns, *TEST_COLUMNS, "significant"], rows)

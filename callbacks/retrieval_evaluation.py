@@ -7,7 +7,8 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask, gather_rankings
+from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
+from xdr.retrieval.gathering import gather_rankings
 from xdr.sharding.encode import Encoding
 from xdr.sharding.shard_module import ShardModule
 

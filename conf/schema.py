@@ -13,7 +13,9 @@ from xdr.errors import UserError, did_you_mean
 from xdr.pipelines.settings import StageName
 from xdr.teaching.settings import ListSettings
 
-CHECKED_AT_START = ("data", "model", "augmentation", "search", "correction", "teacher", "evaluation", "mining", "sweep")
+CHECKED_AT_START = (
+    *("data", "model", "noise", "augmentation", "search", "correction", "teacher", "evaluation", "mining", "sweep"),
+)
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 
 BESIDE: dict[str, dict[str, Any]] = {

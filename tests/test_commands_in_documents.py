@@ -23,6 +23,7 @@ NOT_RUN = {
     r"^(pip install|wandb) ": "needs a package index or the W&B server",
     r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
     r"^srun ": "needs a cluster",
+    r"noise\.read_layouts": "needs the X keyboard database, and writes into the package",
     r"backend(=openai|\.base_url)": "needs a server",
     r"data=mixture .*xquad_english": "needs questions that a server wrote",
     r"[=/](dr_decr|quick|cora|sentri)_|outputs/(quick|cora|sentri|afriqa_asks)": "links of chains, as in test_mine.py",

@@ -15,9 +15,9 @@ from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
 from xdr.encoders.static_encoder import StaticEncoder
 from xdr.errors import UserError
-from xdr.pipelines.retrieval_task import Fusing
 from xdr.text.prompts import passage_text
 from xdr.text.sentences import split_sentences
+from xdr.vectors.fusing import Fusing
 from xdr.vectors.fusion import FUSIONS
 from xdr.writing.generated_store import GeneratedStore
 

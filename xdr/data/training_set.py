@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,11 +22,12 @@ Rewording: TypeAlias = Callable[[Query, int, int], str]
 @dataclass(frozen=True)
 class TrainingSet:
     """`repeats` is how often an epoch shows each example. Its fraction is the probability of one more time. `reword` writes the
-    twins anew in each epoch; without it they are those of the examples."""
+    twins anew in each epoch; without it they are those of the examples. `noise` writes noisy versions of queries."""
 
     examples: Sequence[TrainingExample]
     repeats: NDArray[np.float64]
     reword: Rewording | None = None
+    noise: Rewording | None = None
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -114,6 +115,13 @@ def choose_twins(example: TrainingExample, number: int, seed: int, epoch: int, r
         return [reword(example.query, _number(seed, str(i)), epoch) for i in range(number)]
     available = len(example.twins)
     return [example.twins[i].text for i in _window(example, available, min(number, available), seed, epoch)]
+
+
+def choose_query(query: Query, noisy: float, seed: int, epoch: int, noise: Rewording | None) -> Query:
+    """With the probability `noisy` a noisy version of the query, another one in each epoch."""
+    if noise is None or key_of(f"noisy {seed} {epoch} {query.query_id}") >= noisy * 2**63:
+        return query
+    return replace(query, text=noise(query, seed, epoch))
 
 
 def _positive_index(example: TrainingExample, seed: int, epoch: int) -> int:

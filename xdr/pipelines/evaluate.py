@@ -13,11 +13,12 @@ from xdr.evaluation.metric_names import parse_metrics, require_headline
 from xdr.pipelines.plan_evaluation import plan_evaluation
 from xdr.pipelines.prepare import collection_of
 from xdr.pipelines.retrieval_setup import fusing_of, retrieval_task
-from xdr.pipelines.retrieval_task import Fusing, RetrievalTask
+from xdr.pipelines.retrieval_task import RetrievalTask
 from xdr.pipelines.settings import StageInputs, StageName
 from xdr.sharding.encode import EncodingJob, EncodingSettings, encode_collection, sentences_job
 from xdr.storage.ledger import ShardLedger
 from xdr.training.run import silence_libraries
+from xdr.vectors.fusing import Fusing
 
 CallbacksOf = Callable[[RetrievalTask, EncodingJob], Sequence[pl.Callback]]
 """The callbacks that search and report once the vectors are there."""

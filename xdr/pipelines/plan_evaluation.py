@@ -18,7 +18,8 @@ from torch import nn
 
 from xdr.encoders.encoder import Encoder
 from xdr.pipelines.report_evaluation import write_answer
-from xdr.pipelines.retrieval_task import RetrievalTask, own_shards
+from xdr.pipelines.retrieval_task import RetrievalTask
+from xdr.retrieval.gathering import own_shards
 from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
 from xdr.sharding.encode import EncodingJob, encode_into, prepared
@@ -109,7 +110,7 @@ def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: 
     """Each process encodes all queries and searches its own shards for them. Random vectors take as long as others. A search
     for the single best passage shows what a row takes; the rest of a search to the full depth is spent on candidates, whose
     number grows with the logarithm of the rows."""
-    texts, random, dimension = [query.text for query in task.qrels.queries], np.random.default_rng(0), task.layout.dimension
+    texts, random, dimension = task.query_texts, np.random.default_rng(0), task.layout.dimension
     num_rankings = len(texts) * (len(task.systems) if task.fuses_queries else 1)
     queries_QD = random.standard_normal((num_rankings, dimension), np.float32)
 
@@ -149,11 +150,12 @@ def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: 
 
 
 def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bool, device: torch.device) -> PlannedStage:
-    total, random, num_bytes = len(task.qrels.queries), np.random.default_rng(0), 0
+    total, random, num_bytes = len(task.query_texts), np.random.default_rng(0), 0
+    task = replace(task, noisy=None)
 
     def score(number: int) -> float:
         nonlocal num_bytes
-        rows = spaced(total, number)
+        rows = spaced(len(task.qrels.queries), number)
         queries, relevance = [task.qrels.queries[row] for row in rows], [task.qrels.relevance[row] for row in rows]
         some = replace(task, qrels=replace(task.qrels, queries=queries, relevance=relevance), others={})
         rankings = {system: _random_rankings(some, random) for system in some.systems}
@@ -171,7 +173,12 @@ def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bo
         return seconds
 
     time = measured_time(
-        score, total, f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,", 32, min(2048, total), math.inf
+        score,
+        total,
+        f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,",
+        32,
+        min(2048, len(task.qrels.queries)),
+        math.inf,
     )
     disk = [Term(total, "queries", num_bytes)]
     return PlannedStage("scoring", time, disk, task.ledger.folder, measured_memory(device))

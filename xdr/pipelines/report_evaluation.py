@@ -18,6 +18,7 @@ from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
 from xdr.vectors.fusion import Side
 
+NOISY_QUERIES = "noisy_queries.jsonl"
 MOST_MOVED = 8
 """How many queries that rose are shown, and how many that fell."""
 
@@ -29,6 +30,9 @@ def write_answer(
     report = report_of(task, answer, job, headline)
     if runs:
         task.write_runs(answer.rankings, output_dir / "runs")
+    if task.noisy is not None:
+        with replacing_file(output_dir / NOISY_QUERIES) as partial:
+            partial.write_text("".join(f"{line}\n" for line in task.noisy.lines()), encoding="utf-8")
     write_comparisons(answer.comparisons, report.coverage, output_dir)
     write_environment(_made_of(task, job), output_dir)
     write_metrics(answer.systems, output_dir)
@@ -59,6 +63,7 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
         warnings=answer.warnings,
         augmented=task.with_role("augmented"),
         controls=task.with_role("control"),
+        noisy=[system for system, role in answer.roles.items() if role == "noisy"],
         coverage=task.coverage,
         facts=[(name, str(value)) for name, value in _made_of(task, job).items() if value is not None],
     )
@@ -156,6 +161,7 @@ def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
         "languages": " ".join(fusing.languages) if fusing else None,
         "controls": " ".join(fusing.controls) or None if fusing else None,
         **_corrected_by(task),
+        "noise": task.noisy.described() if task.noisy else None,
         "systems chosen in": task.chosen_in,
         "reranked by": task.reranking.described if task.reranking else None,
         "embeddings": str(task.ledger.folder),

@@ -15,14 +15,17 @@ from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
 from xdr.evaluation.significance import Testing, require_same_queries
 from xdr.late_interaction.reranking import Reranking
+from xdr.noise.noisy_queries import NoisyQueries
+from xdr.noise.query_noise import QueryNoise
 from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.correcting import correcting_of
-from xdr.pipelines.retrieval_task import BASELINE, Fusing, RetrievalTask, require_languages_of
+from xdr.pipelines.retrieval_task import BASELINE, RetrievalTask
 from xdr.pipelines.settings import StageInputs
 from xdr.reporting.evaluation_files import read_metrics
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
+from xdr.vectors.fusing import Fusing, require_languages_of
 from xdr.vectors.fusion import fusion_named, require_alphas
 from xdr.writing.generated_source import open_texts
 
@@ -100,6 +103,7 @@ def retrieval_task(
         store,
         qrels,
         kept,
+        headline_of([metric.name for metric in kept], wanted.headline),
         depth,
         index,
         fusing,
@@ -109,11 +113,21 @@ def retrieval_task(
         correcting,
         sentences=sentences,
         reranking=Reranking.by(wanted.rerank, wanted.rerank_all),
+        noisy=noisy_queries(inputs.noise, queries, fusing),
     )
     if wanted.choose_from is None:
         return task
     chosen = _chosen(Path(wanted.choose_from).expanduser(), task, queries, kept, wanted.headline)
     return replace(task, chosen=chosen, chosen_in=wanted.choose_from)
+
+
+def noisy_queries(noise: QueryNoise | None, queries: Sequence[Query], fusing: Fusing | None) -> NoisyQueries | None:
+    if noise is not None and fusing is not None and fusing.side == "queries":
+        raise UserError(
+            "noise must be none with passages that were generated for queries: those of noisy queries would be other ones, and "
+            "were not generated"
+        )
+    return None if noise is None else NoisyQueries.of(queries, noise)
 
 
 def _chosen(

@@ -3,16 +3,14 @@
 Q queries, K ranks, D dimensions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
@@ -21,76 +19,37 @@ from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.controls import compare_with_best_control
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.metric_names import Metric
+from xdr.evaluation.noisy import on_equal_noise, version_names, with_noise
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.late_interaction.reranking import Reranking
+from xdr.noise.noisy_queries import NoisyQueries
 from xdr.pipelines.correcting import Correcting, corrected_name
 from xdr.pipelines.coverage import coverage_of_texts, uneven
+from xdr.retrieval.gathering import merge_systems, own_shards, unstacked
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
-from xdr.retrieval.rankings import Rankings, merge_rankings, write_run
+from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
 from xdr.vectors.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.families import Family, TextSums, baseline_family, fused_family
-from xdr.vectors.fusion import Alpha, ControlName, Fusion, Side, fuse_vectors, system_name
-from xdr.vectors.generated_sums import sum_generated_passages
+from xdr.vectors.fusing import Fusing
+from xdr.vectors.fusion import ControlName
 from xdr.vectors.layout import Layout, Selection, layout_of
-from xdr.writing.generated_store import GeneratedStore
 
 BASELINE = "baseline"
-Role: TypeAlias = Literal["baseline", "augmented", "control", "reranked", "earlier"]
-"""Of a system. A control is fused with something else than the texts of its passage. `compare_to` names earlier systems."""
-
-
-@dataclass(frozen=True)
-class Fusing:
-    """How generated texts are fused: queries into the vectors of passages, or passages into the vectors of queries."""
-
-    fusion: Fusion
-    alphas: tuple[Alpha, ...]
-    """In ascending order."""
-    generated: GeneratedStore
-    languages: tuple[str, ...]
-    number: int
-    controls: tuple[ControlName, ...] = ()
-
-    @property
-    def side(self) -> Side:
-        return "queries" if self.generated.made_by.get("direction") == "passage_from_query" else "passages"
-
-    @property
-    def systems(self) -> tuple[str, ...]:
-        """With generated texts."""
-        return self.systems_of("")
-
-    @property
-    def control_systems(self) -> tuple[str, ...]:
-        return tuple(system for control in self.controls for system in self.systems_of(control))
-
-    def systems_of(self, label: str) -> tuple[str, ...]:
-        return tuple(system_name(self.fusion.name, alpha, label) for alpha in self.alphas)
-
-    def require_unit_texts(self, encoder: nn.Module) -> None:
-        """`encoder` is that of the generated texts."""
-        if self.fusion.needs_unit_texts and not encoder.normalize:
-            raise UserError(
-                f"augmentation.fusion must be a formula for vectors of any norm, got {self.fusion.name}: this encoder does not "
-                "normalize its vectors. Use unit_mean"
-            )
-
-    def counts_of_queries(self) -> tuple[int, int]:
-        """The least and the greatest number of passages that a query is fused with."""
-        most = self.number or None
-        numbers = [sum(len(texts.texts.get(code, ())[:most]) for code in self.languages) for texts in self.generated]
-        return min(numbers), max(numbers)
+Role: TypeAlias = Literal["baseline", "augmented", "control", "reranked", "noisy", "earlier"]
+"""Of a system. A control is fused with something else than the texts of its passage. A noisy system is one on noisy queries.
+`compare_to` names earlier systems."""
 
 
 @dataclass
 class EvaluationResult:
-    """Values by system, query and metric, each system's role, rankings by system, tests, and sentences that qualify them."""
+    """Values by system, query and metric, each system's role, rankings of the clean queries by system, tests, and sentences
+    that qualify them."""
 
     systems: Mapping[str, PerQuery]
     roles: Mapping[str, Role]
@@ -105,6 +64,7 @@ class RetrievalTask:
     store: PassageStore
     qrels: Qrels
     metrics: Sequence[Metric]
+    headline: str
     depth: int
     index: Index | None
     """None: exact search, streamed from disk."""
@@ -120,6 +80,12 @@ class RetrievalTask:
     sentences: ShardLedger | None = None
     """The sums of passages' own sentences, for the control."""
     reranking: Reranking | None = None
+    noisy: NoisyQueries | None = None
+
+    @property
+    def query_texts(self) -> list[str]:
+        """Of all queries that are searched: the clean ones, then their noisy versions, one after the other."""
+        return [query.text for query in self.qrels.queries] + (self.noisy.texts if self.noisy is not None else [])
 
     @property
     def layout(self) -> Layout:
@@ -140,13 +106,13 @@ class RetrievalTask:
         shards = own_shards(self.embeddings.num_shards, rank, world)
         if self.index is not None and world > 1:
             raise UserError("trainer.devices must be 1 with an index. Set trainer.devices=1, or search=exact")
-        queries_QD = encoder.encode_queries([query.text for query in self.qrels.queries])
+        queries_QD = encoder.encode_queries(self.query_texts)
         if self.fusing is not None and self.fuses_queries:
-            stacked = np.concatenate([queries_QD, *_fused_queries(encoder, self.fusing, queries_QD)])
+            stacked = np.concatenate([queries_QD, *self.fusing.fused_queries(encoder, queries_QD)])
             ranked = self.ranked(stacked, self.searched_families(), device, shards)
-            rankings = _unstacked(ranked.pop(BASELINE), list(self.uncorrected))
+            rankings = unstacked(ranked.pop(BASELINE), list(self.uncorrected))
             for label, of_label in ranked.items():
-                rankings |= _unstacked(of_label, [corrected_name(name, label, BASELINE) for name in self.uncorrected])
+                rankings |= unstacked(of_label, [corrected_name(name, label, BASELINE) for name in self.uncorrected])
         else:
             rankings = self.ranked(queries_QD, self.searched_families(), device, shards)
         return {system: rankings[system] for system in self.searched}
@@ -167,8 +133,8 @@ class RetrievalTask:
     def reranked(self, found: dict[str, Rankings], device: str) -> dict[str, Rankings]:
         """The rankings with those of late interaction."""
         assert self.reranking is not None
-        texts = [query.text for query in self.qrels.queries]
-        return found | self.reranking.rankings(found, self.searched, texts, self.store, self.depth, self.embeddings.ids, device)
+        ids, texts = self.embeddings.ids, self.query_texts
+        return found | self.reranking.rankings(found, self.searched, texts, self.store, self.depth, ids, device)
 
     @property
     def roles(self) -> dict[str, Role]:
@@ -231,10 +197,7 @@ class RetrievalTask:
 
     def merge(self, parts: Sequence[dict[str, Rankings]]) -> dict[str, Rankings]:
         """The rankings over all shards, from those of each process."""
-        if len(parts) == 1:
-            return parts[0]
-        ids = self.embeddings.ids
-        return {system: merge_rankings([part[system] for part in parts], self.depth, ids) for system in parts[0]}
+        return merge_systems(parts, self.depth, self.embeddings.ids)
 
     def answer(self, rankings: dict[str, Rankings]) -> EvaluationResult:
         result = self.scored(rankings)
@@ -242,29 +205,37 @@ class RetrievalTask:
 
     def scored(self, rankings: dict[str, Rankings]) -> EvaluationResult:
         """The result without warnings about the vectors."""
-        rows = {system: ranking.rows_QK for system, ranking in rankings.items()}
-        systems, warnings = score_rankings(self.qrels, rows, self.metrics, lambda row: self.store[row].text)
-        systems |= self.others
+        num_versions = self.noisy.noise.versions if self.noisy is not None else 0
+        parts: dict[str, Rankings] = {}
+        for system, ranking in rankings.items():
+            parts |= unstacked(ranking, version_names(system, num_versions))
+        rankings = {system: parts[system] for system in rankings}
+        rows = {name: part.rows_QK for name, part in parts.items()}
+        values, warnings = score_rankings(self.qrels, rows, self.metrics, lambda row: self.store[row].text)
+        systems = {**with_noise(values, list(rankings), num_versions, self.headline), **self.others}
         generator = np.random.default_rng(self.testing.seed)
         clusters = clusters_of([query.query_id for query in self.qrels.queries], self.testing.cluster)
+        compare = partial(
+            compare_systems,
+            num_samples=self.testing.num_samples,
+            confidence=self.testing.confidence,
+            generator=generator,
+            clusters=clusters,
+        )
         comparisons = []
         if len(systems) > 1:
             for metric in self.metrics:
-                comparisons += compare_systems(
-                    systems,
-                    BASELINE,
-                    metric.name,
-                    num_samples=self.testing.num_samples,
-                    confidence=self.testing.confidence,
-                    generator=generator,
-                    clusters=clusters,
-                )
+                comparisons += compare(systems, BASELINE, metric.name)
         for metric in self.metrics:
             comparisons += compare_with_best_control(
                 systems, self.with_role("augmented"), self.with_role("control"), metric.name, self.testing, generator
             )
+        for baseline, group in on_equal_noise(systems, BASELINE):
+            for metric in self.metrics:
+                comparisons += compare(group, baseline, metric.name)
         warnings += too_few_samples(comparisons, self.testing.num_samples)
-        roles: dict[str, Role] = {system: self.roles.get(system, "earlier") for system in systems}
+        roles: dict[str, Role] = dict.fromkeys(systems, "noisy")
+        roles |= {**self.roles, **dict.fromkeys(self.others, "earlier")}
         return EvaluationResult(systems, roles, rankings, comparisons, warnings)
 
     @cached_property
@@ -277,6 +248,7 @@ class RetrievalTask:
     def warnings(self) -> list[str]:
         bank = self.correcting.bank if self.correcting is not None else None
         doubts = uneven(self.coverage, bank, self.qrels)
+        doubts += self.noisy.remarks() if self.noisy is not None else []
         if self.correcting is not None:
             doubts += self.correcting.correction.remarks(len(self.correcting.bank.texts))
         return [*self._fusion_warnings(), *doubts]
@@ -302,49 +274,3 @@ class RetrievalTask:
         query_ids = [query.query_id for query in self.qrels.queries]
         for system, ranking in rankings.items():
             write_run(folder / f"{system}.trec", query_ids, ranking, self.embeddings.ids, system)
-
-
-def own_shards(num_shards: int, rank: int, world: int) -> range:
-    """The shards that process `rank` of `world` searches."""
-    return range(rank, num_shards, world)
-
-
-def _fused_queries(encoder: Encoder, fusing: Fusing, queries_QD: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """For each alpha, the query vectors fused with those of the passages that were generated for them."""
-    layout = Layout(queries_QD.shape[1], "total", fusing.languages)
-    sums_1QD, counts_1Q = sum_generated_passages(encoder, list(fusing.generated), layout, fusing.number)
-    parts = (torch.from_numpy(queries_QD), torch.from_numpy(sums_1QD[0]), torch.from_numpy(counts_1Q[0]))
-    return [fuse_vectors(fusing.fusion, *parts, alpha).numpy() for alpha in fusing.alphas]
-
-
-def _unstacked(rankings: Rankings, systems: Sequence[str]) -> dict[str, Rankings]:
-    """Rankings by system, from those of all systems' queries in one list, one system after the other."""
-    parts = zip(np.split(rankings.scores_QK, len(systems)), np.split(rankings.rows_QK, len(systems)), strict=True)
-    return {system: Rankings(*part) for system, part in zip(systems, parts, strict=True)}
-
-
-def gather_rankings(
-    own: dict[str, Rankings], depth: int, gather: Callable[[torch.Tensor], torch.Tensor]
-) -> list[dict[str, Rankings]]:
-    """The rankings of all processes. `gather` stacks a tensor of equal shape from each process, so rankings shorter than
-    `depth` are padded with scores of -inf."""
-    parts: list[dict[str, Rankings]] = []
-    for system, ranking in own.items():
-        missing = depth - ranking.scores_QK.shape[1]
-        scores_QK = np.pad(ranking.scores_QK, ((0, 0), (0, missing)), constant_values=-np.inf)
-        rows_QK = np.pad(ranking.rows_QK, ((0, 0), (0, missing)))
-        all_scores, all_rows = gather(torch.from_numpy(scores_QK)), gather(torch.from_numpy(rows_QK))
-        for place, (scores, rows) in enumerate(zip(all_scores.cpu().numpy(), all_rows.cpu().numpy(), strict=True)):
-            if place == len(parts):
-                parts.append({})
-            parts[place][system] = Rankings(scores, rows)
-    return parts
-
-
-def require_languages_of(generated: GeneratedStore, languages: Sequence[str]) -> tuple[str, ...]:
-    if unknown := [code for code in languages if code not in generated.languages]:
-        raise UserError(
-            f"augmentation.languages must be among {' '.join(generated.languages)}, the languages of the texts in "
-            f"{generated.folder}, got '{unknown[0]}'"
-        )
-    return tuple(languages) or generated.languages

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xdr.errors import UserError, shown
 from xdr.generators.settings import Vocabulary
+from xdr.noise.query_noise import QueryNoise
 from xdr.teaching.settings import ListSettings
 from xdr.text.prompts import Direction, LanguageAt
 from xdr.vectors.fusion import ControlName
@@ -143,6 +144,7 @@ class StageInputs:
     augmentation: AugmentationSettings | None
     search: SearchSettings
     correction: Any
+    noise: QueryNoise | None
     teacher: Any
     lists: ListSettings | None
     evaluation: EvaluationSettings

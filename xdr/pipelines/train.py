@@ -21,6 +21,7 @@ from xdr.errors import Unfinished, UserError
 from xdr.generators.generator_folder import save_generator, save_without_weights
 from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
+from xdr.noise.query_noise import QueryNoise
 from xdr.pipelines.collection_summary import as_table, count_examples
 from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
@@ -37,7 +38,7 @@ from xdr.training.generator_data import GeneratorData, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
 from xdr.training.run import TrainingRun, checkpoint_to_resume, silence_libraries, training_trainer
 from xdr.training.run_negatives import training_examples
-from xdr.training.twins import begin_objective, check_twins, with_generated_twins
+from xdr.training.twins import NOISE, begin_objective, check_twins, with_generated_twins, with_noise
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class TrainingInputs:
     teacher_scores: str | None
     mined: str | None
     twins: str | Rewording | None
+    noise: QueryNoise | None
     strict: bool
     validates: bool
     run: TrainingRun
@@ -142,7 +144,7 @@ def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingEx
     problems, artifacts_dir, twins = Problems(inputs.strict), inputs.run.output_dir / "artifacts", inputs.twins
     sources = inputs.negatives, inputs.teacher_scores, inputs.mined
     train = training_examples(inputs.benchmark, *sources, artifacts_dir, problems)
-    if isinstance(twins, str):
+    if isinstance(twins, str) and twins != NOISE:
         train = with_generated_twins(train, twins, inputs.benchmark, artifacts_dir, problems)
     dev = list(inputs.benchmark.examples("dev", problems)) if inputs.validates else []
     inputs.console.print(as_table("Training examples", [*count_examples("train", train), *count_examples("dev", dev)]))
@@ -150,6 +152,7 @@ def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingEx
         inputs.console.print(note, style="yellow", markup=False)
     data = training_set(train, inputs.batches.language_weights, inputs.benchmark.weight_of)
     data = data if isinstance(twins, str) else replace(data, reword=twins)
+    data = with_noise(data, inputs.batches, twins, inputs.noise)
     check_twins(data, inputs.batches, twins)
     return data, dev
 
@@ -179,6 +182,8 @@ def _refuse_unfit_settings(inputs: TrainingInputs) -> None:
         )
     if inputs.batches.passages_per_query != 1:
         raise UserError(f"data.batches.passages_per_query must be 1 for a generator, got {inputs.batches.passages_per_query}")
+    if inputs.noise is not None:
+        raise UserError("noise must be none for a generator. A generator writes queries as people should")
     if inputs.batches.twins_per_query:
         raise UserError(f"data.batches.twins_per_query must be 0 for a generator, got {inputs.batches.twins_per_query}")
 

@@ -55,7 +55,8 @@ class MovedQuery:
 @dataclass(frozen=True)
 class Report:
     """`systems` starts with the baseline, and `comparisons` compare each of the others with it by every metric. Further
-    comparisons are those of `augmented` systems with the best of the `controls`. `fused` lists the systems that have an alpha.
+    comparisons are those of `augmented` systems with the best of the `controls`, and of systems on noisy queries (`noisy`) with
+    the baseline on noisy queries. `fused` lists the systems that have an alpha.
     `moved` are the queries whose ranks differ most between the baseline and `moved_system`, in rankings of `depth` passages."""
 
     title: str
@@ -73,6 +74,7 @@ class Report:
     facts: Sequence[tuple[str, str]] = ()
     augmented: Sequence[str] = ()
     controls: Sequence[str] = ()
+    noisy: Sequence[str] = ()
     coverage: Coverage | None = None
 
     def __post_init__(self) -> None:
@@ -93,7 +95,7 @@ class Report:
 
     @cached_property
     def _with_controls(self) -> dict[tuple[str, str, str], Comparison]:
-        of_controls = [comparison for comparison in self.comparisons if comparison.baseline != self.baseline]
+        of_controls = [comparison for comparison in self.comparisons if comparison.baseline in self.controls]
         return {(comparison.metric, comparison.system, comparison.language): comparison for comparison in of_controls}
 
     def comparison(self, system: str, metric: str, language: str = MACRO) -> Comparison:
@@ -109,9 +111,10 @@ class Report:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The systems that an answer is about: those that are no controls, or the controls where there is nothing else."""
-        others = self.systems[1:]
-        return tuple(system for system in others if system not in self.controls) or others
+        """The systems that an answer is about: those that are no controls, or the controls where there is nothing else; or the
+        baseline on noisy queries."""
+        others = tuple(system for system in self.systems[1:] if system not in self.noisy)
+        return tuple(system for system in others if system not in self.controls) or others or tuple(self.noisy[:1])
 
     def languages(self, metric: str) -> tuple[str, ...]:
         return tuple(self.means[self.baseline][metric].by_language)
@@ -204,16 +207,23 @@ def _curve(report: Report, metric: str, family: str, members: Sequence[FusedSyst
 
 def choose_systems(report: Report, metric: str, most: int = 3) -> Choice:
     """At most `most` systems, those with the highest macro means: of each family only the best alpha, all systems without an
-    alpha, and of the controls only the best."""
+    alpha, and of the controls only the best. Then the baseline and the best of them on noisy queries."""
     fused = {system.name for system in report.fused}
     controls = set(report.controls) if report.augmented else set()
     controls -= {best_system(report.controls, report.means, metric)} if controls else set()
     best = {best_system([one.name for one in members], report.means, metric): members for members in families(report).values()}
-    candidates = [name for name in report.systems[1:] if name not in controls and (name not in fused or name in best)]
+    left_out = {*controls, *report.noisy}
+    candidates = [name for name in report.systems[1:] if name not in left_out and (name not in fused or name in best)]
     ranked = sorted(candidates, key=lambda name: -report.value(name, metric))[:most]
     shown = tuple(name for name in candidates if name in ranked)
     chosen = [members for name, members in best.items() if name in shown and len(members) > 1]
-    return Choice(shown, _choice_note(metric, chosen, len(shown), len(candidates)))
+    note = _choice_note(metric, chosen, len(shown), len(candidates))
+    return Choice((*shown, *noisy_systems(report, (report.baseline, *ranked[:1]))), note)
+
+
+def noisy_systems(report: Report, systems: Sequence[str]) -> tuple[str, ...]:
+    """These systems on noisy queries."""
+    return tuple(name for name in report.noisy if name.rpartition("@")[0] in systems)
 
 
 def control_rows(report: Report, metric: str, most: int = 12) -> list[str]:

@@ -27,7 +27,7 @@ Rows: TypeAlias = NDArray[np.int64]
 @dataclass(frozen=True)
 class BatchSettings:
     """`size` counts the queries of all processes together, without their twins. `language_weights` is `balanced` or a number
-    for each language."""
+    for each language. A query is noisy with the probability `noisy`."""
 
     size: int
     passages_per_query: int
@@ -37,11 +37,14 @@ class BatchSettings:
     num_workers: int
     queries_per_passage: int = 16
     twins_per_query: int = 0
+    noisy: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("queries_per_passage", 1), ("twins_per_query", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.noisy <= 1:
+            raise UserError(f"noisy must be from 0 to 1, got {self.noisy}")
 
 
 def epoch_batches(data: TrainingSet, settings: BatchSettings, seed: int, epoch: int) -> list[Rows]:

@@ -4,6 +4,7 @@ Q: queries of this process. P: their passages. K: known positives of a query, or
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, choose_twins, key_of
+from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, choose_query, choose_twins, key_of
 from xdr.encoders.texts import Texts
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.text.records import TrainingExample
@@ -67,7 +68,8 @@ class _Examples(Dataset[list[ChosenExample]]):
     def _choose(self, example: TrainingExample, epoch: int) -> ChosenExample:
         passages = choose_passages(example, self._batches.passages_per_query - 1, self._seed, epoch)
         twins = choose_twins(example, self._batches.twins_per_query, self._seed, epoch, self._data.reword)
-        return ChosenExample(example, passages, twins)
+        query = choose_query(example.query, self._batches.noisy, self._seed, epoch, self._data.noise)
+        return ChosenExample(replace(example, query=query), passages, twins)
 
 
 def collate(tokenizer: TextTokenizer, num_twins: int, items: Sequence[ChosenExample]) -> TrainBatch:

@@ -15,6 +15,7 @@ from xdr.data.problems import Problems
 from xdr.data.training_set import TrainingSet
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
+from xdr.noise.query_noise import QueryNoise
 from xdr.text.records import Query, TrainingExample
 from xdr.training.batch_labels import Twins
 from xdr.training.batches import BatchSettings
@@ -23,6 +24,9 @@ from xdr.training.objectives import RetrieverObjective, total_loss
 from xdr.training.scoring import score_batch
 from xdr.training.token_alignment import TokenAlignment
 from xdr.writing.generated_source import open_texts
+
+NOISE = "noise"
+"""The value of `data.twins` for noisy versions."""
 
 
 def with_generated_twins(
@@ -60,8 +64,23 @@ def check_twins(data: TrainingSet, batches: BatchSettings, source: object) -> No
     if batches.twins_per_query and data.reword is None and not any(example.twins for example in data.examples):
         raise UserError(
             f"data.batches.twins_per_query must be 0 for data without other wordings of its queries, got "
-            f"{batches.twins_per_query}. Set it to 0, or data.twins to generated questions about the passages"
+            f"{batches.twins_per_query}. Set it to 0, or data.twins to generated questions about the passages or to noise"
         )
+
+
+def with_noise(data: TrainingSet, batches: BatchSettings, twins: object, noise: QueryNoise | None) -> TrainingSet:
+    """The training set with what writes noisy queries, and noisy twins with `data.twins=noise`."""
+    if noise is None:
+        if batches.noisy or twins == NOISE:
+            setting = "data.twins=noise" if twins == NOISE else f"data.batches.noisy={batches.noisy}"
+            raise UserError(f"noise must say what noise is with {setting}, got none. Choose noise=typos, or another one")
+        return data
+    if not batches.noisy and twins != NOISE:
+        raise UserError(
+            "data.batches.noisy must be above 0 with a noise, got 0. Set it, or data.twins=noise for objectives that compare "
+            "wordings, or noise=none"
+        )
+    return replace(data, noise=noise.rewording, reword=noise.rewording if twins == NOISE else data.reword)
 
 
 def begin_objective(objective: Any, model: nn.Module, tokenizer: TextTokenizer, batch: TrainBatch) -> None:
