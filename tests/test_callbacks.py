@@ -43,6 +43,7 @@ def test_a_logger_that_is_not_installed_is_explained(tmp_path: Path, monkeypatch
         tensorboard(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_an_early_stop_ends_the_run_and_the_same_command_has_nothing_left_to_do(tmp_path: Path) -> None:
     """No epoch is better than the one before by half, so the second one is the last."""
     arguments = ["trainer.max_epochs=6", EARLY_STOPPING, "callbacks.checkpoints.every_num_steps=0"]

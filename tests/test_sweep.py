@@ -176,6 +176,7 @@ def test_a_job_that_fails_stops_no_other_and_is_tried_again_if_asked(evaluation:
     assert kept == done
 
 
+@pytest.mark.slow
 def test_jobs_in_processes_of_their_own_come_to_the_same_files(whole: Path, evaluation: list[str], tmp_path: Path) -> None:
     arguments = ["-m", "augmentation.alpha=0.1,9,0.3", "augmentation.number=2"]
     launcher = ["hydra/launcher=subprocess", "hydra.launcher.n_jobs=2"]
