@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from xdr.data.benchmark import SPLITS, Benchmark, distinct_positives, tenth_held_out
+from xdr.data.benchmark import SPLITS, Benchmark, Holdout, distinct_positives, is_in_split, released_split
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems
 from xdr.data.rows import Row, read_rows
@@ -32,7 +32,7 @@ class AfriQa(Benchmark):
     path: str
     languages: tuple[str, ...]
     questions: Literal["original", "translated"]
-    holdout: Literal["none", "tenth"] = "none"
+    holdout: Holdout = "none"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
@@ -48,11 +48,9 @@ class AfriQa(Benchmark):
         return distinct_positives(example for split in SPLITS for example in self._released(split, problems))
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        if self.holdout == "none":
-            return self._released(split, problems)
-        if split == "test":
-            return self._released("dev", problems)
-        return tenth_held_out(self._released("train", problems), split)
+        for example in self._released(released_split(split, self.holdout), problems):
+            if is_in_split(example.positives[0].passage_id, split, self.holdout):
+                yield example
 
     def _released(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         for language in self.languages:

@@ -9,9 +9,8 @@ miracl-corpus-v1.0-{lang}/docs-{number}.jsonl.gz                  docid, title, 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from xdr.data.benchmark import Benchmark
+from xdr.data.benchmark import Benchmark, Holdout, is_in_split, released_split
 from xdr.data.judged import judged_examples
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems
@@ -36,7 +35,7 @@ class Miracl(Benchmark):
 
     path: str
     languages: tuple[str, ...]
-    holdout: Literal["none", "tenth"]
+    holdout: Holdout
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
@@ -95,15 +94,12 @@ class Miracl(Benchmark):
         return released if len(self.languages) == 1 else f"{language}:{released}"
 
     def _has(self, split: str, query_id: str) -> bool:
-        """Whether the query of the split's files is one of the split: the holdout halves those of train."""
-        if self.holdout == "none" or split == "test":
-            return True
-        of_release = query_id.rpartition(":")[2]
-        return (int(content_id("", of_release), 16) % 10 == 0) == (split == "dev")
+        """Whether a query of the split's files is in the split."""
+        return is_in_split(content_id("", query_id.rpartition(":")[2]), split, self.holdout)
 
     def _files(self, kind: str, language: str, split: str) -> list[Path]:
         """Topics or qrels. None where the release has none."""
-        released = {"test": "dev"}.get(split, "train") if self.holdout == "tenth" else split
+        released = released_split(split, self.holdout)
         folder = self._folder(language) / kind
         if released == "test":
             return sorted(folder.glob(f"{kind}.miracl-v1.0-{language}-test-?.tsv"))

@@ -8,10 +8,9 @@ offsets in bytes.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from xdr.benchmarks.squad import paragraph_rows, spans_of
-from xdr.data.benchmark import Benchmark, checked_splits, distinct_positives, tenth_held_out
+from xdr.data.benchmark import Benchmark, Holdout, checked_splits, distinct_positives, is_in_split, released_split
 from xdr.data.lines import plain_or_gzipped, require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, read_rows
@@ -29,7 +28,7 @@ class TydiQaGold(Benchmark):
 
     path: str
     languages: tuple[str, ...]
-    holdout: Literal["none", "tenth"]
+    holdout: Holdout
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
@@ -41,11 +40,9 @@ class TydiQaGold(Benchmark):
         return distinct_positives(example for split in _FILES for example in self._released(split, problems))
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        if self.holdout == "none":
-            return self._released(split, problems)
-        if split == "test":
-            return self._released("dev", problems)
-        return tenth_held_out(self._released("train", problems), split)
+        for example in self._released(released_split(split, self.holdout), problems):
+            if is_in_split(example.positives[0].passage_id, split, self.holdout):
+                yield example
 
     def _released(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
         if split not in _FILES:
@@ -71,15 +68,15 @@ class TydiQaGold(Benchmark):
 @dataclass(frozen=True)
 class TydiQaPrimary(Benchmark):
     """A passage is a candidate of an article. The collection has all candidates of the articles of these `splits` and
-    languages, so a question searches all articles instead of its own. A question belongs to a split if an annotator, or in dev
-    two of three as in the official script, found a passage that answers it; every passage that one of them chose is relevant.
-    Yes/no questions are among them. With `holdout` = `tenth`, `dev` has the train questions about a tenth of the articles,
-    `train` the others, and `test` is the release's dev."""
+    languages: a question searches all articles, not only the one that it was asked about. The questions are those for which an
+    annotator found a passage that answers it; in dev two of three annotators, as in the official script. Every passage that one
+    of them chose is relevant. Yes/no questions are among them. With `holdout` = `tenth`, `dev` has the train questions about a
+    tenth of the articles, `train` the others, and `test` is the release's dev."""
 
     path: str
     languages: tuple[str, ...]
     splits: tuple[str, ...]
-    holdout: Literal["none", "tenth"]
+    holdout: Holdout
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "languages", language_codes(self.languages))
@@ -105,10 +102,9 @@ class TydiQaPrimary(Benchmark):
                 yield from passages
 
     def examples(self, split: str, problems: Problems) -> Iterator[TrainingExample]:
-        released = {"test": "dev"}.get(split, "train") if self.holdout == "tenth" else split
+        released = released_split(split, self.holdout)
         for example in read_rows(self._file(released), problems, self._example) if released in self.splits else ():
-            article = example.positives[0].passage_id.split("-")[1]
-            if self.holdout == "none" or split == "test" or (int(article, 16) % 10 == 0) == (split == "dev"):
+            if is_in_split(example.positives[0].passage_id.split("-")[1], split, self.holdout):
                 yield example
 
     def _example(self, row: Row) -> TrainingExample | None:

@@ -2,7 +2,7 @@
 
 Import from here:
 
-benchmark: Benchmark, SPLITS, distinct_positives, tenth_held_out, checked_splits
+benchmark: Benchmark, SPLITS, distinct_positives, Holdout, released_split, is_in_split, checked_splits
 collection: open_collection
 passage_store: PassageStore, convert_passages
 training_set: TrainingSet, training_set, choose_passages, choose_positive, choose_negatives, choose_twins, texts_by_language

@@ -3,12 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from xdr.data.problems import Problems
 from xdr.errors import DataError
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 SPLITS = ("train", "dev", "test")
+
+Holdout: TypeAlias = Literal["none", "tenth"]
+"""`tenth`: of a release that has no test split with answers, `dev` is a tenth of train, `train` the others, and `test` the dev
+split."""
 
 
 class Benchmark(ABC):
@@ -61,11 +66,14 @@ def distinct_positives(examples: Iterable[TrainingExample]) -> Iterator[Passage]
                 yield passage
 
 
-def tenth_held_out(examples: Iterable[TrainingExample], split: str) -> Iterator[TrainingExample]:
-    """Of train examples with content ids: those about a tenth of the passages are dev, the others train."""
-    for example in examples:
-        if (int(example.positives[0].passage_id, 16) % 10 == 0) == (split == "dev"):
-            yield example
+def released_split(split: str, holdout: Holdout) -> str:
+    """Returns the split of the release whose files hold this split."""
+    return split if holdout == "none" else {"test": "dev"}.get(split, "train")
+
+
+def is_in_split(key: str, split: str, holdout: Holdout) -> bool:
+    """Returns whether an item of the released split belongs to the split. `key` is a content id, which decides on the tenth."""
+    return holdout == "none" or split == "test" or (int(key, 16) % 10 == 0) == (split == "dev")
 
 
 def checked_splits(splits: tuple[str, ...], released: tuple[str, ...]) -> tuple[str, ...]:
