@@ -14,7 +14,16 @@ from xdr.pipelines.settings import StageName
 from xdr.teaching.settings import ListSettings
 
 CHECKED_AT_START = (
-    *("data", "model", "noise", "augmentation", "search", "correction", "teacher", "evaluation", "mining", "sweep"),
+    "data",
+    "model",
+    "noise",
+    "augmentation",
+    "search",
+    "correction",
+    "teacher",
+    "evaluation",
+    "mining",
+    "sweep",
 )
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 

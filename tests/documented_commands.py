@@ -60,7 +60,7 @@ def _in_comments(path: Path) -> Iterator[Command]:
 
 
 def _in_recipes(path: Path) -> Iterator[Command]:
-    """Python commands of the Makefile. A variable `$(ENCODER)` becomes the placeholder `ENCODER`."""
+    """Python commands of the Makefile. A variable `$(ENCODER)` becomes the word `ENCODER`."""
     for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
         if re.match(r"\t\$\(BIN\)/python (train|evaluate|benchmarks/\w+)\.py", line):
             plain = line.replace("$(BIN)", ".venv/bin")

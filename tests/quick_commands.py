@@ -25,7 +25,7 @@ BENCHMARKS = {
     r"data=parallel": "parallel",
     r"": "sample",
 }
-"""Patterns of a command, and the benchmark whose files and models replace its placeholders. The first match counts."""
+"""Patterns of a command, and the benchmark whose files and models stand in for its words in capitals. The first match wins."""
 
 PLACEHOLDERS = {
     "xor_tydi": {
@@ -69,7 +69,7 @@ PLACEHOLDERS = {
         "E5": "models/encoder",
     },
 }
-"""What replaces the placeholders. `DIR` is the folder of the benchmark."""
+"""What stands in for the words in capitals. `DIR` is the folder of the benchmark."""
 
 FEWER = {
     "hydra.sweeper.n_trials": "2",

@@ -17,7 +17,7 @@ ARTICLE = content_id("Saimaa", TEXT)
 
 
 def gold(*questions: tuple[str, str]) -> str:
-    """Questions as (id, context), each in an article of its own as in the release."""
+    """Writes questions, given as (id, context). As in the release, each is in a separate article."""
     articles = []
     for key, context in questions:
         qas = [{"id": key, "question": f"{key}?", "answers": [{"text": context[:3], "answer_start": 0}]}]

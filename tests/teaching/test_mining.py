@@ -67,5 +67,5 @@ def test_a_quantile_is_that_of_the_passages_that_are_known_to_answer() -> None:
 
 
 def test_mined_examples_take_no_passages_from_elsewhere(folder: Path) -> None:
-    with pytest.raises(UserError, match="data.negatives must be null with data.mined, which has passages of its own, got x"):
+    with pytest.raises(UserError, match="data.negatives must be null with data.mined, which has negatives and scores, got x"):
         training_examples(CollectionFolder(str(folder)), "x", None, str(folder), folder / "artifacts", Problems())

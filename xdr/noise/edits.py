@@ -29,7 +29,8 @@ class Typing(NamedTuple):
         return () if self.keyboard is None else self.keyboard.letters
 
     def confused_with(self, unit: str) -> Sequence[str]:
-        """Letters that are typed in its place. A letter with marks that the keyboard lacks is typed without them."""
+        """Returns the letters that may be typed by mistake for this one. Where the keyboard lacks an accented letter, these are
+        the neighbours of the letter without its accents."""
         if self.keyboard is None:
             return kana_neighbours().get(unit) or same_reading(self.language).get(unit, "")
         near = self.keyboard.neighbours

@@ -28,7 +28,7 @@ def training_examples(
     if mined is not None:
         for name, given in (("negatives", run_path), ("teacher_scores", teacher_scores)):
             if given is not None:
-                raise UserError(f"data.{name} must be null with data.mined, which has passages of its own, got {given}")
+                raise UserError(f"data.{name} must be null with data.mined, which has negatives and scores, got {given}")
         return read_mined(mined, benchmark, problems)
     if teacher_scores is not None:
         if run_path is not None:
