@@ -5,8 +5,8 @@ from lightning.pytorch.loggers import Logger
 from callbacks.run_rows import Cell, Table
 from callbacks.wandb_logger import log_row
 from xdr.reporting.report import corrected_p
-from xdr.reporting.sweep import SweepReport
-from xdr.reporting.sweep_points import setting_name, setting_text
+from xdr.studies.points import setting_name, setting_text
+from xdr.studies.sweep_report import SweepReport
 
 
 def log_sweep(logger: Logger, report: SweepReport) -> None:

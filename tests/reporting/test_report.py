@@ -345,7 +345,7 @@ def test_identical_systems_and_one_language_make_a_page(sweep: Report) -> None:
 
 def test_the_values_of_a_report_load_neither_torch_nor_the_renderer_of_pages() -> None:
     loaded = "print([name for name in ('jinja2', 'torch', 'rich') if name in sys.modules])"
-    program = f"import sys, xdr.reporting.report, xdr.reporting.report_page, xdr.reporting.sweep; {loaded}"
+    program = f"import sys, xdr.reporting.report, xdr.reporting.report_page, xdr.studies.sweep_report; {loaded}"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

@@ -7,11 +7,11 @@ from rich.console import Console
 
 from xdr.evaluation.significance import Testing
 from xdr.pipelines.settings import StageInputs, SweepSettings
-from xdr.reporting.sweep import SweepReport, sweep_report
-from xdr.reporting.sweep_files import write_sweep
-from xdr.reporting.sweep_findings import sweep_answer
-from xdr.reporting.terminal_table import sweep_terminal_table
 from xdr.storage.jobs import Job, read_jobs
+from xdr.studies.files import write_sweep
+from xdr.studies.findings import sweep_answer
+from xdr.studies.sweep_report import SweepReport, sweep_report
+from xdr.studies.terminal_table import sweep_terminal_table
 from xdr.training.run import silence_libraries
 
 

@@ -3,11 +3,12 @@
 import inspect
 import re
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.significance import RANDOMISATION, T_TEST
-from xdr.reporting import charts, findings, report, sweep, sweep_points, wording
+from xdr.reporting import charts, findings, report, wording
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 _NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render_page(template: str, **values: Any) -> str:
-    """The page as text. Control characters and halves of surrogate pairs, which no document may contain, are replaced."""
-    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", _environment().get_template(template).render(values))
+def render_page(template: str, *modules: ModuleType, **values: Any) -> str:
+    """The page as text. The template may call the functions of `modules`. Control characters and halves of surrogate pairs,
+    which no document may contain, are replaced."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", _environment(modules).get_template(template).render(values))
 
 
 @cache
-def _environment() -> "Environment":
-    """Escapes every value and refuses undefined names. In templates the functions of the modules below are known."""
+def _environment(modules: tuple[ModuleType, ...]) -> "Environment":
+    """Escapes every value and refuses undefined names. Templates know the functions of `modules` and of those below."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -33,7 +35,7 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
         finalize=lambda value: f"{round(value, 2):g}" if isinstance(value, float) else value,
     )
-    for module in (charts, findings, report, sweep, sweep_points, wording):
+    for module in (charts, findings, report, wording, *modules):
         functions = inspect.getmembers(module, inspect.isfunction)
         environment.globals.update(functions)
         environment.filters.update(functions)

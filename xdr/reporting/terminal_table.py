@@ -8,22 +8,15 @@ from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.significance import Comparison
 from xdr.reporting.findings import notes
 from xdr.reporting.report import Choice, Report, choose_systems, control_rows, corrected_p, is_significant
-from xdr.reporting.sweep import SweepReport
-from xdr.reporting.sweep_findings import job_counts
-from xdr.reporting.sweep_points import Point, setting_name, setting_text
 from xdr.reporting.wording import (
     difference_text,
     group_name,
     interval_text,
     legend,
     p_text,
-    points,
     scale_text,
-    signed_points,
     value_text,
 )
-
-MOST_POINTS = 40
 
 
 def evaluation_terminal_table(report: Report, metric: str) -> Table:
@@ -31,7 +24,7 @@ def evaluation_terminal_table(report: Report, metric: str) -> Table:
     systems are the best by the headline metric, whatever the metric of the table."""
     choice = choose_systems(report, report.headline_metric)
     means = report.means[report.baseline][metric]
-    table = _table(f"{metric}, {scale_text(metric)}", ["n", report.baseline, *choice.systems])
+    table = plain_table(f"{metric}, {scale_text(metric)}", ["n", report.baseline, *choice.systems])
     for language in report.groups(metric):
         if language == MACRO:
             table.add_section()
@@ -46,10 +39,10 @@ def evaluation_terminal_table(report: Report, metric: str) -> Table:
 def _compared(report: Report, system: str, metric: str, language: str) -> str:
     comparison = report.comparison(system, metric, language)
     value = value_text(metric, report.value(system, metric, language))
-    return f"{value} {difference_text(metric, comparison.mean_difference):>6} {_starred_p(comparison):>6}"
+    return f"{value} {difference_text(metric, comparison.mean_difference):>6} {starred_p(comparison):>6}"
 
 
-def _starred_p(comparison: Comparison) -> str:
+def starred_p(comparison: Comparison) -> str:
     return p_text(corrected_p(comparison)) + ("*" if is_significant(comparison) else " ")
 
 
@@ -70,7 +63,7 @@ def control_terminal_table(report: Report, metric: str) -> Table | None:
         return None
     value = value_text(metric, report.value(control, metric))
     title = f"{metric}, {scale_text(metric)}; the best control is {control} ({value})"
-    table = _table(title, [metric, f"over {report.baseline}", "over the control"])
+    table = plain_table(title, [metric, f"over {report.baseline}", "over the control"])
     rows = control_rows(report, metric)
     for system in rows:
         compared = [report.comparison(system, metric), report.with_control(system, metric)]
@@ -84,30 +77,10 @@ def control_terminal_table(report: Report, metric: str) -> Table | None:
 
 def _interval_and_p(comparison: Comparison) -> str:
     difference = difference_text(comparison.metric, comparison.mean_difference)
-    return escape(f"{difference} [{interval_text(comparison)}] {_starred_p(comparison):>6}")
+    return escape(f"{difference} [{interval_text(comparison)}] {starred_p(comparison):>6}")
 
 
-def sweep_terminal_table(report: SweepReport) -> Table:
-    """The points with their settings, at most the 40 with the highest values, then the trainings."""
-    value = f"{report.metric} x 100" if report.points else "value"
-    table = _table(job_counts(report.jobs), [*map(setting_name, report.axes), value, "difference", "p"])
-    highest = sorted(report.points, key=lambda point: -report.value(point.name))[:MOST_POINTS]
-    for point in (point for point in report.points if point in highest):
-        comparison = report.comparison(point.name)
-        tested = [signed_points(comparison.mean_difference), _starred_p(comparison)] if comparison else ["", ""]
-        table.add_row(escape(point.system), *_settings(report, point), points(report.value(point.name)), *tested)
-    for training in report.trainings:
-        table.add_row(training.system, *_settings(report, training), f"{training.mean_result:.4g}", "", "")
-    if len(highest) < len(report.points):
-        table.caption = f"The {len(highest)} highest of {len(report.points)} points. sweep.html has all of them."
-    return table
-
-
-def _settings(report: SweepReport, point: Point) -> list[str]:
-    return [escape(setting_text(point.settings[axis])) if axis in point.settings else "" for axis in report.axes]
-
-
-def _table(title: str, columns: list[str]) -> Table:
+def plain_table(title: str, columns: list[str]) -> Table:
     table = Table(title=escape(title), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", overflow="fold")
     for name in columns:

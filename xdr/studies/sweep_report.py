@@ -14,7 +14,8 @@ from xdr.evaluation.clusters import clusters_of, mean_over_languages, resampled_
 from xdr.evaluation.per_query import MACRO, Means, PerQuery, means
 from xdr.evaluation.resampling import resampled_means
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, corrected_together, too_few_samples
-from xdr.reporting.sweep_points import (
+from xdr.storage.jobs import Job
+from xdr.studies.points import (
     BASELINE,
     NOT_OF_BASELINE,
     Point,
@@ -24,7 +25,6 @@ from xdr.reporting.sweep_points import (
     refuse_changed_artifacts,
     setting_text,
 )
-from xdr.storage.jobs import Job
 
 Interval = tuple[float, float]
 

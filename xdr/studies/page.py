@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 
 from xdr.reporting.pages import render_page
-from xdr.reporting.sweep import SweepReport
-from xdr.reporting.sweep_curves import Slice, slices
-from xdr.reporting.sweep_findings import job_counts, sweep_answer, sweep_findings
-from xdr.reporting.sweep_points import Point
+from xdr.studies import points, sweep_report
+from xdr.studies.curves import Slice, slices
+from xdr.studies.findings import job_counts, sweep_answer, sweep_findings
+from xdr.studies.points import Point
+from xdr.studies.sweep_report import SweepReport
 
 
 def render_sweep(report: SweepReport) -> str:
     overrides = [set(job.overrides) for job in report.jobs]
     return render_page(
         "sweep.html.jinja",
+        points,
+        sweep_report,
         report=report,
         answer=sweep_answer(report),
         findings=sweep_findings(report),

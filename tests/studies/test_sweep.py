@@ -12,13 +12,13 @@ from xdr.errors import UserError
 from xdr.evaluation import significance
 from xdr.evaluation.per_query import PerQuery
 from xdr.reporting.evaluation_files import write_environment, write_metrics
-from xdr.reporting.sweep import SweepReport, query_interval, seed_interval, sweep_report
-from xdr.reporting.sweep_curves import slices
-from xdr.reporting.sweep_files import sweep_table
-from xdr.reporting.sweep_findings import sweep_answer
-from xdr.reporting.sweep_page import render_sweep
-from xdr.reporting.terminal_table import sweep_terminal_table
 from xdr.storage.jobs import Job, read_job
+from xdr.studies.curves import slices
+from xdr.studies.files import sweep_table
+from xdr.studies.findings import sweep_answer
+from xdr.studies.page import render_sweep
+from xdr.studies.sweep_report import SweepReport, query_interval, seed_interval, sweep_report
+from xdr.studies.terminal_table import sweep_terminal_table
 
 QUERIES = 20
 

@@ -6,9 +6,9 @@ from statistics import fmean
 
 from xdr.evaluation.per_query import MACRO
 from xdr.reporting.report import Curve, is_significant
-from xdr.reporting.sweep import SweepReport, query_interval, repeat_values, seed_interval
-from xdr.reporting.sweep_points import Point, axis_position, point_name, setting_name
 from xdr.storage.fingerprint import Json
+from xdr.studies.points import Point, axis_position, point_name, setting_name
+from xdr.studies.sweep_report import SweepReport, query_interval, repeat_values, seed_interval
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 
 from xdr.evaluation.per_query import MACRO
 from xdr.reporting.report import TEST, corrected_p
-from xdr.reporting.sweep import SweepReport, repeat_values, seed_interval
-from xdr.reporting.sweep_page import render_sweep
-from xdr.reporting.sweep_points import Point, setting_text
 from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
+from xdr.studies.page import render_sweep
+from xdr.studies.points import Point, setting_text
+from xdr.studies.sweep_report import SweepReport, repeat_values, seed_interval
 
 
 def write_sweep(report: SweepReport, folder: Path) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from xdr.reporting.report import corrected_p, is_significant
-from xdr.reporting.sweep import SweepReport
 from xdr.reporting.wording import p_phrase, points, signed_points
 from xdr.storage.jobs import Job
+from xdr.studies.sweep_report import SweepReport
 
 _STATES = ("done", "running", "interrupted", "failed", "waiting")
 
