@@ -52,10 +52,10 @@ def trained(folder: Path, steps: int) -> Path:
     from xdr.generators.generator_folder import save_generator
     from xdr.generators.models import SmallGenerator
     from xdr.generators.query_generator import choose_language_tokens
+    from xdr.objectives.losses import token_likelihood
     from xdr.training.batches import BatchSettings
     from xdr.training.generator_data import GeneratorData
     from xdr.training.generator_module import QueryGeneratorModule
-    from xdr.training.objectives import token_likelihood
     from xdr.training.optimizers import AdamW
 
     examples = [e for e in Sample().examples("train", Problems()) if e.query.language in LANGUAGES]

@@ -75,11 +75,11 @@ def ours(
 
     from xdr.data.training_set import training_set
     from xdr.encoders.models import TransformerBiEncoder
+    from xdr.objectives.losses import contrastive
     from xdr.text.records import Passage, Query, TrainingExample
     from xdr.training.batches import BatchSettings
     from xdr.training.bi_encoder_data import BiEncoderData
     from xdr.training.bi_encoder_module import BiEncoderModule
-    from xdr.training.objectives import contrastive
     from xdr.training.optimizers import AdamW
 
     class Clock(pl.Callback):

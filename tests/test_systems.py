@@ -8,9 +8,9 @@ import pytest
 from conf import entry
 from conf.schema import BESIDE
 from tests.test_entry import EXPERIMENTS, ROOT
+from xdr.objectives.losses import Combined
 from xdr.teaching.settings import LabelRules
 from xdr.teaching.teachers import CrossEncoderTeacher
-from xdr.training.objectives import Combined
 
 SYSTEMS = ("dr_decr", "quick", "cora", "sentri")
 

@@ -18,10 +18,11 @@ from xdr.encoders.bi_encoder import BiEncoder
 from xdr.errors import DataError, UserError
 from xdr.late_interaction.token_alignment import alignment_losses
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
+from xdr.objectives.token_alignment import TokenAlignment
+from xdr.objectives.train_batch import TrainBatch
 from xdr.text.records import TrainingExample
-from xdr.training.bi_encoder_data import ChosenExample, TrainBatch, collate
+from xdr.training.bi_encoder_data import ChosenExample, collate
 from xdr.training.bi_encoder_module import BiEncoderModule
-from xdr.training.token_alignment import TokenAlignment
 
 FINNISH, ENGLISH = ["Missä Saimaa sijaitsee?", "a", "Где течёт Волга?"], [TEXTS[0], "a", TEXTS[4]]
 

@@ -12,10 +12,11 @@ from sentence_transformers.multi_vector_encoder.losses import MultiVectorMultipl
 from tests.late_interaction.conftest import colbert
 from xdr.data.training_set import ChosenPassages
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
+from xdr.objectives.losses import contrastive
+from xdr.objectives.train_batch import TrainBatch
 from xdr.text.records import Passage, Query, TrainingExample
-from xdr.training.bi_encoder_data import ChosenExample, TrainBatch, collate
+from xdr.training.bi_encoder_data import ChosenExample, collate
 from xdr.training.bi_encoder_module import BiEncoderModule
-from xdr.training.objectives import contrastive
 
 QUERIES = ["Where is Saimaa?", "Missä Saimaa sijaitsee?", "a"]
 POSITIVES = ["Saimaa is the largest lake in Finland.", "The Volga, it flows.", "富士山の高さは？"]

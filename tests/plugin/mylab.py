@@ -11,8 +11,8 @@ from torch import Tensor
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems
+from xdr.objectives.batch_labels import BatchLabels
 from xdr.text.records import Passage, Query, TrainingExample
-from xdr.training.batch_labels import BatchLabels
 from xdr.vectors.fusion import Fusion
 
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.texts import texts_of
-from xdr.training.batch_labels import language_key
-from xdr.training.bi_encoder_data import TrainBatch
+from xdr.objectives.batch_labels import language_key
+from xdr.objectives.losses import contrastive, total_loss
+from xdr.objectives.train_batch import TrainBatch
 from xdr.training.bi_encoder_module import BiEncoderModule
-from xdr.training.objectives import contrastive, total_loss
 from xdr.training.optimizers import AdamW, parameter_groups
 
 

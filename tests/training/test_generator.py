@@ -16,11 +16,11 @@ from xdr.data.training_set import TrainingSet, training_set
 from xdr.generators.generator_folder import load_generator
 from xdr.generators.query_generator import Task, token_losses
 from xdr.generators.small import build_small_mt5
+from xdr.objectives.losses import token_likelihood
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings
 from xdr.training.generator_data import GeneratorData, target_of, written_languages
 from xdr.training.generator_module import QueryGeneratorModule
-from xdr.training.objectives import token_likelihood
 from xdr.training.optimizers import Adafactor, AdamW, Optimizer
 
 QUESTIONS = ["Missä Saimaa on?", "Где?", "Mikä on pitkä joki Euroopassa?", "Где течёт Волга?"]

@@ -12,11 +12,12 @@ from xdr.data.training_set import TrainingSet, training_set
 from xdr.encoders.input_format import InputFormat
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
+from xdr.objectives.losses import Combined, RetrieverObjective, contrastive, margin_mse
+from xdr.objectives.train_batch import TrainBatch
+from xdr.objectives.twin_losses import consistency
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings
-from xdr.training.bi_encoder_data import BiEncoderData, TrainBatch
-from xdr.training.objectives import Combined, RetrieverObjective, contrastive, margin_mse
-from xdr.training.twin_objectives import consistency
+from xdr.training.bi_encoder_data import BiEncoderData
 from xdr.training.twins import check_twins, try_objective, with_generated_twins
 
 CONTRASTIVE = partial(contrastive, both_directions=False)

@@ -13,13 +13,13 @@ from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.input_format import InputFormat
 from xdr.encoders.static_encoder import StaticEncoder
 from xdr.encoders.tokenization import TextTokenizer
+from xdr.objectives.losses import Combined, RetrieverObjective, contrastive
+from xdr.objectives.twin_losses import consistency, passage_consistency, twin_contrastive
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.training.batches import BatchSettings
 from xdr.training.bi_encoder_data import BiEncoderData
 from xdr.training.bi_encoder_module import BiEncoderModule
-from xdr.training.objectives import Combined, RetrieverObjective, contrastive
 from xdr.training.optimizers import AdamW
-from xdr.training.twin_objectives import consistency, passage_consistency, twin_contrastive
 
 
 class Letters:

@@ -1,6 +1,6 @@
 """The LightningDataModule of a retriever.
 
-Q: queries of this process. P: their passages. K: known positives of a query, or its twins. B: texts of a batch. D: dimension.
+B: texts of a batch.
 """
 
 from collections.abc import Sequence
@@ -17,30 +17,12 @@ from torch.utils.data import DataLoader, Dataset
 from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, choose_query, choose_twins, key_of
 from xdr.encoders.texts import Texts
 from xdr.encoders.tokenization import TextTokenizer
+from xdr.objectives.batch_labels import language_key
+from xdr.objectives.train_batch import TrainBatch
 from xdr.text.records import TrainingExample
-from xdr.training.batch_labels import language_key
 from xdr.training.batches import BatchSettings, epoch_batches
 from xdr.training.loader import Item, ResumableLoader, training_loader
 from xdr.training.validation_pool import ValidationPool, validation_pool
-
-
-class TrainBatch(NamedTuple):
-    """Each query has P/Q passages, a positive first. `passages` holds each distinct passage once; `places_P` says where.
-    `queries` holds the queries, and behind them their twins; `twin_places_QK` says where, -1 where a query has fewer than K.
-
-    Keys are numbers that stand for passage ids; rows of `positives_QK` are padded with -1. `teacher_P` holds a teacher's
-    scores, nan without a teacher. Languages are numbers: `language_key`."""
-
-    queries: Texts
-    twin_places_QK: Tensor
-    passages: Texts
-    places_P: Tensor
-    keys_P: Tensor
-    positives_QK: Tensor
-    teacher_P: Tensor
-    query_languages_Q: Tensor
-    passage_languages_P: Tensor
-    query_ids: list[str]
 
 
 class EncodeBatch(NamedTuple):

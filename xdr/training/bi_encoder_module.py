@@ -16,13 +16,14 @@ from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.open_encoder import open_encoder
 from xdr.errors import UserError
 from xdr.late_interaction.token_encoder import TokenEncoder
-from xdr.training.batch_labels import BatchLabels
-from xdr.training.bi_encoder_data import EncodeBatch, TrainBatch
-from xdr.training.objectives import RetrieverObjective, total_loss
+from xdr.objectives.batch_labels import BatchLabels
+from xdr.objectives.losses import RetrieverObjective, total_loss
+from xdr.objectives.processes import world_size
+from xdr.objectives.scoring import score_batch
+from xdr.objectives.token_alignment import TokenAlignment
+from xdr.objectives.train_batch import TrainBatch
+from xdr.training.bi_encoder_data import EncodeBatch
 from xdr.training.optimizers import Optimizer
-from xdr.training.processes import world_size
-from xdr.training.scoring import score_batch
-from xdr.training.token_alignment import TokenAlignment
 
 _LARGEST_SCALE = 100
 

@@ -15,10 +15,10 @@ from xdr.errors import UserError
 from xdr.generators.generator_folder import AnyGenerator, open_generator
 from xdr.generators.query_generator import token_losses
 from xdr.generators.settings import Task
+from xdr.objectives.losses import GeneratorObjective
+from xdr.objectives.processes import world_size
 from xdr.training.generator_data import GeneratorBatch
-from xdr.training.objectives import GeneratorObjective
 from xdr.training.optimizers import Optimizer
-from xdr.training.processes import world_size
 
 
 class TokenLoss(Metric):

@@ -10,8 +10,8 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from xdr.data.training_set import TrainingSet
+from xdr.objectives.processes import rank, world_size
 from xdr.training.batches import BatchSettings, check_batch_size, epoch_batches, shares
-from xdr.training.processes import rank, world_size
 
 Item = tuple[int, int]
 """Epoch and row: what is chosen for an example depends on the epoch."""

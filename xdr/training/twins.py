@@ -16,13 +16,13 @@ from xdr.data.training_set import TrainingSet
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import UserError
 from xdr.noise.query_noise import QueryNoise
+from xdr.objectives.batch_labels import Twins
+from xdr.objectives.losses import RetrieverObjective, total_loss
+from xdr.objectives.scoring import score_batch
+from xdr.objectives.token_alignment import TokenAlignment
+from xdr.objectives.train_batch import TrainBatch
 from xdr.text.records import Query, TrainingExample
-from xdr.training.batch_labels import Twins
 from xdr.training.batches import BatchSettings
-from xdr.training.bi_encoder_data import TrainBatch
-from xdr.training.objectives import RetrieverObjective, total_loss
-from xdr.training.scoring import score_batch
-from xdr.training.token_alignment import TokenAlignment
 from xdr.writing.generated_source import open_texts
 
 NOISE = "noise"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from xdr.errors import UserError
-from xdr.training.batch_labels import BatchLabels, Twins
-from xdr.training.distributions import divergence, mean_of_present, multi_positive_nce
+from xdr.objectives.batch_labels import BatchLabels, Twins
+from xdr.objectives.distributions import divergence, mean_of_present, multi_positive_nce
 
 
 def consistency(

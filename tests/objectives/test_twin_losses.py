@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.training.labels import labels_of, refuse
+from tests.objectives.labels import labels_of, refuse
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.texts import texts_of
 from xdr.errors import UserError
-from xdr.training.batch_labels import BatchLabels, Twins
-from xdr.training.bi_encoder_data import TrainBatch
+from xdr.objectives.batch_labels import BatchLabels, Twins
+from xdr.objectives.train_batch import TrainBatch
+from xdr.objectives.twin_losses import consistency, passage_consistency, twin_contrastive
 from xdr.training.bi_encoder_module import BiEncoderModule
-from xdr.training.twin_objectives import consistency, passage_consistency, twin_contrastive
 
 LN3 = math.log(3)
 

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xdr.training.batch_labels import BatchLabels, Twins, excluded_queries, positive_and_excluded
-from xdr.training.bi_encoder_data import TrainBatch
-from xdr.training.processes import rank
+from xdr.objectives.batch_labels import BatchLabels, Twins, excluded_queries, positive_and_excluded
+from xdr.objectives.processes import rank
+from xdr.objectives.train_batch import TrainBatch
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
 """The scores of queries for passages. Their vectors may have any shape."""

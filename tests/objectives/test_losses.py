@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from tests.encoders.conftest import TEXTS
-from tests.training.labels import labels_of
+from tests.objectives.labels import labels_of
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.texts import texts_of
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
 from xdr.errors import UserError
-from xdr.training.batch_labels import BatchLabels, positive_and_excluded
-from xdr.training.objectives import (
+from xdr.objectives.batch_labels import BatchLabels, positive_and_excluded
+from xdr.objectives.losses import (
     Combined,
     RetrieverObjective,
     contrastive,

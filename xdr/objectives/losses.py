@@ -8,7 +8,7 @@ An objective can also be an `nn.Module`; its parameters are trained and saved wi
 A generator's objective takes `(logits_BLV, labels_BL)`. It returns the loss of each row, summed over the row's tokens, and the
 number of these tokens.
 
-`conf/objective/NAME.yaml` names an objective by `_target_`; its keyword parameters are the settings. `twin_objectives.py` has
+`conf/objective/NAME.yaml` names an objective by `_target_`; its keyword parameters are the settings. `twin_losses.py` has
 those that compare a query with other wordings of it.
 """
 
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from xdr.errors import UserError
 from xdr.generators.query_generator import token_losses
-from xdr.training.batch_labels import BatchLabels
-from xdr.training.distributions import divergence, multi_positive_nce
+from xdr.objectives.batch_labels import BatchLabels
+from xdr.objectives.distributions import divergence, multi_positive_nce
 
 Loss = Tensor | Mapping[str, Tensor]
 RetrieverObjective = Callable[[Tensor, BatchLabels], Loss]

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xdr.training.batch_labels import BatchLabels
+from xdr.objectives.batch_labels import BatchLabels
 
 
 def labels_of(targets: list[int], num_passages: int, teacher: list[list[float]] | None = None, **others: Any) -> BatchLabels:

@@ -16,7 +16,7 @@ from xdr.errors import UserError
 from xdr.late_interaction.token_alignment import alignment_losses
 from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.late_interaction.token_encoder_folder import open_token_encoder
-from xdr.training.bi_encoder_data import TrainBatch
+from xdr.objectives.train_batch import TrainBatch
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 from conf import entry
 from tests.test_entry import ROOT
 from xdr.errors import UserError
+from xdr.objectives.losses import Combined
 from xdr.text.records import Query
-from xdr.training.objectives import Combined
 
 FILES = sorted(path.stem for path in (ROOT / "conf" / "objective").glob("*.yaml"))
 
