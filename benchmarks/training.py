@@ -1,11 +1,12 @@
 """Training steps compared with sentence-transformers' trainer, and in chunks:
 
-    python benchmarks/training.py [--afriqa DIR] [--model FOLDER] [--length TOKENS] [--no-dropout]
+    python benchmarks/training.py [--afriqa DIR] [--model FOLDER] [--length TOKENS] [--no-dropout] [--hardest-of K ...]
 
 Same model (a folder in sentence-transformers' layout, else a BERT of 4 layers and 256 dimensions with random weights), texts
 and batches, in one process, taking turns. Texts are AfriQA's questions and relevant passages if its folder `data` is given,
 else the sample's, cut to one to five sentences. Longer texts than `--length` tokens are cut. A model that is given is not
-measured in chunks.
+measured in chunks. With `--hardest-of`, steps that choose the hardest of K noisy versions of every query are compared with
+plain ones instead.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,25 +72,30 @@ def ours(
     precision: Any = "32-true",
     length: int = LENGTH,
     dropout: float | None = None,
+    hardest_of: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Returns the seconds of each step of a Lightning fit. Each query has `passages`; all but the first are negatives."""
+    """Returns the seconds of each step of a Lightning fit. Each query has `passages`; all but the first are negatives. With
+    `hardest_of`, each query is noisy: the hardest of so many versions."""
     import lightning.pytorch as pl
 
     from xdr.data.training_set import training_set
     from xdr.encoders.models import TransformerBiEncoder
+    from xdr.noise.query_noise import QueryNoise
     from xdr.objectives.losses import contrastive
     from xdr.text.records import Passage, Query, TrainingExample
     from xdr.training.batches import BatchSettings
     from xdr.training.bi_encoder_data import BiEncoderData
     from xdr.training.bi_encoder_module import BiEncoderModule
     from xdr.training.optimizers import AdamW
+    from xdr.training.twins import with_noise
 
     class Clock(pl.Callback):
         def __init__(self) -> None:
-            self.times = [time.perf_counter()]
+            self.times = [clock()]
 
         def on_train_batch_end(self, *_: Any) -> None:
-            self.times.append(time.perf_counter())
+            self.times.append(clock())
 
     records = [Passage(str(i), "", p) for i, (_, p) in enumerate(pairs)]
     examples = [
@@ -122,8 +130,15 @@ def ours(
     scale = COSINE_SCALE if given else 1.0
     module = BiEncoderModule(bi_encoder, objective, optimizer, steps, score_scale=scale, chunk_size=chunk)
     module.train()
-    data = BiEncoderData(training_set(examples), [], tokenizer, BatchSettings(batch, passages, "mixed", 0.5, None, 0), 0)
-    clock = Clock()
+    batches = BatchSettings(batch, passages, "mixed", 0.5, None, 0)
+    examples_read = training_set(examples)
+    if hardest_of:
+        operators = dict.fromkeys(("delete", "insert", "substitute", "swap", "keyboard"), 1.0)
+        typos = QueryNoise(operators, share=0.3, edits=1, shortest=3, window=1, versions=10, seed=1)
+        batches = replace(batches, noisy=1.0, hardest_of=hardest_of)
+        examples_read = with_noise(examples_read, batches, None, typos)
+    data = BiEncoderData(examples_read, [], tokenizer, batches, 0)
+    watch = Clock()
     trainer = pl.Trainer(
         max_steps=steps,
         accelerator=accelerator,
@@ -135,10 +150,10 @@ def ours(
         enable_model_summary=False,
         use_distributed_sampler=False,
         default_root_dir=folder,
-        callbacks=[clock],
+        callbacks=[watch],
     )
     trainer.fit(module, data)
-    return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+    return [after - before for before, after in zip(watch.times, watch.times[1:], strict=False)]
 
 
 def negatives(row: int, passages: int, rows: int) -> list[int]:
@@ -231,6 +246,26 @@ def compare(pairs: list[tuple[str, str]], model: Path, folder: Path, length: int
     print(f"  ratio                  {spread(ratios, 2)}   (target 1.3)")
 
 
+def compare_choices(pairs: list[tuple[str, str]], model: Path, folder: Path, numbers: list[int], **settings: Any) -> None:
+    """The CPU seconds of a step for each number of versions, beside those of clean queries (0). Other programs disturb them
+    less than the time that passes."""
+    rounds, steps, warm_up, batch = 3, 2, 1, 16
+    seconds: dict[int, list[float]] = {number: [] for number in (0, *numbers)}
+    for _ in range(rounds):
+        for number, of in seconds.items():
+            timed = ours(
+                pairs, model, batch, 0, steps + warm_up, folder, hardest_of=number, clock=time.process_time, **settings
+            )
+            of += timed[warm_up:]
+    print(
+        f"batches of {batch}, CPU seconds of a step, {rounds} rounds of {steps} steps after {warm_up}, medians (least - most)"
+    )
+    plain = statistics.median(seconds[0])
+    for number, of in seconds.items():
+        name = f"hardest of {number}" if number else "clean"
+        print(f"  {name:<15}{spread(of, 2)}   x {statistics.median(of) / plain:.2f}")
+
+
 def spread(values: list[float], digits: int = 1) -> str:
     return f"{statistics.median(values):8.{digits}f} ({min(values):.{digits}f} - {max(values):.{digits}f})"
 
@@ -272,6 +307,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="an encoder's folder in sentence-transformers' layout")
     parser.add_argument("--length", type=int, default=LENGTH, help="tokens of a text at most (default: %(default)s)")
     parser.add_argument("--no-dropout", action="store_true", help="train without dropout, not with that of the model")
+    parser.add_argument("--hardest-of", type=int, nargs="+", help="numbers of versions to choose from")
     parser.add_argument("--step", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     silence_libraries()
@@ -284,7 +320,11 @@ def main() -> None:
             step(pairs, model, batch, chunk, folder)
             return
         print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-        compare(pairs, model, folder, arguments.length, 0.0 if arguments.no_dropout else None)
+        dropout = 0.0 if arguments.no_dropout else None
+        if arguments.hardest_of:
+            compare_choices(pairs, model, folder, arguments.hardest_of, length=arguments.length, dropout=dropout)
+            return
+        compare(pairs, model, folder, arguments.length, dropout)
         if arguments.model is None:
             measure_chunks(["--afriqa", str(arguments.afriqa)] if arguments.afriqa else [])
 

@@ -25,6 +25,7 @@ def scored(queries: Tensor, twins: Tensor, passages: Tensor, keys: list[int], po
     batch = TrainBatch(
         nothing,
         num_queries + torch.arange(num_queries * num_twins).view(num_queries, num_twins),
+        torch.empty(num_queries, 0, dtype=torch.long),
         nothing,
         torch.arange(len(keys)),
         torch.tensor(keys),

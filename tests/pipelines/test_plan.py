@@ -65,7 +65,7 @@ def test_time_and_disk_are_the_sums_that_are_shown(tmp_path: Path) -> None:
 def test_steps_and_validations_follow_from_the_trainer_s_settings(
     changes: dict[str, object], steps: int, validations: int
 ) -> None:
-    assert Length.of(36, {**TRAINER, **changes}) == Length(steps, validations)
+    assert Length.of(36, {**TRAINER, **changes}) == Length(steps, validations, 100 / 36 if "max_steps" in changes else 10)
 
 
 def test_a_probe_grows_until_the_next_would_exceed_the_budget() -> None:

@@ -23,6 +23,7 @@ def batch(keys: list[int], positives: list[list[int]], teacher: list[float] | No
     return TrainBatch(
         nothing,
         torch.empty(len(positives), 0, dtype=torch.long),
+        torch.empty(len(positives), 0, dtype=torch.long),
         nothing,
         torch.arange(len(keys)),
         torch.tensor(keys),

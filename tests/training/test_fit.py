@@ -112,9 +112,17 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path: Path, arguments: list[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [[], ["trainer.devices=2", "trainer.strategy=ddp"]], ids=["one process", "two processes"])
-def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, processes: list[str]) -> None:
-    arguments = [*processes, "callbacks.checkpoints.every_num_steps=3", "trainer.max_epochs=5"]
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["trainer.devices=2", "trainer.strategy=ddp"],
+        ["noise=typos", "data.batches.noisy=[0,1]", "data.batches.hardest_of=[1,3]"],
+    ],
+    ids=["one process", "two processes", "the hardest of noisy versions"],
+)
+def test_a_run_killed_ten_times_ends_in_the_same_weights(tmp_path: Path, settings: list[str]) -> None:
+    arguments = [*settings, "callbacks.checkpoints.every_num_steps=3", "trainer.max_epochs=5"]
     run(tmp_path / "whole", *arguments)
     kills = run_with_kills(tmp_path / "killed", 10, 1, *arguments)
     assert kills >= 8

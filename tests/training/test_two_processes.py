@@ -1,5 +1,6 @@
 """Loss and gradients of a step, with one process and with two."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,13 @@ def all_objectives() -> RetrieverObjective:
     return Combined(parts, dict.fromkeys(parts, 1.0))
 
 
-def step(path: Path, processes: int, objective: RetrieverObjective, chunk_size: int) -> dict[str, torch.Tensor]:
+def reversed_or_doubled(query: Query, seed: int, epoch: int) -> str:
+    """Some wording of a query; the seed tells which."""
+    return query.text[::-1] + query.text[: seed % 3]
+
+
+def step(path: Path, processes: int, objective: RetrieverObjective, chunk_size: int, **batches: Any) -> dict[str, torch.Tensor]:
+    """Twins are those of the examples, unless there are settings of `batches`; then words are noisy."""
     torch.manual_seed(0)
     encoder = StaticEncoder(torch.randn(20, 8), normalize=True)
     torch.nn.init.normal_(encoder.head.weight, std=0.3)
@@ -75,9 +82,9 @@ def step(path: Path, processes: int, objective: RetrieverObjective, chunk_size: 
         BiEncoder(encoder), objective, AdamW(1e-3, 0.0, 0.0), 1, score_scale=5.0, chunk_size=chunk_size
     ).train()
     tokenizer = TextTokenizer(Letters(), InputFormat(8, 8))
-    data = BiEncoderData(
-        training_set(examples), [], tokenizer, BatchSettings(8, 2, "mixed", 0.5, None, 0, twins_per_query=2), 0
-    )
+    settings = BatchSettings(8, 2, "mixed", 0.5, None, 0, **(batches or {"twins_per_query": 2}))
+    noise = reversed_or_doubled if batches else None
+    data = BiEncoderData(replace(training_set(examples), noise=noise, reword=noise), [], tokenizer, settings, 0)
     trainer = pl.Trainer(
         max_steps=1,
         accelerator="cpu",
@@ -103,5 +110,20 @@ def test_loss_and_gradients_of_two_processes_are_those_of_one(
     two = step(tmp_path / "two", 2, objective, chunk_size)
     assert one.keys() == two.keys()
     assert len(one) == 4
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "batches",
+    [{"noisy": 0.5, "hardest_of": 3}, {"noisy": 0.05, "hardest_of": 3}, {"twins_per_query": 2, "hardest_of": 4}],
+    ids=["in the place of queries", "a process may have none", "as twins"],
+)
+def test_two_processes_choose_the_hardest_versions_that_one_does(tmp_path: Path, batches: dict[str, Any]) -> None:
+    objective = all_objectives() if "twins_per_query" in batches else partial(contrastive, both_directions=True)
+    one = step(tmp_path / "one", 1, objective, 0, **batches)
+    two = step(tmp_path / "two", 2, objective, 3, **batches)
+    assert one.keys() == two.keys() and len(one) == 4
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=1e-6, rtol=1e-5)

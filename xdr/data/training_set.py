@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -117,11 +117,11 @@ def choose_twins(example: TrainingExample, number: int, seed: int, epoch: int, r
     return [example.twins[i].text for i in _window(example, available, min(number, available), seed, epoch)]
 
 
-def choose_query(query: Query, noisy: float, seed: int, epoch: int, noise: Rewording | None) -> Query:
-    """With the probability `noisy` a noisy version of the query, another one in each epoch."""
+def choose_versions(query: Query, noisy: float, number: int, seed: int, epoch: int, noise: Rewording | None) -> list[str]:
+    """With the probability `noisy`, so many noisy versions of the query, others in each epoch; else none."""
     if noise is None or key_of(f"noisy {seed} {epoch} {query.query_id}") >= noisy * 2**63:
-        return query
-    return replace(query, text=noise(query, seed, epoch))
+        return []
+    return [noise(query, _number(seed, f"version {i}") if i else seed, epoch) for i in range(number)]
 
 
 def _positive_index(example: TrainingExample, seed: int, epoch: int) -> int:

@@ -65,7 +65,7 @@ def why_vectors_differ(prepacked: PrepackedEncoder, encoder: TransformerEncoder)
             for length in (7, 3, 48, 7, 21, 1)
         ]
     )
-    with _evaluating(encoder), torch.no_grad():
+    with evaluating(encoder), torch.no_grad():
         expected_BD = encoder(texts)
         differences_B = (prepacked(texts) - expected_BD).norm(dim=1) / expected_BD.norm(dim=1)
     if bool((differences_B <= TOLERANCE).all()):
@@ -76,7 +76,7 @@ def why_vectors_differ(prepacked: PrepackedEncoder, encoder: TransformerEncoder)
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """In eval mode; afterwards, each part is in the mode it was in."""
     training = [part for part in module.modules() if part.training]
     module.eval()

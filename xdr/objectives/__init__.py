@@ -7,5 +7,6 @@ distributions: divergence, multi_positive_nce, mean_of_present
 train_batch: TrainBatch
 batch_labels: BatchLabels, Twins, language_key
 scoring: score_batch
+hardest_versions: version_losses, with_hardest
 processes: rank, world_size
 """

@@ -75,7 +75,8 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     bi_encoder, tokenizer = inputs.model.build(run.output_dir / "initial_model", run.seed)
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
-    data_module = BiEncoderData(data, dev, tokenizer, inputs.batches, run.seed)
+    batches = inputs.batches if run.planned is None else inputs.batches.noisiest()
+    data_module = BiEncoderData(data, dev, tokenizer, batches, run.seed, length.num_epochs)
     begin_objective(inputs.objective, bi_encoder, tokenizer, data_module.first_batch())
     module = BiEncoderModule(
         bi_encoder, inputs.objective, inputs.optimizer, length.num_steps, settings=run.settings, **inputs.scoring

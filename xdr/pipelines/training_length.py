@@ -7,10 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Length:
-    """Steps of the optimizer, and validations between them."""
+    """Steps of the optimizer, validations between them, and epochs: a fraction of one where `max_steps` ends it."""
 
     num_steps: int
     num_validations: int
+    num_epochs: float
 
     @classmethod
     def of(cls, num_batches: int, trainer: Mapping[str, Any]) -> "Length":
@@ -21,6 +22,7 @@ class Length:
         num_steps = min(num_steps, most) if most > 0 else num_steps
         every, interval = trainer["check_val_every_n_epoch"], trainer["val_check_interval"]
         if every is None:
-            return cls(num_steps, num_steps * accumulated // interval)
+            return cls(num_steps, num_steps * accumulated // interval, num_steps / in_epoch)
         apart = num_batches if interval is None else int(interval * num_batches) if isinstance(interval, float) else interval
-        return cls(num_steps, num_steps // in_epoch // every * (num_batches // max(1, apart)))
+        num_validations = num_steps // in_epoch // every * (num_batches // max(1, apart))
+        return cls(num_steps, num_validations, num_steps / in_epoch)

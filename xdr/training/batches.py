@@ -11,8 +11,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ Rows: TypeAlias = NDArray[np.int64]
 @dataclass(frozen=True)
 class BatchSettings:
     """`size` counts the queries of all processes together, without their twins. `language_weights` is `balanced` or a number
-    for each language. A query is noisy with the probability `noisy`."""
+    for each language. A query is noisy with the probability `noisy`. Of `hardest_of` versions, training takes those with the
+    highest losses. A list of two numbers goes from the one at the start of the training to the other at its end."""
 
     size: int
     passages_per_query: int
@@ -37,14 +38,65 @@ class BatchSettings:
     num_workers: int
     queries_per_passage: int = 16
     twins_per_query: int = 0
-    noisy: float = 0.0
+    noisy: float | list[float] = 0.0
+    hardest_of: int | list[int] = 1
 
     def __post_init__(self) -> None:
         for name, least in (("queries_per_passage", 1), ("twins_per_query", 0)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.noisy <= 1:
+        if not all(0 <= value <= 1 for value in _ends("noisy", self.noisy)):
             raise UserError(f"noisy must be from 0 to 1, got {self.noisy}")
+        if min(_ends("hardest_of", self.hardest_of)) < 1:
+            raise UserError(f"hardest_of must be at least 1, got {self.hardest_of}")
+        if self.most_noise.versions > 1:
+            self._check_choice()
+
+    def _check_choice(self) -> None:
+        got = f"with data.batches.hardest_of={self.hardest_of}"
+        if not (self.twins_per_query or self.most_noise.share):
+            raise UserError(
+                f"data.batches.noisy must be above 0 {got}, got {self.noisy}. Set it, or data.batches.twins_per_query with "
+                "data.twins=noise"
+            )
+        if self.twins_per_query and self.most_noise.share:
+            raise UserError(
+                f"data.batches.noisy must be 0 {got} and twins, got {self.noisy}. The hardest version is a twin of its query, "
+                "or takes its place"
+            )
+        if self.twins_per_query > min(_ends("hardest_of", self.hardest_of)):
+            raise UserError(f"data.batches.twins_per_query must be at most hardest_of {got}, got {self.twins_per_query}")
+
+    @property
+    def most_noise(self) -> "Noise":
+        return Noise(max(_ends("noisy", self.noisy)), int(max(_ends("hardest_of", self.hardest_of))))
+
+    def noisiest(self) -> "BatchSettings":
+        """Settings that have from the first step on what these have at most."""
+        return replace(self, noisy=self.most_noise.share, hardest_of=self.most_noise.versions)
+
+    def noise_at(self, progress: float) -> "Noise":
+        """The noise at a point of the training, from 0 to 1."""
+        share, versions = (
+            first + (last - first) * min(progress, 1.0)
+            for first, last in (_ends("noisy", self.noisy), _ends("hardest_of", self.hardest_of))
+        )
+        return Noise(share, round(versions))
+
+
+class Noise(NamedTuple):
+    """The share of noisy queries, and the number of versions that the hardest is chosen from."""
+
+    share: float
+    versions: int
+
+
+def _ends(name: str, value: float | list[float] | list[int]) -> tuple[float, float]:
+    """The numbers at the start of a training and at its end."""
+    values = value if isinstance(value, list) else [value, value]
+    if len(values) != 2:
+        raise UserError(f"{name} must be a number, or one for the start of the training and one for its end, got {values}")
+    return values[0], values[1]
 
 
 def epoch_batches(data: TrainingSet, settings: BatchSettings, seed: int, epoch: int) -> list[Rows]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, choose_query, choose_twins, key_of
+from xdr.data.training_set import ChosenPassages, TrainingSet, choose_passages, choose_twins, choose_versions, key_of
 from xdr.encoders.texts import Texts
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.objectives.batch_labels import language_key
@@ -33,40 +33,50 @@ class EncodeBatch(NamedTuple):
 
 
 class ChosenExample(NamedTuple):
-    """An example, and what an epoch shows of it."""
+    """An example, and what an epoch shows of it. `others` are its twins, or the versions that may take the query's place."""
 
     example: TrainingExample
     passages: ChosenPassages
-    twins: list[str]
+    others: list[str]
 
 
 class _Examples(Dataset[list[ChosenExample]]):
-    def __init__(self, data: TrainingSet, batches: BatchSettings, seed: int) -> None:
-        self._data, self._batches, self._seed = data, batches, seed
+    def __init__(self, data: TrainingSet, batches: BatchSettings, seed: int, num_epochs: float) -> None:
+        self._data, self._batches, self._seed, self._num_epochs = data, batches, seed, num_epochs
 
     def __getitem__(self, items: list[Item]) -> list[ChosenExample]:
-        return [self._choose(self._data.examples[row], epoch) for epoch, row in items]
+        return [self._choose(self._data.examples[item.row], item) for item in items]
 
-    def _choose(self, example: TrainingExample, epoch: int) -> ChosenExample:
-        passages = choose_passages(example, self._batches.passages_per_query - 1, self._seed, epoch)
-        twins = choose_twins(example, self._batches.twins_per_query, self._seed, epoch, self._data.reword)
-        query = choose_query(example.query, self._batches.noisy, self._seed, epoch, self._data.noise)
+    def _choose(self, example: TrainingExample, item: Item) -> ChosenExample:
+        batches, seed, epoch = self._batches, self._seed, item.epoch
+        share, number = batches.noise_at(item.epochs_before / self._num_epochs)
+        passages = choose_passages(example, batches.passages_per_query - 1, seed, epoch)
+        num_twins = max(batches.twins_per_query, number) if batches.twins_per_query else 0
+        twins = choose_twins(example, num_twins, seed, epoch, self._data.reword)
+        versions = choose_versions(example.query, share, number, seed, epoch, self._data.noise)
+        if batches.most_noise.versions > 1:
+            return ChosenExample(example, passages, twins or versions)
+        query = replace(example.query, text=versions[0]) if versions else example.query
         return ChosenExample(replace(example, query=query), passages, twins)
 
 
-def collate(tokenizer: TextTokenizer, num_twins: int, items: Sequence[ChosenExample]) -> TrainBatch:
+def collate(tokenizer: TextTokenizer, num_twins: int, items: Sequence[ChosenExample], num_versions: int = 0) -> TrainBatch:
+    """`num_versions` is the most that a query has to choose from; 0 means that nothing is chosen."""
     examples = [item.example for item in items]
     passages = [passage for item in items for passage in item.passages.passages]
     positives = [[key_of(passage.passage_id) for passage in example.positives] for example in examples]
     most = max(map(len, positives))
     places = count(len(items))
-    twin_places = [[next(places) if i < len(item.twins) else -1 for i in range(num_twins)] for item in items]
+    most_others = max(num_twins, num_versions)
+    others = [[next(places) if i < len(item.others) else -1 for i in range(most_others)] for item in items]
+    places_QK = torch.tensor(others, dtype=torch.long).view(len(items), most_others)
     distinct = {passage.passage_id: passage for passage in passages}
     place_of = {passage_id: place for place, passage_id in enumerate(distinct)}
     scores = [score for item in items for score in item.passages.scores or [torch.nan] * len(item.passages.passages)]
     return TrainBatch(
-        tokenizer.queries([*(example.query.text for example in examples), *(twin for item in items for twin in item.twins)]),
-        torch.tensor(twin_places, dtype=torch.long),
+        tokenizer.queries([*(example.query.text for example in examples), *(text for item in items for text in item.others)]),
+        places_QK[:, :num_twins],
+        places_QK[:, :num_versions],
         tokenizer.passages(list(distinct.values())),
         torch.tensor([place_of[passage.passage_id] for passage in passages]),
         torch.tensor([key_of(passage.passage_id) for passage in passages]),
@@ -88,10 +98,13 @@ class BiEncoderData(pl.LightningDataModule):
         tokenizer: TextTokenizer,
         batches: BatchSettings,
         seed: int,
+        num_epochs: float = 1.0,
     ) -> None:
         super().__init__()
         self._data, self._dev, self._tokenizer, self._batches, self._seed = data, dev, tokenizer, batches, seed
-        self._collate = partial(collate, tokenizer, batches.twins_per_query)
+        versions = batches.most_noise.versions
+        self._collate = partial(collate, tokenizer, batches.twins_per_query, num_versions=versions if versions > 1 else 0)
+        self._examples = _Examples(data, batches, seed, num_epochs)
         self.pool: ValidationPool | None = None
 
     def make_pool(self, largest: int) -> ValidationPool:
@@ -101,13 +114,12 @@ class BiEncoderData(pl.LightningDataModule):
         return self.pool
 
     def train_dataloader(self) -> ResumableLoader:
-        examples = _Examples(self._data, self._batches, self._seed)
-        return training_loader(examples, self._data, self._batches, self._seed, self._collate)
+        return training_loader(self._examples, self._data, self._batches, self._seed, self._collate)
 
     def first_batch(self) -> TrainBatch:
         """The first batch of a training, of one process."""
         rows = epoch_batches(self._data, self._batches, self._seed, 0)[0]
-        return self._collate(_Examples(self._data, self._batches, self._seed)[[(0, int(row)) for row in rows]])
+        return self._collate(self._examples[[Item(0, int(row), 0.0) for row in rows]])
 
     def val_dataloader(self) -> list[DataLoader]:
         """Queries, then passages of the pool, each process its share."""

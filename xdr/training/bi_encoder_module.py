@@ -17,6 +17,7 @@ from xdr.encoders.open_encoder import open_encoder
 from xdr.errors import UserError
 from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.objectives.batch_labels import BatchLabels
+from xdr.objectives.hardest_versions import summary, version_losses, with_hardest
 from xdr.objectives.losses import RetrieverObjective, total_loss
 from xdr.objectives.processes import world_size
 from xdr.objectives.scoring import score_batch
@@ -78,7 +79,7 @@ class BiEncoderModule(pl.LightningModule):
         if isinstance(self.objective, TokenAlignment):
             loss, parts = total_loss(self.objective(self.bi_encoder, batch, self._chunk_size))
         else:
-            queries_XD, distinct_UD = self.bi_encoder(batch.queries, batch.passages, self._chunk_size)
+            batch, queries_XD, distinct_UD = self._encode(batch)
             scores_QP, labels = self.score(queries_XD, distinct_UD[batch.places_P], batch)
             loss, parts = total_loss(self.objective(scores_QP, labels))
             self.log("masked_share", labels.excluded_QP.float().mean(), batch_size=len(batch.query_ids))
@@ -92,14 +93,26 @@ class BiEncoderModule(pl.LightningModule):
         self.log_dict({f"loss/{name}": part.detach() for name, part in parts.items()}, batch_size=num_queries)
         return loss
 
+    def _encode(self, batch: TrainBatch) -> tuple[TrainBatch, Tensor, Tensor]:
+        """Returns the batch with the versions that are trained on, and the vectors of its queries and passages."""
+        model, chunk_size = self.bi_encoder, self._chunk_size
+        if not batch.version_places_QV.shape[1]:
+            return batch, *model(batch.queries, batch.passages, chunk_size)
+        distinct_UD = model.encode_passages(batch.passages, chunk_size)  # once: the versions are compared with these vectors
+        passages_ND = distinct_UD.detach()[batch.places_P]
+        losses_QV = version_losses(model, passages_ND, batch, self._similarity, self.gather, chunk_size)
+        self.log_dict(summary(losses_QV), batch_size=len(batch.query_ids))
+        chosen = with_hardest(batch, losses_QV)
+        return chosen, model.encode_queries(chosen.queries, chunk_size), distinct_UD
+
     def score(self, queries_XD: Tensor, passages_ND: Tensor, batch: TrainBatch) -> tuple[Tensor, BatchLabels]:
         """Returns the scaled scores of this process's queries for the passages of all processes, and what is known about them.
 
         DDP takes the mean of the gradients over processes, so it equals the gradient of one process with the whole batch."""
-        scale = self.log_scale.exp().clamp(max=_LARGEST_SCALE)
-        return score_batch(
-            queries_XD, passages_ND, batch, lambda left, right: scale * self.bi_encoder.similarity(left, right), self.gather
-        )
+        return score_batch(queries_XD, passages_ND, batch, self._similarity, self.gather)
+
+    def _similarity(self, queries_XD: Tensor, passages_PD: Tensor) -> Tensor:
+        return self.log_scale.exp().clamp(max=_LARGEST_SCALE) * self.bi_encoder.similarity(queries_XD, passages_PD)
 
     def validation_step(self, batch: EncodeBatch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Returns vectors of queries (first loader) or passages (second loader); a callback computes metrics from them."""

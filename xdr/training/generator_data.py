@@ -68,7 +68,7 @@ class _Targets(Dataset[list[Target]]):
         self._data, self._tokenizer, self._seed = data, tokenizer, seed
 
     def __getitem__(self, items: list[Item]) -> list[Target]:
-        chosen = ((self._data.examples[row], epoch) for epoch, row in items)
+        chosen = ((self._data.examples[item.row], item.epoch) for item in items)
         return [target_of(self._tokenizer, example, choose_positive(example, self._seed, epoch)) for example, epoch in chosen]
 
 

@@ -5,7 +5,7 @@ Batches are a function of (seed, epoch); the state is the epoch and the number o
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader
 
@@ -13,8 +13,13 @@ from xdr.data.training_set import TrainingSet
 from xdr.objectives.processes import rank, world_size
 from xdr.training.batches import BatchSettings, check_batch_size, epoch_batches, shares
 
-Item = tuple[int, int]
-"""Epoch and row: what is chosen for an example depends on the epoch."""
+
+class Item(NamedTuple):
+    """A row of the training set. What is shown of the example depends on the epoch, and on the epochs before this batch."""
+
+    epoch: int
+    row: int
+    epochs_before: float
 
 
 def training_loader(
@@ -53,7 +58,7 @@ class EpochBatches:
         batches = epoch_batches(*self._arguments, self.epoch)
         for number in range(self.start, self._length):
             rows = shares(batches[number % len(batches)], self._rank, self._world_size)
-            yield [(self.epoch, int(row)) for row in rows]
+            yield [Item(self.epoch, int(row), self.epoch + number / self._length) for row in rows]
 
 
 class ResumableLoader(DataLoader):

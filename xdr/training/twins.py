@@ -71,11 +71,11 @@ def check_twins(data: TrainingSet, batches: BatchSettings, source: object) -> No
 def with_noise(data: TrainingSet, batches: BatchSettings, twins: object, noise: QueryNoise | None) -> TrainingSet:
     """The training set with what writes noisy queries, and noisy twins with `data.twins=noise`."""
     if noise is None:
-        if batches.noisy or twins == NOISE:
+        if batches.most_noise.share or twins == NOISE:
             setting = "data.twins=noise" if twins == NOISE else f"data.batches.noisy={batches.noisy}"
             raise UserError(f"noise must say what noise is with {setting}, got none. Choose noise=typos, or another one")
         return data
-    if not batches.noisy and twins != NOISE:
+    if not batches.most_noise.share and twins != NOISE:
         raise UserError(
             "data.batches.noisy must be above 0 with a noise, got 0. Set it, or data.twins=noise for objectives that compare "
             "wordings, or noise=none"
@@ -86,6 +86,8 @@ def with_noise(data: TrainingSet, batches: BatchSettings, twins: object, noise: 
 def begin_objective(objective: Any, model: nn.Module, tokenizer: TextTokenizer, batch: TrainBatch) -> None:
     """Before a training: token alignment opens its teacher, and other objectives are tried."""
     if isinstance(objective, TokenAlignment):
+        if batch.version_places_QV.shape[1]:
+            raise UserError("data.batches.hardest_of must be 1 with objective=token_alignment, which has no losses of versions")
         objective.begin(model, tokenizer)
     else:
         try_objective(objective, batch)
