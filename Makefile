@@ -58,7 +58,7 @@ check: $(INSTALLED) ## run ruff, mypy and import-linter
 	$(BIN)/lint-imports
 
 test: check ## run the checks and the tests
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test-slow: $(INSTALLED) ## run the slow tests: kills, large collections, documented commands
 	$(BIN)/pytest -m slow --timeout=3000

@@ -1,5 +1,7 @@
 import os
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,43 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
         return path
 
     return write_file
+
+
+@pytest.fixture(scope="session")
+def trained_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished training. Tests only read it."""
+    from tests.runs import run
+
+    folder = tmp_path_factory.mktemp("encoder") / "run"
+    run(folder, "trainer.max_epochs=1", "model.query_length=24")  # sentence-transformers has one length for both
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished training, with the files of W&B. Tests only read it."""
+    from tests.runs import QUICK_GENERATOR, run
+
+    folder = tmp_path_factory.mktemp("generator") / "run"
+    run(folder, "trainer.max_epochs=1", "logger=offline", quick=QUICK_GENERATOR)
+    return folder
+
+
+@pytest.fixture
+def compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that were composed before in this process are copied."""
+    monkeypatch.setattr("conf.entry.compose_unchecked", lambda *arguments: deepcopy(_composed(*map(_hashable, arguments))))
+
+
+def _hashable(argument: str | list[str] | bool) -> str | tuple[str, ...] | bool:
+    return tuple(argument) if isinstance(argument, list) else argument
+
+
+@cache
+def _composed(name: str, overrides: tuple[str, ...], with_hydra: bool = False) -> object:
+    from conf.mistakes import compose_unchecked
+
+    return compose_unchecked(name, list(overrides), with_hydra)
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import load_file
 from torch import Tensor
+
+from tests.forks import Fork, start_script
 
 ROOT = Path(__file__).parents[1]
 QUICK = [
@@ -39,18 +40,12 @@ QUICK_GENERATOR = [
 ]
 
 
-def start(folder: Path, *arguments: str, quick: Sequence[str] = QUICK, script: str = "train.py") -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / script), *quick, *arguments, f"output_dir={folder}"]
+def start(
+    folder: Path, *arguments: str, quick: Sequence[str] = QUICK, script: str = "train.py"
+) -> subprocess.Popen[str] | Fork:
+    command = [str(ROOT / script), *quick, *arguments, f"output_dir={folder}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command,
-        cwd=folder.parent,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    return start_script(command, folder.parent, environment)
 
 
 def run(folder: Path, *arguments: str, quick: Sequence[str] = QUICK, script: str = "train.py") -> str:

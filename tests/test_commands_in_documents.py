@@ -65,7 +65,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
 
 
-@pytest.mark.usefixtures("_elsewhere")
+@pytest.mark.usefixtures("_elsewhere", "compose_once")
 @pytest.mark.parametrize("command", OURS, ids=str)
 def test_a_documented_command_composes_and_has_all_values(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command.program is not None

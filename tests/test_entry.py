@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from conf import entry
 from conf.schema import BESIDE
+from tests.forks import start_script
 from xdr.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,14 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 
 MOST_STARTS = 8
 """CPU time, in that of starting Python with Hydra; importing torch takes ten. Composing takes two to four."""
+
+
+@pytest.fixture(scope="module")
+def start_of_hydra(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """CPU time in seconds."""
+    before = cpu_seconds()
+    assert python("-c", "import hydra", folder=tmp_path_factory.mktemp("start")).returncode == 0
+    return cpu_seconds() - before
 
 
 def run(script: str, *arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +49,14 @@ def timed(script: str, *arguments: str, folder: Path, **environment: str) -> tup
     middle = cpu_seconds()
     result = run(script, *arguments, folder=folder, **environment)
     return result, (cpu_seconds() - middle) / (middle - start)
+
+
+def refused(script: str, *arguments: str, folder: Path) -> str:
+    """What it says to a mistake, in a process that has made the imports of the script."""
+    process = start_script([str(ROOT / script), *arguments], folder, os.environ, light=True)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, output
+    return output
 
 
 def cpu_seconds() -> float:
@@ -78,13 +95,24 @@ def collection(folder: Path) -> Path:
         (["data._target_=xdr.data.nowhere.Nothing"], "cannot be imported"),
     ],
 )
-def test_a_mistake_is_one_sentence_in_no_time(script: str, arguments: list[str], says: str, tmp_path: Path) -> None:
+def test_a_mistake_is_one_sentence_in_no_time(
+    script: str, arguments: list[str], says: str, tmp_path: Path, start_of_hydra: float
+) -> None:
     collection(tmp_path)
-    result, starts = timed(script, *arguments, folder=tmp_path)
+    output = refused("tests/measured_start.py", str(ROOT / script), *arguments, folder=tmp_path)
+    assert len(output.splitlines()) == 3, output
+    sentence, heavy, seconds = output.splitlines()
+    assert sentence.startswith("error: ")
+    assert says in sentence
+    assert heavy == "set()"
+    assert float(seconds) < MOST_STARTS * start_of_hydra
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_a_process_tells_a_mistake_in_no_time(script: str, tmp_path: Path) -> None:
+    result, starts = timed(script, "data=collection", "data.path=nowhere", folder=tmp_path)
     assert result.returncode == 2
-    assert result.stderr.startswith("error: ")
-    assert says in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("error: nowhere: data.path must be a folder") and len(result.stderr.splitlines()) == 1
     assert starts < MOST_STARTS
 
 
@@ -110,34 +138,28 @@ def test_a_sweep_that_cannot_work_is_refused_with_the_remedy(arguments: list[str
     for plugin in ("optuna", "submitit"):
         if any(plugin in argument for argument in arguments):
             pytest.importorskip(plugin)
-    result = run("train.py", "-m", *arguments, folder=tmp_path)
-    assert result.returncode == 2
-    assert says in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    output = refused("train.py", "-m", *arguments, folder=tmp_path)
+    assert says in output
+    assert len(output.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
 def test_all_cards_of_a_machine_are_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-    result = run("train.py", "-m", "seed=1,2", folder=tmp_path)
-    assert result.returncode == 2
-    assert "got auto (3 GPUs): each process would run the whole sweep" in result.stderr
+    output = refused("train.py", "-m", "seed=1,2", folder=tmp_path)
+    assert "got auto (3 GPUs): each process would run the whole sweep" in output
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    result = run("train.py", "-m", "seed=1,2", "trainer.accelerator=cpu,gpu", folder=tmp_path)
-    assert "two jobs would have the same settings" in result.stderr  # which is looked for after the cards
+    output = refused("train.py", "-m", "seed=1,2", "trainer.accelerator=cpu,gpu", folder=tmp_path)
+    assert "two jobs would have the same settings" in output  # which is looked for after the cards
 
 
 def test_a_process_of_a_distributed_run_starts_no_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
-    result = run("train.py", "-m", "seed=1,2", folder=tmp_path)
-    assert result.returncode == 2
-    assert "a sweep must be started by one process" in result.stderr
+    assert "a sweep must be started by one process" in refused("train.py", "-m", "seed=1,2", folder=tmp_path)
 
 
 def test_retrying_is_of_sweeps(tmp_path: Path) -> None:
-    result = run("train.py", "retry=true", folder=tmp_path)
-    assert result.returncode == 2
-    assert "retry=true runs the failed jobs of a sweep again; add -m" in result.stderr
+    assert "retry=true runs the failed jobs of a sweep again; add -m" in refused("train.py", "retry=true", folder=tmp_path)
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
@@ -209,6 +231,7 @@ def test_a_terminal_that_has_ascii_alone_ends_no_job(tmp_path: Path) -> None:
     assert python("-m", "xdr.doctor", folder=ROOT, PYTHONIOENCODING="ascii").stdout.count("?") > 5, "for each tick"
 
 
+@pytest.mark.usefixtures("compose_once")
 def test_every_experiment_composes_and_binds() -> None:
     assert EXPERIMENTS
     for name in EXPERIMENTS:

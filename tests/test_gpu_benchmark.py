@@ -13,7 +13,7 @@ from tests.documented_commands import ROOT
 
 SPEEDS = ("at least 2", "at least 3", "at least 1.3", "at least 5", "at most 1.2")
 """What is wanted of a card; a CPU with small models need not reach it."""
-QUICK = ("packing", "search", "chunks", "memory")
+QUICK = ("search", "chunks")
 
 
 def measured(folder: Path, *arguments: str) -> dict[str, dict[str, object]]:

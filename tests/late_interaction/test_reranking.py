@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.late_interaction.conftest import colbert
-from tests.pipelines.conftest import trained_encoder
 from tests.pipelines.test_evaluate import evaluate
 from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
@@ -15,8 +14,6 @@ from xdr.late_interaction.reranking import Reranking
 from xdr.late_interaction.scorer import load_late_interaction
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
 from xdr.retrieval.trec_runs import read_run
-
-__all__ = ["trained_encoder"]
 
 
 def test_an_evaluation_ranks_again_or_ranks_everything_and_tests_both(trained_encoder: Path, tmp_path: Path) -> None:

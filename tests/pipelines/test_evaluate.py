@@ -14,7 +14,7 @@ import pytest
 from conf import entry
 from evaluate import main
 from tests.pipelines.test_generate import QUICK_GENERATION
-from tests.runs import QUICK_GENERATOR, run, start
+from tests.runs import run, start
 from tests.wandb_files import read_run
 from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
@@ -35,12 +35,11 @@ def trained(trained_encoder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("generated")
-    run(folder / "generator", "trainer.max_epochs=1", "logger=offline", quick=QUICK_GENERATOR)
-    arguments = (f"checkpoint={folder / 'generator'}", "augmentation.generation.refuse=[]", "logger=offline")
-    run(folder / "texts", *arguments, quick=QUICK_GENERATION, script="evaluate.py")
-    return folder / "texts"
+def generated(trained_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated") / "texts"
+    arguments = (f"checkpoint={trained_generator}", "augmentation.generation.refuse=[]", "logger=offline")
+    run(folder, *arguments, quick=QUICK_GENERATION, script="evaluate.py")
+    return folder
 
 
 def augmented(generated: Path) -> list[str]:
@@ -145,10 +144,10 @@ def test_wandb_keeps_the_report_where_it_is_asked_to(whole: Path) -> None:
     assert set(found.artifacts[f"report-{found.run_id}"]) == names
 
 
-def test_wandb_holds_what_the_generator_wrote_and_what_the_gate_counted(generated: Path) -> None:
-    training = read_run(generated.parent / "generator")
+def test_wandb_holds_what_the_generator_wrote_and_what_the_gate_counted(trained_generator: Path, generated: Path) -> None:
+    training = read_run(trained_generator)
     assert training.job_type == "train"
-    file = max((generated.parent / "generator" / "samples").glob("*.jsonl"))
+    file = max((trained_generator / "samples").glob("*.jsonl"))
     written = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert training.tables["dev/written"] == written
     assert {line["language"] for line in written} == {"ar", "bn", "en", "fi", "ja", "ko", "ru", "te"}
@@ -277,15 +276,16 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         ),
         (["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.languages=[te]"], "got 'te'"),
         (["checkpoint=nowhere"], "checkpoint must be a model folder, or the name of a model on the hub"),
-        (["checkpoint={generated}/../generator"], "which holds a generator"),
+        (["checkpoint={generator}"], "which holds a generator"),
         (["checkpoint={generated}"], "checkpoint must be a checkpoint file"),
         (["compare_to=[nowhere]"], "compare_to must be an evaluation's output folder, got nowhere"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(
-    trained: Path, generated: Path, tmp_path: Path, arguments: list[str], problem: str
+    trained: Path, trained_generator: Path, generated: Path, tmp_path: Path, arguments: list[str], problem: str
 ) -> None:
-    filled = [argument.replace("{generated}", str(generated)) for argument in arguments]
+    folders = {"generated": generated, "generator": trained_generator}
+    filled = [argument.format(**folders) for argument in arguments]
     process = start(tmp_path / "run", f"checkpoint={trained}", *filled, quick=QUICK_EVALUATION, script="evaluate.py")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import QUICK_GENERATOR, run, start
+from tests.runs import run, start
 from xdr.writing.generated_store import GeneratedStore
 
 QUICK_GENERATION = [
@@ -28,10 +28,8 @@ QUICK_GENERATION = [
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("generator") / "run"
-    run(folder, "trainer.max_epochs=1", quick=QUICK_GENERATOR)
-    return folder
+def trained(trained_generator: Path) -> Path:
+    return trained_generator
 
 
 def generate(folder: Path, trained: Path, *arguments: str) -> str:
