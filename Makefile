@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sweep-demo test test-slow check format benchmark clean
+.PHONY: help demo sweep-demo study-demo test test-slow check format benchmark clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,11 @@ QUESTIONS := $(if $(wildcard outputs/demo/questions/generated.json),outputs/demo
 sweep-demo: $(INSTALLED) $(ENCODER)/encoder $(QUESTIONS)/generated.json ## vary alpha, number of queries and languages on the sample
 	$(BIN)/python evaluate.py experiment=sample_sweep checkpoint=$(ENCODER) augmentation.source=$(QUESTIONS) output_dir=outputs/sweep-demo/sweep
 	$(BIN)/python evaluate.py stage=sweep output_dir=outputs/sweep-demo/sweep
+
+study-demo: $(INSTALLED) ## a small study on the sample: do mistyped training questions help?
+	$(BIN)/python train.py study=sample_study_train
+	$(BIN)/python evaluate.py study=sample_study
+	$(BIN)/python evaluate.py stage=sweep output_dir=outputs/study/sample/test
 
 outputs/sweep-demo/train/encoder: | $(INSTALLED)
 	$(BIN)/python train.py experiment=sample_bi_encoder trainer.max_epochs=6 output_dir=outputs/sweep-demo/train

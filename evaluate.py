@@ -6,8 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+
 from conf import entry, targets
 from conf.schema import BESIDE
+from conf.sweep import as_kept
 from xdr.errors import UserError
 from xdr.pipelines.settings import PLANNED_STAGES, StageInputs
 from xdr.teaching.settings import ListSettings
@@ -28,6 +31,8 @@ def main(settings: "DictConfig") -> float | None:
         raise UserError(f"plan=true must be used with stage={', '.join(PLANNED_STAGES)}, got stage={stage}")
     if settings.noise and stage != "score":
         raise UserError(f"noise must be none with stage={stage}, which asks no noisy queries. Leave it out")
+    if stage == "sweep":
+        settings = as_kept(settings, list(HydraConfig.get().overrides.task))
     inputs = StageInputs(
         benchmark=entry.build_benchmark(settings) if stage != "sweep" else None,
         strict=settings.data.strict,

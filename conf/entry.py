@@ -22,6 +22,7 @@ from conf.job import INTERRUPTED, run_job
 from conf.labels import labels_of
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_unchecked, explain, key_of
 from conf.schema import check_settings
+from xdr.data.part_of_training import PartOfTraining
 from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def check(name: str, overrides: list[str]) -> sweep.Sweep | None:
     if not any(override.startswith("output_dir=") for override in overrides):
         overrides = [*overrides, f"output_dir='{settings.output_dir}'"]
     planned = sweep.plan(overrides, settings, partial(compose, name))
-    sys.argv[1:] = [*(word for word in sys.argv[1:] if not _is_override(word)), *overrides]  # argparse: side by side
+    sys.argv[1:] = [*(word for word in sys.argv[1:] if not _is_override(word)), *planned.overrides]  # argparse: side by side
     return planned
 
 
@@ -128,7 +129,16 @@ def logging(settings: DictConfig, job_type: str) -> "Iterator[Logger]":
 
 
 def build_benchmark(settings: DictConfig) -> Any:
-    """What `data=` names; a mixture with all of its parts."""
+    """What `data=` names; a mixture with all of its parts. `data.share` leaves some of its training examples."""
+    share = settings.data.get("share", 1.0)
+    if share != 1:
+        if settings.data.mined is not None:
+            raise UserError(f"data.share must be 1 with data.mined, which replaces the data's examples, got {share}")
+        return PartOfTraining(_whole_benchmark(settings), share)
+    return _whole_benchmark(settings)
+
+
+def _whole_benchmark(settings: DictConfig) -> Any:
     if "parts" not in settings.data:
         return build(settings, "data", *schema.BESIDE["data"])
     described = plain(settings.data)["parts"]

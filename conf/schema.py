@@ -30,6 +30,7 @@ CHECKED_AT_START = (
 BESIDE: dict[str, dict[str, Any]] = {
     "data": {
         "strict": bool,
+        "share": float,
         "negatives": str | None,
         "teacher_scores": str | None,
         "mined": str | None,

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,20 +13,29 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from conf.job import fingerprinted
+from conf.mistakes import key_of
 from xdr.errors import UserError
-from xdr.storage.jobs import is_sweep, job_name, read_jobs, write_listing
+from xdr.storage.jobs import finished_folders, is_sweep, job_name, read_jobs, read_listing, write_listing
+
+READING: dict[str, tuple[str, ...] | None] = {
+    "sweep": None,
+    "evaluation": ("num_samples", "confidence", "seed", "cluster"),
+}
+"""The settings with which a sweep is read, and which are kept with it; None stands for the whole group."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """`jobs` maps names to overrides; it is empty where a sweeper proposes jobs one after the other."""
+    """`jobs` maps names to overrides; it is empty where a sweeper proposes jobs one after the other. `overrides` are those of
+    the command, with what the YAML files vary, and with the folders that SWEEP/* names."""
 
     folder: Path
     jobs: Mapping[str, list[str]]
     done_before: frozenset[str]
+    overrides: list[str]
 
 
 def is_multirun(settings: DictConfig) -> bool:
@@ -38,15 +49,21 @@ def plan(overrides: list[str], settings: DictConfig, compose: Callable[[list[str
 
     `settings` are those that all jobs share, with Hydra's own."""
     _refuse_ranks()
-    params = settings.hydra.sweeper.get("params") or {}
-    parsed = _parsed([*(f"{key}={value}" for key, value in params.items()), *overrides])
-    _refuse_several_folders(parsed)
     is_grid = settings.hydra.sweeper._target_.endswith("BasicSweeper")
+    params = [f"{key}={value}" for key, value in (settings.hydra.sweeper.get("params") or {}).items()]
+    if is_grid and params:
+        overrides = ["hydra.sweeper.params=null", *_unless_given(params, overrides), *overrides]
+        params = []
+    overrides = [_with_jobs(override) for override in overrides]
+    parsed = _parsed([*params, *overrides])
+    _refuse_several_folders(parsed)
     jobs: dict[str, list[str]] = {}
     for job in _grid(parsed) if is_grid else _each_value_once(parsed):
         composed = compose(job)
         if composed.plan:
             raise UserError("plan=true must be used for one job, got a sweep (-m). Plan one of its jobs without -m")
+        if composed.get("stage") == "sweep":
+            raise UserError("stage=sweep must be used without -m, study= and experiments that sweep. Give output_dir alone")
         _refuse_processes(composed, settings.hydra.launcher._target_)
         _refuse_wrong_direction(composed, settings.hydra.sweeper.get("direction"))
         name = job_name(fingerprinted(composed))
@@ -57,8 +74,58 @@ def plan(overrides: list[str], settings: DictConfig, compose: Callable[[list[str
         jobs[name] = [override for override in job if not override.lstrip("+~").startswith("hydra")]
     folder = Path(settings.output_dir)
     done = {job.name for job in read_jobs(folder) if job.state == "done"} if is_sweep(folder) else set()
-    write_listing(folder, jobs if is_grid else {})
-    return Sweep(folder, jobs if is_grid else {}, frozenset(done))
+    write_listing(folder, jobs if is_grid else {}, _command(), _reading(settings))
+    return Sweep(folder, jobs if is_grid else {}, frozenset(done), overrides)
+
+
+def as_kept(settings: DictConfig, overrides: list[str]) -> DictConfig:
+    """The settings of stage=sweep: those that the sweep was started with, and those on the command line, which win."""
+    if not is_sweep(Path(settings.output_dir)):
+        return settings
+    kept = OmegaConf.merge(settings, read_listing(Path(settings.output_dir))["reading"])
+    assert isinstance(kept, DictConfig)
+    for key in (key_of(override) for override in overrides):
+        if key.split(".")[0] in READING:
+            OmegaConf.update(kept, key, OmegaConf.select(settings, key), merge=False)
+    return kept
+
+
+def _reading(settings: DictConfig) -> dict[str, Any]:
+    """The settings with which stage=sweep reads this sweep."""
+    return {
+        group: {str(key): _plain(settings[group], key) for key in settings[group] if names is None or key in names}
+        for group, names in READING.items()
+        if group in settings
+    }
+
+
+def _plain(node: DictConfig, key: Any) -> Any:
+    return OmegaConf.to_container(node[key], resolve=True) if OmegaConf.is_config(node[key]) else node[key]
+
+
+def _command() -> str:
+    return shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _unless_given(params: list[str], overrides: list[str]) -> list[str]:
+    given = set(map(key_of, overrides))
+    return [param for param in params if key_of(param) not in given]
+
+
+def _with_jobs(override: str) -> str:
+    """The override with the folders of a sweep's jobs in the place of SWEEP/*."""
+    key, _, value = override.partition("=")
+    if not re.search(r"/\*['\"]?(,|$)", value):
+        return override
+    (parsed,) = _parsed([override])
+    values = parsed.sweep_string_iterator() if parsed.is_sweep_override() else [parsed.get_value_string()]
+    words = [_folders(str(value)) for value in values]
+    return f"{key}={','.join(word for group in words for word in group)}"
+
+
+def _folders(value: str) -> list[str]:
+    bare = value.strip("'\"")
+    return [f"'{folder}'" for folder in finished_folders(Path(bare[:-2]))] if bare.endswith("/*") else [value]
 
 
 def common(overrides: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """Commands of CONTRIBUTING.md are left out: they name what a reader is about to add."""
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
+STUDIES = sorted((ROOT / "conf" / "study").glob("*.yaml"))
 PYTHONS = ("python", ".venv/bin/python", "srun", "torchrun")
 MAKEFILE = ROOT / "Makefile"
 OTHERS = ("make", "pip", "wandb", "eval")
@@ -33,6 +34,11 @@ class Command:
         return programs[0] if programs and words[0] in PYTHONS else None
 
     @property
+    def is_of_study(self) -> bool:
+        """Composing all jobs of a study takes long."""
+        return any("study=" in word for word in self.words)
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         assert self.program is not None
         return self.words[self.words.index(self.program) + 1 :]
@@ -44,7 +50,7 @@ class Command:
 
 def documented_commands() -> list[Command]:
     """Each command once. Those of the experiments and of `make demo` come first, because the documents use their output."""
-    commands = [command for path in EXPERIMENTS for command in _in_comments(path)]
+    commands = [command for path in (*EXPERIMENTS, *STUDIES) for command in _in_comments(path)]
     commands += _in_recipes(MAKEFILE)
     commands += [command for path in DOCUMENTS for command in (*_in_blocks(path), *_in_sentences(path))]
     unique: dict[tuple[str, ...], Command] = {}

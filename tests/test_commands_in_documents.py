@@ -15,7 +15,8 @@ from tests.quick_commands import in_order, run, without_repeats, write_stand_ins
 from tests.stand_ins import write_collection
 
 COMMANDS = documented_commands()
-OURS = [c for c in COMMANDS if c.program in ("train.py", "evaluate.py") and "--help" not in c.arguments]
+OURS = [c for c in COMMANDS if c.program in ("train.py", "evaluate.py") and "--help" not in c.arguments and not c.is_of_study]
+"""Those of studies are in tests/test_studies.py."""
 SCRIPTS = {"train.py": "train", "evaluate.py": "evaluate"}
 
 NOT_RUN = {
@@ -24,10 +25,12 @@ NOT_RUN = {
     r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
     r"^srun ": "needs a cluster",
     r"noise\.read_layouts": "needs the X keyboard database, and writes into the package",
+    r"afriqa_e5_(hyde|generated|both|people)": "needs texts that a generator wrote for AfriQA",
     r"backend(=openai|\.base_url)": "needs a server",
     r"data=mixture .*xquad_english": "needs questions that a server wrote",
     r"[=/](dr_decr|quick|cora|sentri)_|outputs/(quick|cora|sentri|afriqa_asks)": "links of chains, as in test_mine.py",
     r" -m pytest ": "is a test itself",
+    r"study=|outputs/study/": "are sweeps that train for hours; tests/test_studies.py runs a small one",
     r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
 }
 """Patterns of commands that are composed and not run, with the reason."""

@@ -123,10 +123,10 @@ def test_a_folder_that_is_no_sweep_s_is_not_read(tmp_path: Path) -> None:
     assert "which has no sweep.json" in output
 
 
-def kill_once(folder: Path, arguments: list[str], quick: list[str], rng: random.Random) -> bool:
+def kill_once(folder: Path, arguments: list[str], quick: list[str], rng: random.Random, script: str = "evaluate.py") -> bool:
     """At a random moment after the next job has begun."""
     begun = len(list(folder.glob("*/job.json")))
-    process = start(folder, *arguments, quick=quick, script="evaluate.py")
+    process = start(folder, *arguments, quick=quick, script=script)
     deadline = time.time() + 120
     while process.poll() is None and len(list(folder.glob("*/job.json"))) == begun and time.time() < deadline:
         time.sleep(0.005)
@@ -159,6 +159,36 @@ def test_killed_three_times_a_sweep_of_six_comes_to_the_same_files(evaluation: l
     assert with_kills(tmp_path / "two", 3, evaluation) == 3
     assert results(tmp_path / "two") == results(tmp_path / "one")
     assert shards(tmp_path / "two").keys() == shards(tmp_path / "one").keys()
+
+
+STUDY = ["study=sample_study", "evaluation.num_samples=200", "noise.versions=2", "search.shard_size=36"]
+STUDY_TRAINING = ["study=sample_study_train", *(setting for setting in QUICK if "epochs" not in setting), "trainer.max_steps=4"]
+
+
+def page_of_study(folder: Path, num_kills: int) -> tuple[int, str, dict[str, bytes]]:
+    """Trains, evaluates and reads a study, killed in each sweep. Returns how often it was killed, the page without the times of
+    the jobs, and the files of the jobs."""
+    rng, kills = random.Random(num_kills), 0
+    for script, where, quick in (("train.py", "train", STUDY_TRAINING), ("evaluate.py", "test", STUDY)):
+        arguments = [f"checkpoint={folder}/train/*"] if where == "test" else []
+        kills += sum(kill_once(folder / where, arguments, quick, rng, script) for _ in range(num_kills))
+        sweep(folder / where, *arguments, quick=quick, script=script)
+    sweep(folder / "test", "stage=sweep", quick=[])
+    page = (folder / "test" / "sweep.html").read_text("utf-8")
+    return kills, page[: page.index("<section><h2>Commands")], results(folder / "test")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_study_that_is_killed_and_resumed_comes_to_the_same_page(tmp_path: Path) -> None:
+    for name in ("once", "killed"):
+        (tmp_path / name).mkdir()
+    none, page, files = page_of_study(tmp_path / "once", 0)
+    some, same_page, same_files = page_of_study(tmp_path / "killed", 2)
+    assert none == 0 and some > 0
+    assert "MRR@10 against share" in page and "experiment=sample_noisy" in page
+    assert same_page.replace(str(tmp_path / "killed"), str(tmp_path / "once")) == page
+    assert sorted(files.values()) == sorted(same_files.values())
 
 
 def test_a_job_that_fails_stops_no_other_and_is_tried_again_if_asked(evaluation: list[str], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Sweeps put together from what their jobs left."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from xdr.studies.curves import slices
 from xdr.studies.files import sweep_table
 from xdr.studies.findings import sweep_answer
 from xdr.studies.page import render_sweep
+from xdr.studies.settings import FigureSettings, SweepSettings
 from xdr.studies.sweep_report import SweepReport, query_interval, seed_interval, sweep_report
 from xdr.studies.terminal_table import sweep_terminal_table
 
@@ -53,8 +55,13 @@ def augmented(folder: Path, alpha: Any, number: int, languages: Sequence[str], f
     return job(folder, settings, {"baseline": scored(fi=8, te=8), **found})
 
 
-def report_of(jobs: Sequence[Job], baseline: str = "baseline", repeated: Sequence[str] = ()) -> SweepReport:
-    return sweep_report("sweep", jobs, None, baseline, repeated, significance.Testing(500, 0.95, 0))
+def read_as(**changes: Any) -> SweepSettings:
+    """The settings of conf/evaluate.yaml with changes."""
+    return replace(SweepSettings(None, None, "baseline", [], None, [], None, None, FigureSettings()), **changes)
+
+
+def report_of(jobs: Sequence[Job], testing: significance.Testing | None = None, **changes: Any) -> SweepReport:
+    return sweep_report("sweep", jobs, read_as(**changes), testing or significance.Testing(500, 0.95, 0))
 
 
 @pytest.fixture
@@ -90,7 +97,7 @@ def test_p_is_corrected_over_the_whole_sweep(grid: list[Job]) -> None:
 
 def test_a_warning_says_when_a_sweep_has_too_few_samples(grid: list[Job]) -> None:
     assert report_of(grid).warnings() == [], "24 / 501 is below 0.05"
-    few = sweep_report("sweep", grid, None, "baseline", (), significance.Testing(400, 0.95, 0))
+    few = report_of(grid, significance.Testing(400, 0.95, 0))
     assert (
         "num_samples=400 is too few for a family of 24 comparisons" in render_sweep(few)
         and "Set 480 or more" in few.warnings()[0]
@@ -216,7 +223,7 @@ def test_intervals_of_a_sweep_resample_clusters_where_they_are_asked_for(tmp_pat
     """All queries of a language are one cluster: nothing is left to chance, and no test is possible."""
     jobs = [augmented(tmp_path / "one", 0.1, 0, (), {"sum-a0.1": scored(fi=12, te=8)})]
     testing = significance.Testing(500, 0.95, 0, cluster="^..")
-    report = sweep_report("sweep", jobs, None, "baseline", (), testing)
+    report = report_of(jobs, testing)
     baseline = next(point for point in report.points if point.system == "baseline")
     assert query_interval(report, baseline, "fi") == (0.4, 0.4)
     (comparison,) = [each for each in report.comparisons.values() if each.language == "fi"]

@@ -10,10 +10,10 @@ from xdr.text.records import GeneratedTexts
 
 def read_generated_queries(source: str | Path, problems: Problems) -> Iterator[GeneratedTexts]:
     """A language may have no query, and a passage no language."""
-    return read_rows(source, problems, _parse)
+    return read_rows(source, problems, parse_generated_queries)
 
 
-def _parse(row: Row) -> GeneratedTexts:
+def parse_generated_queries(row: Row) -> GeneratedTexts:
     by_language = row.object("generated_queries")
     queries: dict[str, tuple[str, ...]] = {}
     for spelling in by_language.fields():

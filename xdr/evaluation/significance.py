@@ -89,7 +89,7 @@ def compare_systems(
     are resampled, if these are not the queries."""
     _check_settings(systems, baseline, num_samples, confidence)
     names = [name for name in systems if name != baseline]
-    differences = {name: _differences(systems, baseline, name, metric) for name in names}  # by language, paired
+    differences = {name: paired_differences(systems, baseline, name, metric) for name in names}  # by language, paired
     languages = list(systems[baseline].rows_by_language(metric))
     if not languages:
         raise UserError(f"{metric} has no value for any query, so there is nothing to compare")
@@ -203,8 +203,8 @@ def _check_settings(systems: Mapping[str, PerQuery], baseline: str, num_samples:
         raise UserError(f"confidence must be between 0 and 1, got {confidence}. 0.95 is usual")
 
 
-def _differences(systems: Mapping[str, PerQuery], baseline: str, name: str, metric: str) -> dict[str, Array]:
-    """By language, in the baseline's order of queries."""
+def paired_differences(systems: Mapping[str, PerQuery], baseline: str, name: str, metric: str) -> dict[str, Array]:
+    """Of each query, `name` minus `baseline`: by language, in the baseline's order of queries."""
     first, second = systems[baseline], systems[name]
     require_same_queries(set(first.query_ids), set(second.query_ids), baseline, name)
     row_of = {query_id: row for row, query_id in enumerate(second.query_ids)}

@@ -122,15 +122,6 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True)
-class SweepSettings:
-    """How stage=sweep reads a sweep."""
-
-    metric: str | None
-    baseline: str
-    repeated: list[str]
-
-
-@dataclass(frozen=True)
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
     stage=sweep, which reads no data. `correction` is an `xdr.vectors.corrections.Correction` or None. `teacher` is an

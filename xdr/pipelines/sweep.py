@@ -6,10 +6,11 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
 from xdr.evaluation.significance import Testing
-from xdr.pipelines.settings import StageInputs, SweepSettings
+from xdr.pipelines.settings import StageInputs
 from xdr.storage.jobs import Job, read_jobs
 from xdr.studies.files import write_sweep
-from xdr.studies.findings import sweep_answer
+from xdr.studies.findings import could_have_shown, sweep_answer
+from xdr.studies.settings import SweepSettings
 from xdr.studies.sweep_report import SweepReport, sweep_report
 from xdr.studies.terminal_table import sweep_terminal_table
 from xdr.training.run import silence_libraries
@@ -23,10 +24,8 @@ def read_sweep(inputs: StageInputs, settings: SweepSettings, log: Callable[[Logg
     report = sweep_report(
         folder.name,
         jobs,
-        metric=settings.metric,
-        baseline=settings.baseline,
-        repeated=settings.repeated,
-        testing=Testing(wanted.num_samples, wanted.confidence, wanted.seed, wanted.cluster),
+        settings,
+        Testing(wanted.num_samples, wanted.confidence, wanted.seed, wanted.cluster),
     )
     write_sweep(report, folder)
     _print(report, jobs, inputs.console)
@@ -41,5 +40,5 @@ def _print(report: SweepReport, jobs: Sequence[Job], console: Console) -> None:
         if job.state != "done":
             reason = f": {job.error}" if job.error else ""
             console.print(f"job {job.name} is {job.state}{reason}", markup=False, soft_wrap=True)
-    for sentence in (sweep_answer(report), *report.warnings()):
+    for sentence in (sweep_answer(report), *could_have_shown(report), *report.warnings()):
         console.print(sentence, markup=False, soft_wrap=True)

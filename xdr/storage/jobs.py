@@ -1,6 +1,6 @@
 """The jobs of a sweep and their states.
 
-    SWEEP/sweep.json         the jobs that the last command asked for, in order
+    SWEEP/sweep.json         the jobs that the last command asked for, in order; the command; how the sweep is read
     SWEEP/NAME/job.json      settings, state, value; NAME is the fingerprint of those settings
     SWEEP/NAME/.claim        locked by the process that runs the job
 
@@ -111,21 +111,53 @@ def read_job(folder: Path) -> Job:
     return replace(job, state="interrupted") if job.state == "running" else job
 
 
-def write_listing(sweep: Path, jobs: Mapping[str, Sequence[str]]) -> None:
-    """`jobs` maps names to overrides. It is empty if the sweeper proposes jobs one after the other."""
+def write_listing(
+    sweep: Path, jobs: Mapping[str, Sequence[str]], command: str = "", reading: Mapping[str, Json] | None = None
+) -> None:
+    """`jobs` maps names to overrides. It is empty if the sweeper proposes jobs one after the other. `reading` are the settings
+    with which stage=sweep reads the sweep."""
     sweep.mkdir(parents=True, exist_ok=True)
-    write_json(sweep / LISTING, {"jobs": {name: list(overrides) for name, overrides in jobs.items()}})
+    listed: dict[str, Json] = {name: list(overrides) for name, overrides in jobs.items()}
+    write_json(sweep / LISTING, {"jobs": listed, "command": command, "reading": dict(reading or {})})
+
+
+def read_listing(sweep: Path) -> dict[str, Any]:
+    """Returns what `write_listing` wrote. Sweeps of earlier versions have neither command nor reading."""
+    return {"command": "", "reading": {}, **dict(read_json(sweep / LISTING))}
 
 
 def is_sweep(folder: Path) -> bool:
     return (folder / LISTING).is_file()
 
 
+def job_of(path: Path) -> Job | None:
+    """Returns the job of a sweep that wrote this file or folder, or None."""
+    for folder in (path, *path.parents[:2]):
+        if (folder / _ENTRY).is_file() and is_sweep(folder.parent):
+            return read_job(folder)
+    return None
+
+
+def finished_folders(sweep: Path) -> list[Path]:
+    """Returns the folders of a sweep's jobs. All must be done."""
+    jobs = read_jobs(sweep) if is_sweep(sweep) else []
+    if not jobs:
+        raise UserError(
+            f"{sweep}/* must name the jobs of a sweep, got a folder without jobs. Run the command of that sweep first"
+        )
+    if unfinished := [job for job in jobs if job.state != "done"]:
+        raise UserError(
+            f"{sweep}/* must name jobs that are done, got {len(unfinished)} of {len(jobs)} that are not: {unfinished[0].name} "
+            f"is {unfinished[0].state}. Run that sweep's command again, or remove the folders that you do not want"
+        )
+    return [job.folder for job in jobs]
+
+
 def read_jobs(sweep: Path) -> list[Job]:
     """Returns the jobs of the last command in its order, then those of earlier commands by the time they started."""
     if not is_sweep(sweep):
         raise UserError(f"output_dir must be the folder of a sweep (a command with -m), got {sweep}, which has no {LISTING}")
-    listed = read_json(sweep / LISTING).get("jobs")
+    listed = read_listing(sweep).get("jobs")
     if not isinstance(listed, dict):
         raise ArtefactError(
             f"{sweep / LISTING} is damaged: it must list jobs. Run the sweep's command again, which rewrites it"

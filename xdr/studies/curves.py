@@ -6,7 +6,6 @@ from statistics import fmean
 
 from xdr.evaluation.per_query import MACRO
 from xdr.reporting.report import Curve, is_significant
-from xdr.storage.fingerprint import Json
 from xdr.studies.points import Point, axis_position, point_name, setting_name
 from xdr.studies.sweep_report import SweepReport, query_interval, repeat_values, seed_interval
 
@@ -49,14 +48,28 @@ def _positions(points: Sequence[Point], axis: str) -> tuple[float, ...]:
 
 
 def _slice(report: SweepReport, axis: str, held: str, points: Sequence[Point]) -> Slice:
-    ordered = sorted(points, key=lambda point: axis_position(point.settings[axis], axis) or 0.0)
+    placed = placed_points(points, axis)
     scored = [report.means[point.name][report.metric].by_language for point in points if point.repeats]
     shared = [language for language in scored[0] if all(language in values for values in scored)] if scored else []
     languages = [MACRO, *(shared if len(shared) > 1 else [])]
-    return Slice(axis, held, tuple(_curve(report, axis, held, ordered, language) for language in languages))
+    return Slice(axis, held, tuple(curve_of(report, axis_name(points, axis), held, placed, language) for language in languages))
 
 
-def _curve(report: SweepReport, axis: str, held: str, points: Sequence[Point], language: str) -> Curve:
+def placed_points(points: Sequence[Point], axis: str) -> list[tuple[float, Point]]:
+    """The points with their places on the axis, in its order."""
+    return sorted(((axis_position(point.settings[axis], axis) or 0.0, point) for point in points), key=lambda placed: placed[0])
+
+
+def axis_name(points: Sequence[Point], axis: str) -> str:
+    is_list = any(isinstance(point.settings.get(axis), list | tuple) for point in points)
+    return f"number of {setting_name(axis)}" if is_list else setting_name(axis)
+
+
+def curve_of(
+    report: SweepReport, axis: str, family: str, placed: Sequence[tuple[float, Point]], language: str = MACRO
+) -> Curve:
+    """The metric of points along an axis, with intervals over queries and over seeds."""
+    points = [point for _, point in placed]
     by_repeat = [repeat_values(report, point, language=language) for point in points]
     values = [fmean(repeats) for repeats in by_repeat]
     bands = [
@@ -66,18 +79,14 @@ def _curve(report: SweepReport, axis: str, held: str, points: Sequence[Point], l
     comparisons = [report.comparison(point.name, language=language) for point in points]
     (reference, *others) = {report.reference.get(point.name) for point in points}
     return Curve(
-        family=held,
+        family=family,
         language=language,
-        axis=_axis_name(points[0].settings[axis], axis),
+        axis=axis,
         baseline=report.value(reference, language=language) if reference is not None and not others else None,
-        positions=_positions(points, axis),
+        positions=tuple(position for position, _ in placed),
         values=tuple(values),
         lower=tuple(low for low, _ in bands),
         upper=tuple(high for _, high in bands),
         significant=tuple(comparison is not None and is_significant(comparison) for comparison in comparisons),
         seed_intervals=tuple(seed_interval(repeats, report.testing.confidence) for repeats in by_repeat),
     )
-
-
-def _axis_name(value: Json, axis: str) -> str:
-    return f"number of {setting_name(axis)}" if isinstance(value, list | tuple) else setting_name(axis)

@@ -10,17 +10,29 @@ from xdr.evaluation.per_query import MACRO
 from xdr.reporting.report import TEST, corrected_p
 from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
+from xdr.storage.jobs import is_sweep, job_of, read_listing
 from xdr.studies.page import render_sweep
-from xdr.studies.points import Point, setting_text
+from xdr.studies.points import CHECKPOINT, Point, setting_text
 from xdr.studies.sweep_report import SweepReport, repeat_values, seed_interval
 
 
 def write_sweep(report: SweepReport, folder: Path) -> None:
     """sweep.html and sweep.parquet."""
+    commands = commands_of(folder, report)
     with replacing_file(folder / "sweep.html") as partial:
-        partial.write_text(render_sweep(report), encoding="utf-8")
+        partial.write_text(render_sweep(report, commands), encoding="utf-8")
     with replacing_file(folder / "sweep.parquet") as partial:
         pq.write_table(sweep_table(report), partial, compression="zstd")
+
+
+def commands_of(folder: Path, report: SweepReport) -> list[str]:
+    """The commands of the trainings of the checkpoints, of the sweep of sweep.choose_from, of this sweep, and of this page."""
+    checkpoints = dict.fromkeys(str(job.settings.get(CHECKPOINT)) for job in report.jobs)
+    trainings = [job.folder.parent for checkpoint in checkpoints if (job := job_of(Path(checkpoint).expanduser()))]
+    chosen = report.settings.choose_from
+    sweeps = dict.fromkeys([*trainings, *([Path(chosen)] if chosen else []), folder])
+    commands = [read_listing(sweep)["command"] for sweep in sweeps if is_sweep(sweep)]
+    return [*filter(None, commands), f"python evaluate.py stage=sweep output_dir={folder}"]
 
 
 def sweep_table(report: SweepReport) -> pa.Table:

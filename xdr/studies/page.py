@@ -2,22 +2,34 @@
 
 from collections.abc import Sequence
 
+from xdr.evaluation.metric_names import counts_ranks
+from xdr.evaluation.significance import Comparison
 from xdr.reporting.pages import render_page
-from xdr.studies import points, sweep_report
+from xdr.studies import figure, points, surface, sweep_report
 from xdr.studies.curves import Slice, slices
-from xdr.studies.findings import job_counts, sweep_answer, sweep_findings
+from xdr.studies.findings import could_have_shown, job_counts, sweep_answer, sweep_findings
 from xdr.studies.points import Point
 from xdr.studies.sweep_report import SweepReport
 
 
-def render_sweep(report: SweepReport) -> str:
+def render_sweep(report: SweepReport, commands: Sequence[str] = ()) -> str:
+    """`commands` made the sweep."""
     overrides = [set(job.overrides) for job in report.jobs]
+    best = report.best()
     return render_page(
         "sweep.html.jinja",
+        figure,
         points,
+        surface,
         sweep_report,
         report=report,
+        best=best,
+        by_language=_by_language(report, best),
+        panels=figure.panels(report),
+        surfaces=surface.surfaces(report),
+        commands=commands,
         answer=sweep_answer(report),
+        could_have_shown=could_have_shown(report),
         findings=sweep_findings(report),
         point_axes=_axes(report, report.points),
         training_axes=_axes(report, report.trainings),
@@ -26,6 +38,12 @@ def render_sweep(report: SweepReport) -> str:
         common_overrides=set.intersection(*overrides) if len(overrides) > 1 else set(),
         is_finished=all(job.state == "done" for job in report.jobs),
     )
+
+
+def _by_language(report: SweepReport, best: Point | None) -> list[Comparison]:
+    """The comparisons of the best point, if there are several languages. A difference in ranks has no chart."""
+    found = [each for each in report.comparisons_by(report.metric) if best is not None and each.system == best.name]
+    return found if len(found) > 2 and not counts_ranks(report.metric) else []
 
 
 def _axes(report: SweepReport, points: Sequence[Point]) -> list[str]:

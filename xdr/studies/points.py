@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -14,13 +15,17 @@ from xdr.evaluation.per_query import PerQuery
 from xdr.reporting.evaluation_files import ENVIRONMENT, PER_QUERY, read_metrics
 from xdr.storage.files import read_json
 from xdr.storage.fingerprint import Json
-from xdr.storage.jobs import Job
+from xdr.storage.jobs import Job, job_of
 from xdr.vectors.fusion import system_name
 
 BASELINE, ALPHA = "baseline", "augmentation.alpha"
 CORRECTION = "correction"
+NOISE = "noise"
 NOT_OF_BASELINE = ("augmentation", CORRECTION)
 """Groups of settings that do not change the baseline."""
+CHECKPOINT = "checkpoint"
+OF_TRAINING = f"{CHECKPOINT}."
+"""Begins the keys of what the trainings of the checkpoints varied."""
 
 Settings = dict[str, Json]
 
@@ -40,7 +45,7 @@ class Point:
 
     @cached_property
     def values(self) -> PerQuery:
-        return _mean_over_repeats(self.repeats, self.name)
+        return mean_over(self.repeats, self.name)
 
     @property
     def mean_result(self) -> float:
@@ -58,13 +63,11 @@ class _Collected:
 
 def collect_points(jobs: Sequence[Job], repeated: Sequence[str]) -> list[Point]:
     """The points of all finished jobs. Seeds and the settings in `repeated` distinguish repetitions; the other settings that
-    vary distinguish points."""
+    vary distinguish points. In the place of a checkpoint that a sweep trained stand the settings that this sweep varied."""
     done = [job for job in jobs if job.state == "done"]
-    keys = _varied_settings(done)
-    seeds = [key for key in keys if key in repeated or setting_name(key) == "seed"]
     points: dict[str, _Collected] = {}
-    for job in done:
-        of_job = {key: job_setting(job, key) for key in keys}
+    for job, of_job in _settings_that_vary(done):
+        seeds = [key for key in of_job if key in repeated or setting_name(key) == "seed"]
         repeat = json.dumps([of_job[key] for key in seeds])
         of_point = {key: value for key, value in of_job.items() if key not in seeds}
         for system, settings, values in _systems(job, of_point):
@@ -81,9 +84,20 @@ def collect_points(jobs: Sequence[Job], repeated: Sequence[str]) -> list[Point]:
     ]
 
 
+def _settings_that_vary(jobs: Sequence[Job]) -> Iterator[tuple[Job, Settings]]:
+    keys = _varied_settings(jobs)
+    trainings = {str(job.settings.get(CHECKPOINT)): None for job in jobs} if CHECKPOINT in keys else {}
+    origins = {checkpoint: found for checkpoint in trainings if (found := job_of(Path(checkpoint).expanduser()))}
+    of_training = [key for key in _varied_settings(list(origins.values())) if key != CHECKPOINT]
+    for job in jobs:
+        origin = origins.get(str(job.settings.get(CHECKPOINT)))
+        of_job = {key: job_setting(job, key) for key in keys if key != CHECKPOINT or not (origin and of_training)}
+        yield job, of_job | ({OF_TRAINING + key: job_setting(origin, key) for key in of_training} if origin else {})
+
+
 def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQuery | None]]:
-    """Each system of a job with its settings and values. Augmentation and correction do not change the baseline, so the
-    baseline has none of their settings."""
+    """Each system of a job with its settings and values, without the settings that do not change it: those of augmentation and
+    correction for the baseline, those of noise for clean queries."""
     if not (job.folder / PER_QUERY).is_file():
         yield "run", settings, None
         return
@@ -92,15 +106,20 @@ def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQ
     fusion = augmentation.get("fusion", "")
     alphas = alpha if isinstance(alpha, list) else [alpha]
     alpha_of = {system_name(fusion, alpha): alpha for alpha in alphas if alpha is not None}
-    for system, values in read_metrics(job.folder).items():
+    for full_name, values in read_metrics(job.folder).items():
+        system, at, noise = full_name.partition("@")
+        kept = settings if noise else _without(settings, NOISE)
         if system == BASELINE:
-            yield BASELINE, {key: value for key, value in settings.items() if not key.startswith(NOT_OF_BASELINE)}, values
+            yield full_name, _without(kept, *NOT_OF_BASELINE), values
         elif system in alpha_of:
-            kept = {key: value for key, value in settings.items() if not key.startswith(CORRECTION)}
-            fused = {key: value for key, value in kept.items() if key != "augmentation.fusion"}
-            yield fusion, {**fused, ALPHA: alpha_of[system]}, values
+            fused = _without(kept, CORRECTION, "augmentation.fusion")
+            yield f"{fusion}{at}{noise}", {**fused, ALPHA: alpha_of[system]}, values
         elif ":" not in system:  # a colon marks a system of an earlier evaluation, named by compare_to
-            yield system, {key: value for key, value in settings.items() if key != ALPHA}, values
+            yield full_name, {key: value for key, value in kept.items() if key != ALPHA}, values
+
+
+def _without(settings: Settings, *groups: str) -> Settings:
+    return {key: value for key, value in settings.items() if not key.startswith(groups)}
 
 
 def refuse_changed_artifacts(jobs: Sequence[Job]) -> None:
@@ -134,9 +153,10 @@ def job_setting(job: Job, key: str) -> Json:
     node: Any = {"experiment": {}, **job.settings}
     for part in key.split("."):
         node = node.get(part) if isinstance(node, dict) else None
-    if not isinstance(node, dict):
-        return node  # type: ignore[no-any-return]  # it was read as JSON
-    return next((override.split("=", 1)[1] for override in job.overrides if _key(override) == key), None)
+    given = next((override.split("=", 1)[1] for override in job.overrides if _key(override) == key), None)
+    if isinstance(node, dict) or (node is None and given == "none"):
+        return given
+    return node  # type: ignore[no-any-return]  # it was read as JSON
 
 
 def setting_name(key: str) -> str:
@@ -175,7 +195,7 @@ def _key(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").rsplit("@", 1)[-1]
 
 
-def _mean_over_repeats(repeats: Sequence[PerQuery], name: str) -> PerQuery:
+def mean_over(repeats: Sequence[PerQuery], name: str) -> PerQuery:
     """Each query's mean over the repetitions."""
     first = repeats[0]
     if any(repeat.query_ids != first.query_ids for repeat in repeats):

@@ -1,9 +1,10 @@
-"""The content of a sweep's report as plain values: its points, their comparisons with a baseline, and confidence intervals over
-queries and over seeds."""
+"""The content of a sweep's report as plain values: its points, their comparisons with a baseline, confidence intervals over
+queries and over seeds, and what the data could have shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
@@ -11,20 +12,31 @@ from scipy.special import stdtrit
 
 from xdr.errors import UserError, did_you_mean
 from xdr.evaluation.clusters import clusters_of, mean_over_languages, resampled_by_cluster, units_by_language
+from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO, Means, PerQuery, means
+from xdr.evaluation.power import smallest_difference
 from xdr.evaluation.resampling import resampled_means
-from xdr.evaluation.significance import Comparison, Testing, compare_systems, corrected_together, too_few_samples
-from xdr.storage.jobs import Job
+from xdr.evaluation.significance import (
+    Comparison,
+    Testing,
+    compare_systems,
+    corrected_together,
+    paired_differences,
+    too_few_samples,
+)
+from xdr.storage.jobs import Job, read_jobs
 from xdr.studies.points import (
     BASELINE,
-    NOT_OF_BASELINE,
     Point,
     axis_position,
     collect_points,
     job_setting,
     refuse_changed_artifacts,
+    setting_name,
     setting_text,
 )
+from xdr.studies.references import chosen_points, points_with, references
+from xdr.studies.settings import SweepSettings
 
 Interval = tuple[float, float]
 
@@ -32,7 +44,7 @@ Interval = tuple[float, float]
 @dataclass(frozen=True)
 class SweepReport:
     """`points` scored queries; `trainings` are the points of train.py, which did not. `reference` maps the name of a point to
-    the name of the point that it is compared with."""
+    the name of the point that it is compared with. `elsewhere` are the values of points on the queries of sweep.choose_from."""
 
     folder: str
     metric: str
@@ -44,10 +56,18 @@ class SweepReport:
     comparisons: Mapping[tuple[str, str, str], Comparison]
     jobs: tuple[Job, ...]
     testing: Testing
+    settings: SweepSettings
+    elsewhere: Mapping[str, float]
 
     @property
     def axes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(key for point in (*self.points, *self.trainings) for key in point.settings))
+
+    @property
+    def distinguishing(self) -> tuple[str, ...]:
+        """The axes without the settings of which the best value was chosen."""
+        chosen = self.settings.chosen
+        return tuple(key for key in self.axes if key not in chosen and setting_name(key) not in chosen)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -69,27 +89,45 @@ class SweepReport:
     def warnings(self) -> list[str]:
         return too_few_samples(self.comparisons_by(self.metric), self.testing.num_samples)
 
+    @property
+    def eligible(self) -> Sequence[Point]:
+        """The points that the answer may be about."""
+        wanted = self.settings.answer
+        return points_with(self.points, wanted, "sweep.answer") if wanted and self.points else self.points
+
     def best(self) -> Point | None:
-        return max(self.points, key=lambda point: self.value(point.name), default=None)
+        """Of the eligible points, the best on the queries of sweep.choose_from, or else on these."""
+        among = self.eligible
+        values = self.elsewhere or {point.name: self.value(point.name) for point in among}
+        sign = -1 if counts_ranks(self.metric) else 1
+        return max(among, key=lambda point: sign * values[point.name], default=None)
+
+    def smallest_difference(self, point: Point) -> float | None:
+        """The smallest difference from its reference that the test could have found for this point."""
+        reference = self.reference[point.name]
+        before = next(other.values for other in self.points if other.name == reference)
+        differences = paired_differences({reference: before, point.name: point.values}, reference, point.name, self.metric)
+        clusters, units = clusters_of(before.query_ids, self.testing.cluster), None
+        if clusters is not None:
+            by_language = units_by_language(before.query_ids, before.rows_by_language(self.metric), clusters)
+            units = [by_language[language] for language in differences]
+        return smallest_difference(list(differences.values()), np.random.default_rng(self.testing.seed), units)
 
 
-def sweep_report(
-    folder: str, jobs: Sequence[Job], metric: str | None, baseline: str, repeated: Sequence[str], testing: Testing
-) -> SweepReport:
-    """`metric` defaults to the jobs' own headline metric. `baseline` is a system, so that each point is compared with the point
-    of that system with the same encoder and data, or the name of one point, with which all others are compared."""
+def sweep_report(folder: str, jobs: Sequence[Job], settings: SweepSettings, testing: Testing) -> SweepReport:
     refuse_changed_artifacts(jobs)
-    collected = sorted(collect_points(jobs, repeated), key=_order)
+    collected = sorted(collect_points(jobs, settings.repeated), key=_order)
     points = tuple(point for point in collected if point.repeats)
+    metrics = _shared_metrics(points)
+    metric = _headline(settings.metric, jobs, metrics)
+    elsewhere = _values_elsewhere(settings, metric) if points and settings.choose_from is not None else {}
+    if settings.chosen and points:
+        points = tuple(chosen_points(points, settings.chosen, elsewhere, metric))
     scored = {point.name: point.values for point in points}
-    metrics = tuple(dict.fromkeys(metric for values in scored.values() for metric in values.values))
-    metrics = tuple(metric for metric in metrics if all(metric in values.values for values in scored.values()))
-    if scored and not metrics:
-        raise UserError("the jobs of a sweep must have a metric in common, got none. Give all the same evaluation.metrics")
-    reference = _references(points, baseline) if scored else {}
+    reference = references(points, settings.baseline, settings.chosen) if scored else {}
     return SweepReport(
         folder=folder,
-        metric=_headline(metric, jobs, metrics),
+        metric=metric,
         metrics=metrics,
         points=points,
         trainings=tuple(point for point in collected if not point.repeats),
@@ -98,7 +136,24 @@ def sweep_report(
         comparisons=_compared(scored, reference, metrics, testing),
         jobs=tuple(jobs),
         testing=testing,
+        settings=settings,
+        elsewhere=elsewhere,
     )
+
+
+def _shared_metrics(points: Sequence[Point]) -> tuple[str, ...]:
+    every = dict.fromkeys(metric for point in points for metric in point.values.values)
+    metrics = tuple(metric for metric in every if all(metric in point.values.values for point in points))
+    if points and not metrics:
+        raise UserError("the jobs of a sweep must have a metric in common, got none. Give all the same evaluation.metrics")
+    return metrics
+
+
+def _values_elsewhere(settings: SweepSettings, metric: str) -> dict[str, float]:
+    """By the names of points, their values in the sweep of sweep.choose_from."""
+    assert settings.choose_from is not None
+    points = collect_points(read_jobs(Path(settings.choose_from)), settings.repeated)
+    return {point.name: means(point.values, metric).macro for point in points if point.repeats}
 
 
 def _order(point: Point) -> tuple[bool, str, list[tuple[float, str]]]:
@@ -115,27 +170,6 @@ def _headline(wanted: str | None, jobs: Sequence[Job], metrics: Sequence[str]) -
         remedy = did_you_mean(wanted, metrics) or f"these are {', '.join(metrics)}"
         raise UserError(f"sweep.metric must be a metric that all jobs scored, got {wanted}; {remedy}")
     return wanted
-
-
-def _references(points: Sequence[Point], baseline: str) -> dict[str, str]:
-    """The name of the point that each point is compared with. Baselines have none, nor have points without a baseline."""
-    names = [point.name for point in points]
-    if baseline in names and baseline != BASELINE:
-        return {name: baseline for name in names if name != baseline}
-    baselines = {_encoder_and_data(point): point.name for point in points if point.system == baseline}
-    if not baselines:
-        remedy = did_you_mean(baseline, names) or f"there are {', '.join(names[:8])}"
-        raise UserError(f"sweep.baseline must be a system or a point of this sweep, got {baseline}; {remedy}")
-    return {
-        point.name: baselines[_encoder_and_data(point)]
-        for point in points
-        if point.system != baseline and _encoder_and_data(point) in baselines
-    }
-
-
-def _encoder_and_data(point: Point) -> str:
-    """The settings of a point except those of augmentation and correction."""
-    return str([(key, value) for key, value in point.settings.items() if not key.startswith(NOT_OF_BASELINE)])
 
 
 def _compared(
