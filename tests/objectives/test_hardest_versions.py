@@ -154,7 +154,7 @@ def test_the_choice_is_made_without_dropout_and_training_goes_on_with_it() -> No
 
 
 def test_with_mixed_precision_and_two_towers_the_query_tower_is_trained() -> None:
-    """Autocast keeps weights that it has cast, and those that were cast for the choice have no gradients."""
+    """Autocast keeps weights that it has cast. Those that it casts for the choice, without gradients, must not be kept."""
     towers = BiEncoder(nn.Sequential(OneToken(), nn.Linear(2, 2)), nn.Sequential(OneToken(), nn.Linear(2, 2)))
     trained = BiEncoderModule(towers, CONTRASTIVE)
     trained.log = trained.log_dict = lambda *_, **__: None  # type: ignore[method-assign,assignment]  # there is no trainer

@@ -39,7 +39,6 @@ def version_losses(
         return losses_QV
     with evaluating(model):
         versions_MD = model.encode_queries(select(batch.queries, batch.version_places_QV[present_QV]), chunk_size)
-    torch.clear_autocast_cache()  # weights that were cast to bfloat16 here have no gradients
     num_queries = len(present_QV)
     own_Q = torch.arange(num_queries, device=keys_P.device) + rank() * num_queries
     targets_Q = own_Q * (len(passages_ND) // num_queries)
