@@ -1,6 +1,5 @@
 import os
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -47,8 +46,8 @@ def trained_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings that were composed before in this process are copied."""
-    monkeypatch.setattr("conf.entry.compose_unchecked", lambda *arguments: deepcopy(_composed(*map(_hashable, arguments))))
+    """Settings that were composed before in this process are those of before. They cannot be changed."""
+    monkeypatch.setattr("conf.entry.compose_unchecked", lambda *arguments: _composed(*map(_hashable, arguments)))
 
 
 def _hashable(argument: str | list[str] | bool) -> str | tuple[str, ...] | bool:
@@ -57,9 +56,13 @@ def _hashable(argument: str | list[str] | bool) -> str | tuple[str, ...] | bool:
 
 @cache
 def _composed(name: str, overrides: tuple[str, ...], with_hydra: bool = False) -> object:
+    from omegaconf import OmegaConf
+
     from conf.mistakes import compose_unchecked
 
-    return compose_unchecked(name, list(overrides), with_hydra)
+    settings = compose_unchecked(name, list(overrides), with_hydra)
+    OmegaConf.set_readonly(settings, True)
+    return settings
 
 
 @pytest.fixture
