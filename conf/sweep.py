@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from conf.job import fingerprinted
 from conf.mistakes import key_of
+from conf.targets import TARGET
 from xdr.errors import UserError
 from xdr.storage.jobs import finished_folders, is_sweep, job_name, read_jobs, read_listing, write_listing
 
@@ -91,16 +92,16 @@ def as_kept(settings: DictConfig, overrides: list[str]) -> DictConfig:
 
 
 def _reading(settings: DictConfig) -> dict[str, Any]:
-    """The settings with which stage=sweep reads this sweep."""
-    return {
-        group: {str(key): _plain(settings[group], key) for key in settings[group] if names is None or key in names}
-        for group, names in READING.items()
-        if group in settings
-    }
+    """The settings with which stage=sweep reads this sweep, without the names of classes."""
+    groups = {group: OmegaConf.to_container(settings[group], resolve=True) for group in READING if group in settings}
+    kept: dict[str, Any] = _without_targets(groups)
+    return {group: {key: values[key] for key in READING[group] or values} for group, values in kept.items()}
 
 
-def _plain(node: DictConfig, key: Any) -> Any:
-    return OmegaConf.to_container(node[key], resolve=True) if OmegaConf.is_config(node[key]) else node[key]
+def _without_targets(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_targets(its) for key, its in value.items() if key != TARGET}
 
 
 def _command() -> str:

@@ -117,7 +117,7 @@ def test_a_sweep_is_read_as_it_was_started_and_the_command_line_wins(monkeypatch
     assert (settings.evaluation.num_samples, settings.sweep.baseline, settings.sweep.answer) == (
         77,
         "other",
-        "baseline@noise-mean share=1",
+        "baseline@noise-mean share=1 experiment=sample_noisy",
     )
 
 

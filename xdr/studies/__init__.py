@@ -1,8 +1,12 @@
 """Sweeps read as studies: their points, comparisons and answer, as a page, a table and figures.
 
+settings: SweepSettings, FigureSettings
 sweep_report: sweep_report, SweepReport
 points: Point, collect_points
-findings: sweep_answer
+references: references, chosen_points                    what is compared, what was chosen on other queries
+figure: panels                                           lines in panels
+surface: surfaces                                        a metric over two numbers
+findings: sweep_answer, could_have_shown
 files: write_sweep
 terminal_table: sweep_terminal_table
 """
