@@ -6,11 +6,14 @@ from lightning.pytorch.loggers import Logger
 
 from callbacks.run_rows import Cell, Table
 from callbacks.wandb_logger import log_row
+from xdr.evaluation.noisy import MEAN, WORST
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.significance import RANDOMISATION, T_TEST
+from xdr.evaluation.robustness import Robustness
+from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.reporting.report import Report, alpha_curves, corrected_p, is_significant
 
-TEST_COLUMNS = [f"{p}, {test}" for p in ("p", "corrected p") for test in (RANDOMISATION, T_TEST)]
+TESTED = ["difference", "difference from", "difference to"]
+TESTED += [*(f"{p}, {test}" for p in ("p", "corrected p") for test in (RANDOMISATION, T_TEST)), "significant"]
 
 
 def log_report(logger: Logger, report: Report) -> None:
@@ -20,6 +23,8 @@ def log_report(logger: Logger, report: Report) -> None:
         "alpha_curve": _alpha_curve(report),
         "best_control": _best_control(report),
         "coverage": _coverage(report),
+        "robustness": _robustness(report),
+        "recovered": _recovered(report),
         "moved_most": _moved_most(report),
     }
     log_row(logger, _figures(report), {name: table for name, table in tables.items() if table.rows})
@@ -28,7 +33,7 @@ def log_report(logger: Logger, report: Report) -> None:
 def _figures(report: Report) -> dict[str, float]:
     """`SYSTEM/METRIC/LANGUAGE`: the value; with `/difference` and `/corrected_p` appended: the comparison with the baseline;
     with `/over_control` before them, that with the best control; with `/over_noisy_baseline`, that with the baseline on noisy
-    queries. `coverage/...`: shares of passages with generated texts."""
+    queries. `coverage/...`: shares of passages with generated texts. `robustness/...`: what noise costs."""
     figures = {
         f"{system}/{metric}/{language}": value
         for system in report.systems
@@ -46,7 +51,27 @@ def _figures(report: Report) -> dict[str, float]:
         balance = report.coverage.balance
         shares = {"passages": report.coverage.passages, "relevant": balance.relevant, "others": balance.others}
         figures |= {f"coverage/{name}": share.value for name, share in shares.items() if share.number}
-    return figures
+    return figures | (_robustness_figures(report.robustness) if report.robustness is not None else {})
+
+
+def _robustness_figures(robustness: Robustness) -> dict[str, float]:
+    """`robustness/SYSTEM/...`: `drop` and `worst_drop`, also `/relative`; `drop/OPERATOR`; `recovered`; `drop_beside_baseline`.
+    What is undefined is left out."""
+    figures: dict[str, float | None] = {}
+    for system in robustness.systems:
+        name = f"robustness/{system}"
+        for label, key in ((MEAN, "drop"), (WORST, "worst_drop")):
+            figures[f"{name}/{key}"] = robustness.drops[label][system][MACRO].mean_difference
+            figures[f"{name}/{key}/relative"] = robustness.relative[label][system].value
+        figures[f"{name}/drop/corrected_p"] = corrected_p(robustness.drops[MEAN][system][MACRO])
+        for operator, drop in robustness.by_operator.get(system, {}).items():
+            figures[f"{name}/drop/{operator}"] = drop.mean_difference
+        if system in robustness.recovered:
+            beside = robustness.beside_baseline[system][MACRO]
+            figures[f"{name}/recovered"] = robustness.recovered[system].value
+            figures[f"{name}/drop_beside_baseline"] = beside.mean_difference
+            figures[f"{name}/drop_beside_baseline/corrected_p"] = corrected_p(beside)
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _systems(report: Report) -> Table:
@@ -61,12 +86,15 @@ def _systems(report: Report) -> Table:
         if comparison.baseline != report.baseline:
             continue
         value = report.value(comparison.system, comparison.metric, comparison.language)
-        p_values = [p[test] for p in (comparison.p, comparison.corrected_p) for test in (RANDOMISATION, T_TEST)]
         row: list[Cell] = [comparison.system, comparison.metric, comparison.language, comparison.n, value]
-        row += [comparison.mean_difference, *comparison.confidence_interval]
-        rows.append([*row, *p_values, is_significant(comparison)])
-    columns = ["system", "metric", "language", "n", "value", "difference", "difference from", "difference to"]
-    return Table([*columns, *TEST_COLUMNS, "significant"], rows)
+        rows.append([*row, *_tested(comparison)])
+    return Table(["system", "metric", "language", "n", "value", *TESTED], rows)
+
+
+def _tested(comparison: Comparison) -> list[Cell]:
+    """The cells of the columns `TESTED`."""
+    p_values = [p[test] for p in (comparison.p, comparison.corrected_p) for test in (RANDOMISATION, T_TEST)]
+    return [comparison.mean_difference, *comparison.confidence_interval, *p_values, is_significant(comparison)]
 
 
 def _best_control(report: Report) -> Table:
@@ -78,16 +106,40 @@ def _best_control(report: Report) -> Table:
             comparison.metric,
             comparison.language,
             comparison.n,
-            comparison.mean_difference,
-            *comparison.confidence_interval,
-            *(p[test] for p in (comparison.p, comparison.corrected_p) for test in (RANDOMISATION, T_TEST)),
-            is_significant(comparison),
+            *_tested(comparison),
         ]
         for comparison in report.comparisons
         if comparison.baseline in report.controls
     ]
-    columns = ["system", "control", "metric", "language", "n", "difference", "difference from", "difference to"]
-    return Table([*columns, *TEST_COLUMNS, "significant"], rows)
+    return Table(["system", "control", "metric", "language", "n", *TESTED], rows)
+
+
+def _robustness(report: Report) -> Table:
+    """A row for each system and language, with noisy minus clean queries; then one for each system and operator."""
+    columns = ["system", "language", "operator", "n", "clean", "noisy", "worst", *TESTED]
+    if report.robustness is None:
+        return Table(columns, [])
+    noise, rows = report.robustness, list[list[Cell]]()
+    for system, by_language in noise.drops[MEAN].items():
+        for language, drop in by_language.items():
+            values = [noise.value(system, label, language) for label in ("", MEAN, WORST)]
+            rows.append([system, language, None, drop.n, *values, *_tested(drop)])
+    for system, by_operator in noise.by_operator.items():
+        for operator, drop in by_operator.items():
+            rows.append([system, None, operator, drop.n, None, None, None, *_tested(drop)])
+    return Table(columns, rows)
+
+
+def _recovered(report: Report) -> Table:
+    """A row for each system beside the baseline: the share that it recovers, and its drop minus the baseline's."""
+    columns = ["system", "recovered", "recovered from", "recovered to", *TESTED]
+    if report.robustness is None:
+        return Table(columns, [])
+    noise, rows = report.robustness, list[list[Cell]]()
+    for system, ratio in noise.recovered.items():
+        low, high = ratio.confidence_interval or (None, None)
+        rows.append([system, ratio.value, low, high, *_tested(noise.beside_baseline[system][MACRO])])
+    return Table(columns, rows)
 
 
 def _coverage(report: Report) -> Table:

@@ -8,14 +8,17 @@ from rich.console import Console
 from callbacks.logged_report import log_report
 from callbacks.wandb_logger import log_files
 from xdr.evaluation.metric_names import counts_ranks
-from xdr.pipelines.report_evaluation import write_answer
+from xdr.pipelines.report_evaluation import NOISY_QUERIES, write_answer
 from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
+from xdr.reporting.evaluation_files import ROBUSTNESS
 from xdr.reporting.findings import answer, coverage_sentence
 from xdr.reporting.report import best_system
+from xdr.reporting.robustness import noise_findings
 from xdr.reporting.terminal_table import control_terminal_table, evaluation_terminal_table
 from xdr.sharding.encode import EncodingJob
 
 FILES = ("report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json")
+NOISE_FILES = (ROBUSTNESS, NOISY_QUERIES)
 
 
 class ReportEvaluation:
@@ -41,8 +44,13 @@ class ReportEvaluation:
             self._console.print(beside_control)
         if report.coverage is not None:
             self._console.print(coverage_sentence(report.coverage), markup=False, soft_wrap=True)
-        self._console.print(answer(report), markup=False, soft_wrap=True)
+        for sentence in (*noise_findings(report), answer(report)):
+            self._console.print(sentence, markup=False, soft_wrap=True)
         self._console.print(f"The report is {self._output_dir / 'report.html'}", markup=False, soft_wrap=True)
         if logger is not None:
             log_report(logger, report)
-            log_files(logger, "report", [self._output_dir / name for name in FILES])
+            log_files(
+                logger,
+                "report",
+                [self._output_dir / name for name in (*FILES, *(NOISE_FILES if report.robustness is not None else ()))],
+            )

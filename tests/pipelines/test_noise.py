@@ -1,6 +1,7 @@
 """An evaluation on noisy queries, compared with sentence-transformers and numpy."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +73,15 @@ def test_mean_and_worst_of_the_versions_are_those_of_numpy(tmp_path: Path) -> No
     compared = json.loads((output / "significance.json").read_text())["comparisons"]
     assert {(each["system"], each["baseline"]) for each in compared} == {(name, "baseline") for name in list(found)[1:]}
     assert "baseline@noise-worst" in (output / "report.html").read_text(encoding="utf-8")
+    robustness = json.loads((output / "robustness.json").read_text())["systems"]["baseline"]
+    languages = np.array([example.query.language for example in EXAMPLES])
+    of_language = [[np.mean(np.array(values)[languages == code]) for code in set(languages)] for values in found.values()]
+    clean, mean, worst = map(np.mean, of_language)
+    assert robustness["noise-mean"]["drop"]["macro"]["mean_difference"] == pytest.approx(mean - clean)
+    assert robustness["noise-worst"]["relative_drop"]["value"] == pytest.approx(worst / clean - 1)
+    made_by = {line["query_id"] + " " + operator for line in lines for operator in line["operators"]}
+    operators = Counter(each.split()[1] for each in made_by)
+    assert {name: each["n"] for name, each in robustness["drop_by_operator"].items()} == operators and len(operators) == 5
     assert [path.name for path in (output / "runs").iterdir()] == ["baseline.trec"]
 
 

@@ -14,6 +14,7 @@ significance: Testing, Comparison, compare_systems, corrected_together
 paired_tests: t_test_p, effect_size, holm                tests in closed form
 clusters: clusters_of, resampled_by_cluster              queries that are resampled together
 noisy: with_noise, over_versions, on_equal_noise         mean and worst of noisy versions
+robustness: Robustness, robustness_of, drops_by_operator what systems lose on noisy queries, and win back
 controls: best_control, compare_with_best_control
 coverage: Coverage, coverage_of                            how many passages have generated texts, relevant ones and others
 resampling: flipped_means, resampled_means, sign_flip_p  randomisation and bootstrap

@@ -67,12 +67,21 @@ def resampled_by_cluster(
 
 
 def mean_over_languages(drawn: Sequence[Array]) -> Array:
-    """(M,): the mean of the languages' means in each sample, over those of which it has a query."""
-    drawn_LM = np.stack(drawn)
-    there_LM = ~np.isnan(drawn_LM)
+    """(M, ...): the mean of the languages' means in each sample, over those of which it has a query."""
+    drawn_LMS = np.stack(drawn)
+    there_LMS = ~np.isnan(drawn_LMS)
     with np.errstate(invalid="ignore"):
-        means_M: Array = np.where(there_LM, drawn_LM, 0).sum(axis=0) / there_LM.sum(axis=0)
-    return means_M
+        means_MS: Array = np.where(there_LMS, drawn_LMS, 0).sum(axis=0) / there_LMS.sum(axis=0)
+    return means_MS
+
+
+def resampled_macro(
+    values: Mapping[str, Array], units: Mapping[str, Units] | None, num_samples: int, generator: np.random.Generator
+) -> Array:
+    """(M, S): the means over languages, if queries of each language (N, S), or `units`, are drawn with replacement."""
+    if units is None:
+        return mean_over_languages([resampled_means(of_queries, num_samples, generator) for of_queries in values.values()])
+    return mean_over_languages([*resampled_by_cluster(values, units, num_samples, generator)[1].values()])
 
 
 def summed_by_cluster(values: Array, units: Units) -> Array:

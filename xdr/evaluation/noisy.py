@@ -19,6 +19,10 @@ def noisy_name(system: str, label: str) -> str:
     return f"{system}@{label}"
 
 
+def is_noisy(system: str) -> bool:
+    return system.endswith(tuple(noisy_name("", label) for label in LABELS))
+
+
 def version_names(system: str, num_versions: int) -> list[str]:
     """The system on the clean queries, then on each version of the noisy ones."""
     return [system, *(f"{system}~{version + 1}" for version in range(num_versions))]

@@ -118,7 +118,7 @@ def compare_systems(
                     n=sum(map(len, strata)),
                     mean_difference=stratified_mean(strata),
                     confidence=confidence,
-                    confidence_interval=_interval(drawn_M, confidence),
+                    confidence_interval=percentile_interval(drawn_M, confidence),
                     p=p,
                     corrected_p={},
                     effect_size=effect_size(strata),
@@ -132,9 +132,9 @@ def compare_systems(
     return _corrected(comparisons, f"with {baseline}")
 
 
-def corrected_together(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Comparisons with several baselines, corrected as one family for each metric."""
-    return _corrected(comparisons, "in the sweep")
+def corrected_together(comparisons: Sequence[Comparison], scope: str = "in the sweep") -> list[Comparison]:
+    """Comparisons with several baselines, corrected as one family for each metric. `scope` names the family."""
+    return _corrected(comparisons, scope)
 
 
 def _corrected(comparisons: Sequence[Comparison], scope: str) -> list[Comparison]:
@@ -185,7 +185,7 @@ def too_few_samples(comparisons: Sequence[Comparison], num_samples: int) -> list
     ]
 
 
-def _interval(resampled_M: Array, confidence: float) -> tuple[float, float]:
+def percentile_interval(resampled_M: Array, confidence: float) -> tuple[float, float]:
     """The percentiles of the bootstrap."""
     low, high = np.nanquantile(resampled_M, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

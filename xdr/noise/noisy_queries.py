@@ -27,6 +27,11 @@ class NoisyQueries:
         return [noisy.text for version in self.versions for noisy in version]
 
     @property
+    def operators(self) -> list[list[tuple[str, ...]]]:
+        """`operators[v][i]` made version v of query i."""
+        return [[noisy.operators for noisy in version] for version in self.versions]
+
+    @property
     def num_unchanged(self) -> int:
         """Queries that no version changed."""
         return sum(not any(noisy.operators for noisy in of_query) for of_query in zip(*self.versions, strict=True))

@@ -9,7 +9,7 @@ from xdr.evaluation.per_query import means
 from xdr.evaluation.scoring import first_relevant_ranks
 from xdr.pipelines.correcting import corrected_name
 from xdr.pipelines.retrieval_task import BASELINE, EvaluationResult, RetrievalTask
-from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics
+from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics, write_robustness
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
 from xdr.reporting.report_page import render_report
 from xdr.retrieval.rankings import Rankings
@@ -33,6 +33,8 @@ def write_answer(
     if task.noisy is not None:
         with replacing_file(output_dir / NOISY_QUERIES) as partial:
             partial.write_text("".join(f"{line}\n" for line in task.noisy.lines()), encoding="utf-8")
+    if answer.robustness is not None:
+        write_robustness(answer.robustness, output_dir)
     write_comparisons(answer.comparisons, report.coverage, output_dir)
     write_environment(_made_of(task, job), output_dir)
     write_metrics(answer.systems, output_dir)
@@ -65,6 +67,7 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
         controls=task.with_role("control"),
         noisy=[system for system, role in answer.roles.items() if role == "noisy"],
         coverage=task.coverage,
+        robustness=answer.robustness,
         facts=[(name, str(value)) for name, value in _made_of(task, job).items() if value is not None],
     )
 

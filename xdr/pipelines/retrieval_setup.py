@@ -21,7 +21,7 @@ from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.correcting import correcting_of
 from xdr.pipelines.retrieval_task import BASELINE, RetrievalTask
 from xdr.pipelines.settings import StageInputs
-from xdr.reporting.evaluation_files import read_metrics
+from xdr.reporting.evaluation_files import read_metrics, require_equal_noise
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
@@ -98,6 +98,9 @@ def retrieval_task(
     kept, warnings = usable(metrics, qrels, depth)
     if inputs.search.depth > depth:
         warnings.append(f"search.depth is {inputs.search.depth:,}, but there are {depth:,} passages: all of them are ranked")
+    noisy = noisy_queries(inputs.noise, queries, fusing)
+    if noisy is not None:
+        require_equal_noise(inputs.compare_to, noisy.described())
     task = RetrievalTask(
         ledger,
         store,
@@ -113,7 +116,7 @@ def retrieval_task(
         correcting,
         sentences=sentences,
         reranking=Reranking.by(wanted.rerank, wanted.rerank_all),
-        noisy=noisy_queries(inputs.noise, queries, fusing),
+        noisy=noisy,
     )
     if wanted.choose_from is None:
         return task

@@ -19,8 +19,9 @@ from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.controls import compare_with_best_control
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.metric_names import Metric
-from xdr.evaluation.noisy import on_equal_noise, version_names, with_noise
+from xdr.evaluation.noisy import is_noisy, on_equal_noise, version_names, with_noise
 from xdr.evaluation.per_query import PerQuery
+from xdr.evaluation.robustness import Robustness, drops_by_operator, robustness_of
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
 from xdr.late_interaction.reranking import Reranking
@@ -48,13 +49,14 @@ Role: TypeAlias = Literal["baseline", "augmented", "control", "reranked", "noisy
 
 @dataclass
 class EvaluationResult:
-    """Values by system, query and metric, each system's role, rankings of the clean queries by system, tests, and sentences
-    that qualify them."""
+    """Values by system, query and metric, each system's role, rankings of the clean queries by system, tests, what noise does,
+    and sentences that qualify them."""
 
     systems: Mapping[str, PerQuery]
     roles: Mapping[str, Role]
     rankings: Mapping[str, Rankings]
     comparisons: Sequence[Comparison]
+    robustness: Robustness | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -223,9 +225,10 @@ class RetrievalTask:
             clusters=clusters,
         )
         comparisons = []
-        if len(systems) > 1:
-            for metric in self.metrics:
-                comparisons += compare(systems, BASELINE, metric.name)
+        noisy = [name for name in systems if is_noisy(name)]
+        for others in ([name for name in systems if name not in noisy], [BASELINE, *noisy]):
+            for metric in self.metrics if len(others) > 1 else ():
+                comparisons += compare({name: systems[name] for name in others}, BASELINE, metric.name)
         for metric in self.metrics:
             comparisons += compare_with_best_control(
                 systems, self.with_role("augmented"), self.with_role("control"), metric.name, self.testing, generator
@@ -234,9 +237,22 @@ class RetrievalTask:
             for metric in self.metrics:
                 comparisons += compare(group, baseline, metric.name)
         warnings += too_few_samples(comparisons, self.testing.num_samples)
-        roles: dict[str, Role] = dict.fromkeys(systems, "noisy")
-        roles |= {**self.roles, **dict.fromkeys(self.others, "earlier")}
-        return EvaluationResult(systems, roles, rankings, comparisons, warnings)
+        roles: dict[str, Role] = {**dict.fromkeys(systems, "earlier"), **self.roles, **dict.fromkeys(noisy, "noisy")}
+        robustness = self._robustness(values, systems, generator)
+        return EvaluationResult(systems, roles, rankings, comparisons, robustness, warnings)
+
+    def _robustness(
+        self, values: Mapping[str, PerQuery], systems: Mapping[str, PerQuery], generator: np.random.Generator
+    ) -> Robustness | None:
+        """`values` are those of each version."""
+        if self.noisy is None:
+            return None
+        num_versions, operators = self.noisy.noise.versions, self.noisy.operators
+        by_operator = {}
+        for system in self.systems:
+            clean, *versions = (values[name].metric(self.headline) for name in version_names(system, num_versions))
+            by_operator[system] = drops_by_operator(clean, versions, operators)
+        return robustness_of(systems, BASELINE, self.headline, by_operator, num_versions, self.testing, generator)
 
     @cached_property
     def coverage(self) -> Coverage | None:

@@ -105,11 +105,12 @@ def direction(comparison: Comparison) -> str:
     return "rise" if comparison.mean_difference > 0 else "fall"
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: Comparison, name: Callable[[str], str] = group_name) -> str:
+    """`name` names what was compared: a language or the macro mean."""
     low, high = map(signed_points, comparison.confidence_interval)
     p = corrected_p(comparison)
     size = f"{signed_points(comparison.mean_difference)} points, {100 * comparison.confidence:g} % interval {low} to {high}"
-    return f"{group_name(comparison.language)}: {size}, {comparison.note if p is None else p_phrase(p)}, n = {comparison.n:,}"
+    return f"{name(comparison.language)}: {size}, {comparison.note if p is None else p_phrase(p)}, n = {comparison.n:,}"
 
 
 def curve_text(curve: Curve) -> str:

@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 
 from xdr.errors import ArtefactError, UserError
 from xdr.evaluation.coverage import Coverage
+from xdr.evaluation.noisy import LABELS, noisy_name
 from xdr.evaluation.per_query import PerQuery, means
+from xdr.evaluation.robustness import Ratio, Robustness
 from xdr.evaluation.significance import Comparison
-from xdr.storage.files import replacing_file, write_json
+from xdr.storage.files import read_json, replacing_file, write_json
 from xdr.storage.fingerprint import Json
 
-PER_QUERY, ENVIRONMENT = "per_query.parquet", "environment.json"
+PER_QUERY, ENVIRONMENT, ROBUSTNESS = "per_query.parquet", "environment.json", "robustness.json"
 _PACKAGES = ("torch", "lightning", "transformers", "faiss-cpu", "faiss-gpu", "nltk", "numpy", "scipy", "pyarrow")
 
 
@@ -74,6 +76,57 @@ def write_comparisons(comparisons: Sequence[Comparison], coverage: Coverage | No
     if coverage is not None:
         written["coverage"] = coverage.as_json()
     write_json(folder / "significance.json", written)
+
+
+def write_robustness(robustness: Robustness, folder: Path) -> None:
+    """Writes robustness.json."""
+    settings: dict[str, Json] = {
+        "metric": robustness.metric,
+        "baseline": robustness.baseline,
+        "versions": robustness.num_versions,
+    }
+    systems: dict[str, Json] = {system: _robustness_of_system(robustness, system) for system in robustness.systems}
+    write_json(folder / ROBUSTNESS, {**settings, "systems": systems})
+
+
+def require_equal_noise(folders: Sequence[str], noise: str) -> None:
+    """Refuses earlier evaluations with other noise. Those without noise are welcome."""
+    for name in folders:
+        file = Path(name).expanduser() / ENVIRONMENT
+        other = read_json(file).get("noise") if file.is_file() else None
+        if other not in (None, noise):
+            raise UserError(
+                f"compare_to must be evaluations with equal noise or none, got {name} with '{other}'. Here it is '{noise}'"
+            )
+
+
+def _robustness_of_system(robustness: Robustness, system: str) -> dict[str, Json]:
+    written: dict[str, Json] = {"clean": dict(robustness.values[system])}
+    for label in LABELS:
+        written[label] = {
+            "values": dict(robustness.values[noisy_name(system, label)]),
+            "drop": _compared(robustness.drops[label][system]),
+            "relative_drop": _ratio(robustness.relative[label][system]),
+        }
+    if system in robustness.recovered:
+        written["recovered"] = _ratio(robustness.recovered[system])
+        written["drop_beside_baseline"] = _compared(robustness.beside_baseline[system])
+    if system in robustness.by_operator:
+        written["drop_by_operator"] = _compared(robustness.by_operator[system])
+    return written
+
+
+def _compared(comparisons: Mapping[str, Comparison]) -> dict[str, Json]:
+    """Without what their place in the file says."""
+    said = ("metric", "baseline", "system", "language")
+    return {
+        group: {name: value for name, value in comparison.as_json().items() if name not in said}
+        for group, comparison in comparisons.items()
+    }
+
+
+def _ratio(ratio: Ratio) -> dict[str, Json]:
+    return {"value": ratio.value, "confidence_interval": list(ratio.confidence_interval) if ratio.confidence_interval else None}
 
 
 def write_environment(facts: Mapping[str, Json], folder: Path) -> None:

@@ -6,7 +6,8 @@ from xdr.evaluation.coverage import Coverage, Share, warn_of_augmentation
 from xdr.evaluation.per_query import Means
 from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.reporting.report import Report, best_system, corrected_p, is_significant
-from xdr.reporting.wording import group_name, language_name, p_phrase, points, signed_points
+from xdr.reporting.robustness import noise_findings
+from xdr.reporting.wording import group_name, interval_and_p, language_name, p_phrase, points, signed_points
 
 
 def answer(report: Report) -> str:
@@ -41,15 +42,15 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def findings(report: Report) -> list[str]:
-    """What the answer leaves out: an uneven pool, the best control, significance by language, languages without a test, and how
-    the system was chosen."""
+    """What the answer leaves out: an uneven pool, the best control, noise, significance by language, languages without a
+    test, and how the system was chosen."""
     if len(report.systems) == 1:
         return []
     metric = report.headline_metric
     best = best_system(report.candidates, report.means, metric)
     sentences = warn_of_augmentation(report.coverage.balance) if report.coverage is not None else []
     sentences = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
-    sentences += _beside_the_best_control(report, best, metric)
+    sentences += [*_beside_the_best_control(report, best, metric), *noise_findings(report)]
     if len(report.languages(metric)) > 1:
         comparisons = [report.comparison(best, metric, language) for language in report.languages(metric)]
         sentences += [_significant_languages(comparisons), *_untested_languages(comparisons)]
@@ -69,8 +70,8 @@ def _beside_the_best_control(report: Report, best: str, metric: str) -> list[str
         return []
     over_baseline = report.comparison(best, metric)
     gains = [
-        f"{_gain(over_baseline)} {report.baseline} ({_tested(over_baseline)})",
-        f"{_gain(over_control)} the best control, {over_control.baseline} ({_tested(over_control)})",
+        f"{_gain(over_baseline)} {report.baseline} ({interval_and_p(over_baseline)})",
+        f"{_gain(over_control)} the best control, {over_control.baseline} ({interval_and_p(over_control)})",
     ]
     verdict = "The gain over the control is significant" if _is_gain(over_control) else "No gain over the control is shown"
     return [
@@ -87,12 +88,6 @@ def _gain(comparison: Comparison) -> str:
 
 def _is_gain(comparison: Comparison) -> bool:
     return comparison.mean_difference > 0 and is_significant(comparison)
-
-
-def _tested(comparison: Comparison) -> str:
-    p = corrected_p(comparison)
-    low, high = map(signed_points, comparison.confidence_interval)
-    return f"{low} to {high}, {comparison.note if p is None else p_phrase(p)}"
 
 
 def coverage_sentence(coverage: Coverage) -> str:

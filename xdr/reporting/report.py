@@ -7,6 +7,7 @@ from functools import cached_property
 
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.per_query import MACRO, Means
+from xdr.evaluation.robustness import Robustness
 from xdr.evaluation.significance import RANDOMISATION, Comparison
 
 TEST = RANDOMISATION
@@ -76,6 +77,7 @@ class Report:
     controls: Sequence[str] = ()
     noisy: Sequence[str] = ()
     coverage: Coverage | None = None
+    robustness: Robustness | None = None
 
     def __post_init__(self) -> None:
         assert self.headline_metric in self.metrics, "the headline is one of the metrics"
@@ -207,7 +209,7 @@ def _curve(report: Report, metric: str, family: str, members: Sequence[FusedSyst
 
 def choose_systems(report: Report, metric: str, most: int = 3) -> Choice:
     """At most `most` systems, those with the highest macro means: of each family only the best alpha, all systems without an
-    alpha, and of the controls only the best. Then the baseline and the best of them on noisy queries."""
+    alpha, and of the controls only the best. If there are none: the baseline on noisy queries."""
     fused = {system.name for system in report.fused}
     controls = set(report.controls) if report.augmented else set()
     controls -= {best_system(report.controls, report.means, metric)} if controls else set()
@@ -218,12 +220,7 @@ def choose_systems(report: Report, metric: str, most: int = 3) -> Choice:
     shown = tuple(name for name in candidates if name in ranked)
     chosen = [members for name, members in best.items() if name in shown and len(members) > 1]
     note = _choice_note(metric, chosen, len(shown), len(candidates))
-    return Choice((*shown, *noisy_systems(report, (report.baseline, *ranked[:1]))), note)
-
-
-def noisy_systems(report: Report, systems: Sequence[str]) -> tuple[str, ...]:
-    """These systems on noisy queries."""
-    return tuple(name for name in report.noisy if name.rpartition("@")[0] in systems)
+    return Choice(shown or tuple(report.noisy), note)
 
 
 def control_rows(report: Report, metric: str, most: int = 12) -> list[str]:

@@ -1,5 +1,6 @@
 """An evaluation's report as a page."""
 
+from xdr.reporting import robustness
 from xdr.reporting.charts import differences_limits
 from xdr.reporting.findings import answer, findings
 from xdr.reporting.pages import render_page
@@ -12,6 +13,7 @@ def render_report(report: Report) -> str:
     plots = {name: [report.comparison(name, metric, group) for group in report.groups(metric)] for name in choice.systems}
     return render_page(
         "report.html.jinja",
+        robustness,
         report=report,
         choice=choice,
         answer=answer(report),

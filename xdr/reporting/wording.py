@@ -4,7 +4,7 @@ from xdr.errors import DataError
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO
 from xdr.evaluation.significance import Comparison
-from xdr.reporting.report import TEST
+from xdr.reporting.report import TEST, corrected_p
 from xdr.text.languages import find_language
 
 
@@ -48,6 +48,12 @@ def scale_text(metric: str) -> str:
 def interval_text(comparison: Comparison) -> str:
     low, high = (difference_text(comparison.metric, end) for end in comparison.confidence_interval)
     return f"{low} to {high}"
+
+
+def interval_and_p(comparison: Comparison) -> str:
+    """`-0.4 to +1.9, p = .200`, with the corrected p."""
+    p = corrected_p(comparison)
+    return f"{interval_text(comparison)}, {comparison.note if p is None else p_phrase(p)}"
 
 
 def _signed(size: str, difference: float) -> str:
