@@ -54,14 +54,14 @@ def test_every_job_of_a_documented_study_composes_and_binds(command: Command, mo
     assert_composes(command, monkeypatch)
 
 
-def test_every_job_of_a_small_study_composes_and_binds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_study_composes_and_binds(monkeypatch: pytest.MonkeyPatch) -> None:
     small = [command for command in COMMANDS if command.document.startswith("sample_study")]
     assert len(small) == 2
     for command in small:
-        assert_composes(command, monkeypatch)
+        assert_composes(command, monkeypatch, most=1)
 
 
-def assert_composes(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_composes(command: Command, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> None:
     script = str(command.program).removesuffix(".py")
     study = next(word.removeprefix("study=") for word in command.arguments if word.startswith("study="))
     if script == "evaluate":
@@ -69,8 +69,9 @@ def assert_composes(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
         trained(trained_of(study), "a", "b")
     found = planned(script, *command.arguments, monkeypatch=monkeypatch)
     assert len(found.jobs) >= 2
-    for overrides in found.jobs.values():
-        HydraConfig.instance().set_config(entry.compose(script, overrides, with_hydra=True))  # which output_dir refers to
+    first = next(iter(found.jobs.values()))
+    HydraConfig.instance().set_config(entry.compose(script, first, with_hydra=True))  # which output_dir refers to
+    for overrides in list(found.jobs.values())[:most]:
         settings = entry.compose(script, overrides)
         assert entry.plain(settings) and binds(settings.data, *BESIDE["data"])
     if script == "evaluate":
