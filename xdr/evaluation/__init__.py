@@ -9,7 +9,6 @@ word_tokens: PassageTokens                               the tokens that R@kt co
 language_pools: PassageLanguages, pool_values            MAP-mono, MAP-cross, rank_spread, nDCG-judged
 language_bias: parallel_ranks, rank_spread
 per_query: PerQuery, means                               values of queries, and their means
-power: smallest_difference                               what the data could have shown
 significance: Testing, Comparison, compare_systems, corrected_together
 paired_tests: t_test_p, effect_size, holm                tests in closed form
 clusters: clusters_of, resampled_by_cluster              queries that are resampled together

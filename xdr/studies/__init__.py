@@ -4,6 +4,7 @@ settings: SweepSettings, FigureSettings
 sweep_report: sweep_report, SweepReport
 points: Point, collect_points
 references: references, chosen_points                    what is compared, what was chosen on other queries
+power: smallest_difference                               what the data could have shown
 figure: panels                                           lines in panels
 surface: surfaces                                        a metric over two numbers
 findings: sweep_answer, could_have_shown

@@ -14,7 +14,6 @@ from xdr.errors import UserError, did_you_mean
 from xdr.evaluation.clusters import clusters_of, mean_over_languages, resampled_by_cluster, units_by_language
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO, Means, PerQuery, means
-from xdr.evaluation.power import smallest_difference
 from xdr.evaluation.resampling import resampled_means
 from xdr.evaluation.significance import (
     Comparison,
@@ -35,6 +34,7 @@ from xdr.studies.points import (
     setting_name,
     setting_text,
 )
+from xdr.studies.power import smallest_difference
 from xdr.studies.references import chosen_points, points_with, references
 from xdr.studies.settings import SweepSettings
 

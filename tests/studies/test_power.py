@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from xdr.evaluation.power import share_found, smallest_difference
+from xdr.studies.power import share_found, smallest_difference
 
 CLOSED_FORM = norm.ppf(0.975) + norm.ppf(0.8)
 """2.8 standard errors."""
