@@ -63,7 +63,7 @@ def test_points_are_compared_on_equal_noise_and_the_baseline_s_with_clean_querie
 def test_the_answer_is_about_the_points_that_it_names(noise: list[Job]) -> None:
     found = sweep_answer(report_of(noise, baseline="experiment=plain", answer="baseline@noise-mean share=1"))
     assert found.startswith("Among baseline@noise-mean share=1, R@2kt is highest for experiment=noisy: 62.5")
-    assert "62.5, a difference of +25.0 from experiment=plain (95 % interval" in found
+    assert "62.5, against 37.5 of experiment=plain. The difference is +25.0 points (95 % interval" in found
     with pytest.raises(UserError, match=r"sweep.answer must be words of a point of this sweep, got share=0\.4"):
         report_of(noise, answer="share=0.4").best()
 

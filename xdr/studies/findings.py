@@ -24,10 +24,11 @@ def sweep_answer(report: SweepReport) -> str:
     p = corrected_p(comparison)
     verdict = "significant" if is_significant(comparison) else "not significant"
     verdict = comparison.note if p is None else f"{verdict} after correction over the whole sweep ({p_phrase(p)})"
-    reference = _but(report.reference[best.name], best.name)
-    difference = f"{difference_text(report.metric, comparison.mean_difference)} from {reference}"
+    reference = report.reference[best.name]
+    other = f"{value_text(report.metric, report.value(reference))} of {_but(reference, best.name)}"
+    difference = f"{difference_text(report.metric, comparison.mean_difference)} {unit_text(report.metric)}"
     interval = f"{100 * comparison.confidence:g} % interval {interval_text(comparison)}"
-    return f"{value}, a difference of {difference} ({interval}): {verdict}."
+    return f"{value}, against {other}. The difference is {difference} ({interval}): {verdict}."
 
 
 def _claim(report: SweepReport, best: Point) -> str:
