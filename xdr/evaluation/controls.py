@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.evaluation.significance import Comparison, Testing, compare_systems
+from xdr.evaluation.significance import Comparison, Testing
 
 
 def best_control(systems: Mapping[str, PerQuery], controls: Sequence[str], metric: str) -> str:
@@ -31,12 +30,4 @@ def compare_with_best_control(
         return []
     best = best_control(systems, controls, metric)
     compared = {name: systems[name] for name in (best, *augmented)}
-    return compare_systems(
-        compared,
-        best,
-        metric,
-        num_samples=testing.num_samples,
-        confidence=testing.confidence,
-        generator=generator,
-        clusters=clusters_of(systems[best].query_ids, testing.cluster),
-    )
+    return testing.compare(compared, best, metric, generator)

@@ -19,7 +19,6 @@ from xdr.evaluation.per_query import MACRO, PerQuery, means
 from xdr.evaluation.significance import (
     Comparison,
     Testing,
-    compare_systems,
     corrected_together,
     paired_differences,
     percentile_interval,
@@ -91,14 +90,7 @@ def robustness_of(
 ) -> Robustness:
     """Of the systems that are there on noisy queries too. `by_operator` are the drops by system and operator."""
     clusters = clusters_of(systems[baseline].query_ids, testing.cluster)
-    compare: Compare = partial(
-        compare_systems,
-        metric=metric,
-        num_samples=testing.num_samples,
-        confidence=testing.confidence,
-        generator=generator,
-        clusters=clusters,
-    )
+    compare: Compare = partial(testing.compare, metric=metric, generator=generator)
     ratio = partial(_ratio, confidence=testing.confidence)
     names = [name for name in systems if noisy_name(name, MEAN) in systems]
     forms = [form for name in names for form in (name, *(noisy_name(name, label) for label in LABELS))]

@@ -19,6 +19,7 @@ from xdr.errors import UserError, did_you_mean
 from xdr.evaluation.clusters import (
     Units,
     clustered_t_test_p,
+    clusters_of,
     mean_over_languages,
     resampled_by_cluster,
     summed_by_cluster,
@@ -45,6 +46,20 @@ class Testing:
     confidence: float
     seed: int
     cluster: str | None = None
+
+    def compare(
+        self, systems: Mapping[str, PerQuery], baseline: str, metric: str, generator: np.random.Generator
+    ) -> "list[Comparison]":
+        """Returns what `compare_systems` does with these settings."""
+        return compare_systems(
+            systems,
+            baseline,
+            metric,
+            num_samples=self.num_samples,
+            confidence=self.confidence,
+            generator=generator,
+            clusters=clusters_of(systems[baseline].query_ids, self.cluster),
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Q queries, K ranks, D dimensions.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
 from xdr.errors import UserError
-from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.controls import compare_with_best_control
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.metric_names import Metric
@@ -23,7 +22,7 @@ from xdr.evaluation.noisy import is_noisy, on_equal_noise, version_names, with_n
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.robustness import Robustness, drops_by_operator, robustness_of
 from xdr.evaluation.scoring import Qrels, score_rankings
-from xdr.evaluation.significance import Comparison, Testing, compare_systems, too_few_samples
+from xdr.evaluation.significance import Comparison, Testing, too_few_samples
 from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.pipelines.correcting import Correcting, corrected_name
@@ -216,26 +215,19 @@ class RetrievalTask:
         values, warnings = score_rankings(self.qrels, rows, self.metrics, lambda row: self.store[row].text)
         systems = {**with_noise(values, list(rankings), num_versions, self.headline), **self.others}
         generator = np.random.default_rng(self.testing.seed)
-        clusters = clusters_of([query.query_id for query in self.qrels.queries], self.testing.cluster)
-        compare = partial(
-            compare_systems,
-            num_samples=self.testing.num_samples,
-            confidence=self.testing.confidence,
-            generator=generator,
-            clusters=clusters,
-        )
         comparisons = []
         noisy = [name for name in systems if is_noisy(name)]
         for others in ([name for name in systems if name not in noisy], [BASELINE, *noisy]):
             for metric in self.metrics if len(others) > 1 else ():
-                comparisons += compare({name: systems[name] for name in others}, BASELINE, metric.name)
+                of_group = {name: systems[name] for name in others}
+                comparisons += self.testing.compare(of_group, BASELINE, metric.name, generator)
         for metric in self.metrics:
             comparisons += compare_with_best_control(
                 systems, self.with_role("augmented"), self.with_role("control"), metric.name, self.testing, generator
             )
         for baseline, group in on_equal_noise(systems, BASELINE):
             for metric in self.metrics:
-                comparisons += compare(group, baseline, metric.name)
+                comparisons += self.testing.compare(group, baseline, metric.name, generator)
         warnings += too_few_samples(comparisons, self.testing.num_samples)
         roles: dict[str, Role] = {**dict.fromkeys(systems, "earlier"), **self.roles, **dict.fromkeys(noisy, "noisy")}
         robustness = self._robustness(values, systems, generator)

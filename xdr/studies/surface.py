@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.paired_tests import holm
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.significance import Comparison, compare_systems
+from xdr.evaluation.significance import Comparison
 from xdr.reporting.charts import ticks
 from xdr.reporting.report import TEST, is_significant
 from xdr.reporting.wording import value_text
@@ -106,15 +105,7 @@ def _effects(report: SweepReport, points_JI: Sequence[Sequence[Point]], x: str, 
 def _contrast(report: SweepReport, before: Sequence[Point], after: Sequence[Point]) -> Comparison:
     """Compares the means of two groups of points, query by query."""
     groups = {name: mean_over([point.values for point in group], name) for name, group in (("low", before), ("high", after))}
-    compared = compare_systems(
-        groups,
-        "low",
-        report.metric,
-        num_samples=report.testing.num_samples,
-        confidence=report.testing.confidence,
-        generator=np.random.default_rng(report.testing.seed),
-        clusters=clusters_of(groups["low"].query_ids, report.testing.cluster),
-    )
+    compared = report.testing.compare(groups, "low", report.metric, np.random.default_rng(report.testing.seed))
     return next(comparison for comparison in compared if comparison.language == MACRO)
 
 

@@ -18,7 +18,6 @@ from xdr.evaluation.resampling import resampled_means
 from xdr.evaluation.significance import (
     Comparison,
     Testing,
-    compare_systems,
     corrected_together,
     paired_differences,
     too_few_samples,
@@ -180,15 +179,7 @@ def _compared(
     for metric in metrics:
         for baseline in dict.fromkeys(reference.values()):
             members = {name: scored[name] for name, other in reference.items() if other == baseline}
-            comparisons += compare_systems(
-                {baseline: scored[baseline], **members},
-                baseline,
-                metric,
-                num_samples=testing.num_samples,
-                confidence=testing.confidence,
-                generator=generator,
-                clusters=clusters_of(scored[baseline].query_ids, testing.cluster),
-            )
+            comparisons += testing.compare({baseline: scored[baseline], **members}, baseline, metric, generator)
     return {
         (comparison.metric, comparison.system, comparison.language): comparison
         for comparison in corrected_together(comparisons)
