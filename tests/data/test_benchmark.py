@@ -6,10 +6,10 @@ import pytest
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.collection import open_collection
+from xdr.data.collection_summary import Counts, count_benchmark
 from xdr.data.problems import Problems
 from xdr.data.training_set import training_set
 from xdr.errors import UserError
-from xdr.pipelines.collection_summary import Counts, count_benchmark
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 

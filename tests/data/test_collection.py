@@ -5,9 +5,9 @@ import pytest
 
 from xdr.data.collection import open_collection
 from xdr.data.collection_folder import CollectionFolder
+from xdr.data.collection_summary import count_benchmark
 from xdr.data.problems import Problems
 from xdr.errors import DataError
-from xdr.pipelines.collection_summary import count_benchmark
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 
 from xdr.data.collection import open_collection
 from xdr.data.collection_folder import CollectionFolder
+from xdr.data.collection_summary import as_table, count_benchmark
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.problems import Problems
 from xdr.data.training_set import texts_by_language, training_set
-from xdr.pipelines.collection_summary import as_table, count_benchmark
 from xdr.text.identification import LanguageCheck, train_identifier
 from xdr.text.prompts import published_prompt
 from xdr.text.records import GeneratedTexts, Passage, Query

@@ -171,7 +171,7 @@ def test_an_evaluation_leaves_its_files(whole: Path) -> None:
     assert len(comparisons) == 2 * 7 * 9
     assert all(each["corrected_p"].keys() == each["p"].keys() for each in comparisons)
     environment = json.loads((whole / "environment.json").read_text())
-    assert environment["versions"]["torch"] and environment["encoder"] and environment["generated texts"]
+    assert environment["versions"]["torch"] and environment["encoder"] and environment["generated queries in passages"]
     assert (environment["query prefix"], environment["query length"], environment["pooling"]) == ("", 24, "mean")
     assert "unit_mean-a0.1" in (whole / "report.html").read_text(encoding="utf-8")
     assert len(runs(whole)["baseline.trec"].splitlines()) == 1152 * 100

@@ -90,8 +90,8 @@ def test_noise_that_would_mean_nothing_is_refused() -> None:
         main(entry.compose("evaluate", ["stage=prepare", *NOISE]))
     noise = QueryNoise({"swap": 1}, 0.5, 1, 3, 1, 1, 1)
     assert noisy_queries(None, [], None) is None
-    assert noisy_queries(noise, [], SimpleNamespace(side="passages")) is not None  # type: ignore[arg-type]
+    assert noisy_queries(noise, [], None) is not None
     with pytest.raises(UserError, match="noise must be none with passages that were generated for queries"):
-        noisy_queries(noise, [], SimpleNamespace(side="queries"))  # type: ignore[arg-type]
+        noisy_queries(noise, [], SimpleNamespace())  # type: ignore[arg-type]  # what is fused does not matter
     with pytest.raises(UserError, match=r"noise\.share is set, but noise is none"):
         entry.compose("evaluate", ["+noise.share=0.5"])

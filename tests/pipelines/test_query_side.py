@@ -105,7 +105,41 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     assert warned in output and warned in page
     assert "Passages generated for a query are fused into its vector by sum." in page
     assert "Generated passages in English" in page
-    assert json.loads((tmp_path / "sum" / "environment.json").read_text())["fused into"] == "queries"
+    assert json.loads((tmp_path / "sum" / "environment.json").read_text())["generated passages in queries"].endswith(
+        ", all of each language: en"
+    )
+
+
+def test_passages_and_queries_are_fused_at_once(trained_encoder: Path, written: Path, tmp_path: Path) -> None:
+    """Each passage's generated queries are two questions of the sample."""
+    asked = [[QUERIES[(5 * row + step) % len(QUERIES)].text for step in range(2)] for row in range(len(PASSAGES))]
+    file = tmp_path / "asked.jsonl"
+    lines = [{"docid": p.passage_id, "generated_queries": {"en": its}} for p, its in zip(PASSAGES, asked, strict=True)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    both = ("augmentation.fusion=mean", "augmentation.alpha=[0.3]", f"augmentation.hyde={written}")
+    hyde = ("augmentation.hyde_fusion=mean", "augmentation.hyde_alpha=[0.2,0.3]", "augmentation.controls=[mean_text]")
+    correction = ("correction=csls", "correction.k=3", "correction.strengths=[0.5]", "correction.bank.source=passages")
+    evaluate(tmp_path / "run", *arguments(trained_encoder, file, *both, *hyde, *correction))
+    plain_QD = vectors(trained_encoder, [query.text for query in QUERIES])
+    passages_ND = vectors(trained_encoder, [passage_text(passage) for passage in PASSAGES])
+    means_QD = np.stack([vectors(trained_encoder, texts_of(place)).mean(0) for place in range(len(QUERIES))])
+    means_ND = vectors(trained_encoder, [text for its in asked for text in its]).reshape(len(asked), 2, -1).mean(1)
+    fused_ND, fused_QD = 0.7 * passages_ND + 0.3 * means_ND, 0.8 * plain_QD + 0.2 * means_QD
+    runs = tmp_path / "run" / "runs"
+    assert_ranked_as(runs / "baseline.trec", plain_QD, passages_ND)
+    assert_ranked_as(runs / "mean-a0.3.trec", plain_QD, fused_ND)
+    assert_ranked_as(runs / "mean-a0.2-queries.trec", fused_QD, passages_ND)
+    assert_ranked_as(runs / "mean-a0.3+mean-a0.2-queries.trec", fused_QD, fused_ND)
+    similarities_NN = passages_ND @ fused_ND.T - np.diag(np.full(len(PASSAGES), np.inf))
+    penalties_N = np.sort(similarities_NN, axis=0)[-3:].mean(axis=0)
+    assert_ranked_as(runs / "mean-a0.3+mean-a0.2-queries+csls-w0.5.trec", fused_QD, fused_ND, -0.5 * penalties_N)
+    fused = ("mean-a0.3", "mean-a0.2-queries", "mean-a0.3-queries")
+    searched = {"baseline", *fused, *(f"mean-a0.3+{of_queries}" for of_queries in fused[1:])}
+    searched |= {"csls-w0.5", *(f"{system}+csls-w0.5" for system in searched - {"baseline"}), "mean-a0.3-mean_text"}
+    assert {run.stem for run in runs.iterdir()} == searched
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Queries generated for a passage are fused into its vector by mean. Passages generated for a query" in page
+    assert "Generated passages in English" in page
 
 
 @pytest.mark.slow
@@ -130,8 +164,9 @@ def test_a_plan_on_two_processes_counts_what_the_busiest_does(
     ("more", "problem"),
     [
         (["augmentation.fusion=hyde_mean"], "augmentation.alpha must be null with fusion=hyde_mean, got [0.01]"),
-        (["augmentation.controls=[mean_text]"], "augmentation.controls must be empty for texts that were written for queries"),
-        (["augmentation.keep=count"], "augmentation.keep must be total for texts that were written for queries"),
+        (["augmentation.controls=[mean_text]"], "augmentation.controls must be [] with texts that were written for queries"),
+        (["augmentation.keep=count"], "augmentation.keep must be 'total' with texts that were written for queries"),
+        (["augmentation.hyde=elsewhere"], "augmentation.hyde must be null with texts that were written for queries"),
         (["evaluation.split=train"], "were generated for other queries (1,152) than those of evaluation.split=train (2,304)"),
     ],
 )

@@ -123,6 +123,37 @@ def test_alpha_is_chosen_on_other_queries_and_the_others_are_not_compared(tmp_pa
         SweepSettings(None, None, "baseline", [], None, ["alpha"], None, None, FigureSettings())
 
 
+def test_passages_and_queries_fused_at_once_have_the_settings_of_both(tmp_path: Path) -> None:
+    """A line over the number of generated passages begins with the system that has none."""
+    both = {"augmentation.fusion": "mean", "augmentation.alpha": [0.1, 0.2], "augmentation.hyde": "written"}
+    both |= {"augmentation.hyde_fusion": "hyde_mean", "augmentation.hyde_alpha": None}
+    jobs = []
+    for languages in (["fi"], ["fi", "te"]):
+        for number in (1, 2):
+            settings = {"augmentation.languages": languages, "augmentation.hyde_number": number, **both}
+            systems = {"baseline": scored(fi=4), "hyde_mean-queries": scored(fi=4 + number)}
+            for alpha in ("0.1", "0.2"):
+                systems[f"mean-a{alpha}"] = scored(fi=5 + len(languages))
+                systems[f"mean-a{alpha}+hyde_mean-queries"] = scored(fi=5 + len(languages) + number)
+            jobs.append(job(tmp_path / f"{len(languages)}-{number}", settings, systems))
+    report = report_of(jobs, figure=FigureSettings("augmentation.hyde_number", None, ["system", "languages", "alpha"]))
+    assert {point.name for point in report.points} == {
+        "baseline",
+        *(f"hyde_mean-queries hyde_number={number}" for number in (1, 2)),
+        *(f"mean languages={codes} alpha={alpha:g}" for codes in ("fi", "fi+te") for alpha in (0.1, 0.2)),
+        *(
+            f"mean+hyde_mean-queries languages={codes} hyde_number={number} alpha={alpha:g}"
+            for codes in ("fi", "fi+te")
+            for number in (1, 2)
+            for alpha in (0.1, 0.2)
+        ),
+    }
+    (panel,) = panels(report)
+    lines = {line.family: list(zip(line.positions, line.values, strict=True)) for line in panel.lines}
+    assert lines["hyde_mean-queries"] == [(0, 4 / 20), (1, 5 / 20), (2, 6 / 20)]
+    assert lines["mean+hyde_mean-queries languages=fi+te alpha=0.1"] == [(0, 7 / 20), (1, 8 / 20), (2, 9 / 20)]
+
+
 @pytest.fixture
 def grid(tmp_path: Path) -> list[Job]:
     """Languages (1, 2) by data (10, 20, 40). A language finds one query more, data one for each step."""

@@ -19,9 +19,9 @@ from xdr.storage.ledger import ShardLedger
 from xdr.vectors.corrections import Correction
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.families import Family, Offset
+from xdr.vectors.fusing import Fusing
 from xdr.vectors.fusion import FUSIONS, Fusion
 from xdr.vectors.query_bank import OpenedBank
-from xdr.writing.generated_store import GeneratedStore
 
 _BLOCK_ROWS = 1 << 20
 
@@ -110,11 +110,10 @@ def _code_of(fusion: Fusion) -> str | None:
     return None if fusion.name in FUSIONS else fingerprint(inspect.getsource(fusion.ends))
 
 
-def correcting_of(
-    inputs: StageInputs, store: PassageStore, generated: GeneratedStore | None, fusion: Fusion | None
-) -> Correcting | None:
-    """What `correction=` names, with its bank opened. `generated` are queries generated for the passages."""
+def correcting_of(inputs: StageInputs, store: PassageStore, fusing: Fusing | None) -> Correcting | None:
+    """What `correction=` names, with its bank opened. `fusing` is that of the passages."""
     correction = inputs.correction
     if correction is None:
         return None
-    return Correcting(correction, correction.bank.open(inputs.benchmark, store, generated), fusion)
+    bank = correction.bank.open(inputs.benchmark, store, fusing.generated if fusing is not None else None)
+    return Correcting(correction, bank, fusing.fusion if fusing is not None else None)

@@ -29,6 +29,7 @@ class _Prepared:
     job: EncodingJob
     ledger: ShardLedger
     fusing: Fusing | None
+    hyde: Fusing | None
     sentences: tuple[EncodingJob, ShardLedger] | None
     """Of a control."""
 
@@ -55,7 +56,7 @@ def score(inputs: StageInputs, callbacks_of: CallbacksOf) -> None:
     prepared = _prepare(inputs, "score")
     job, ledger, trainer = prepared.job, prepared.ledger, dict(inputs.trainer)
     sentences = prepared.sentences[1] if prepared.sentences else None
-    task = retrieval_task(inputs, job.store, ledger, metrics, prepared.fusing, sentences)
+    task = retrieval_task(inputs, job.store, ledger, metrics, prepared.fusing, prepared.hyde, sentences)
     if inputs.plan:
         runs = inputs.evaluation.runs
         plan_evaluation(job, ledger, task, headline, runs, trainer, inputs.console, prepared.sentences)
@@ -77,21 +78,22 @@ def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:
     options = EncoderOptions(**{field.name: getattr(inputs.evaluation, field.name) for field in fields(EncoderOptions)})
     queries, passages, tokenizer = open_encoder(checkpoint, options)
     store = collection_of(inputs)
-    fusing = fusing_of(inputs, store)
+    fusing, hyde = fusing_of(inputs, store)
     if fusing is not None:
-        fusing.require_unit_texts(queries if fusing.side == "passages" else passages or queries)
-    on_passages = fusing if fusing is not None and fusing.side == "passages" else None
+        fusing.require_unit_texts(queries)
+    if hyde is not None:
+        hyde.require_unit_texts(passages or queries)
     settings = EncodingSettings(
-        inputs.augmentation.keep if inputs.augmentation is not None and on_passages else "none",
+        inputs.augmentation.keep if inputs.augmentation is not None and fusing is not None else "none",
         fusing.languages if fusing is not None else (),
         fusing.number if fusing is not None else 0,
         inputs.search.shard_size,
         inputs.search.tokens_per_batch,
     )
-    job = EncodingJob(queries, passages, tokenizer, store, on_passages.generated if on_passages else None, settings)
+    job = EncodingJob(queries, passages, tokenizer, store, fusing.generated if fusing is not None else None, settings)
     artifacts, precision = inputs.artifacts_dir, str(inputs.trainer["precision"])
     sentences = None
     if fusing is not None and "own_sentences" in fusing.controls:
         of_sentences = sentences_job(job)
         sentences = of_sentences, of_sentences.ledger(artifacts, precision)
-    return _Prepared(job, job.ledger(artifacts, precision), fusing, sentences)
+    return _Prepared(job, job.ledger(artifacts, precision), fusing, hyde, sentences)

@@ -111,16 +111,16 @@ def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: 
     for the single best passage shows what a row takes; the rest of a search to the full depth is spent on candidates, whose
     number grows with the logarithm of the rows."""
     texts, random, dimension = task.query_texts, np.random.default_rng(0), task.layout.dimension
-    num_rankings = len(texts) * (len(task.systems) if task.fuses_queries else 1)
+    num_rankings = len(texts) * len(task.query_systems)
     queries_QD = random.standard_normal((num_rankings, dimension), np.float32)
 
     def encode(number: int) -> float:
         rows = spaced(len(texts), number)
         seconds = seconds_of(lambda: encoder.encode_queries([texts[row] for row in rows]))
-        if task.fusing is None or not task.fuses_queries:
+        if task.hyde is None:
             return seconds
-        generated, layout = task.fusing.generated, Layout(dimension, "total", task.fusing.languages)
-        some, most = [next(generated.slice(row, row + 1)) for row in rows], task.fusing.number
+        generated, layout = task.hyde.generated, Layout(dimension, "total", task.hyde.languages)
+        some, most = [next(generated.slice(row, row + 1)) for row in rows], task.hyde.number
         return seconds + seconds_of(lambda: sum_generated_passages(encoder, some, layout, most))
 
     def search_random(depth: int) -> float:
@@ -140,7 +140,7 @@ def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: 
         whole, each_row = search_random(depth), search_random(1) / num_rows
     candidates = (1 + math.log(own_rows / depth)) / (1 + math.log(num_rows / depth))
     each_ranking = max(0.0, whole - each_row * num_rows) * candidates / num_rankings
-    unit = "queries with their generated passages" if task.fuses_queries else "queries"
+    unit = "queries with their generated passages" if task.hyde is not None else "queries"
     time = [
         *measured_time(encode, len(texts), unit, most=min(len(texts), ROWS_AT_ONCE)),
         Term(own_rows, f"passages, for {num_rankings:,} queries,", each_row),

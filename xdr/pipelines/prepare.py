@@ -3,9 +3,9 @@
 from dataclasses import asdict
 
 from xdr.data.collection import open_collection
+from xdr.data.collection_summary import as_table, count_benchmark
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.pipelines.collection_summary import as_table, count_benchmark
 from xdr.pipelines.settings import StageInputs
 from xdr.sharding.progress import counting
 from xdr.storage.files import write_json

@@ -1,6 +1,6 @@
 """The result of an evaluation as files and as a report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from xdr.evaluation.metric_names import headline_of
 from xdr.evaluation.per_query import means
 from xdr.evaluation.scoring import first_relevant_ranks
 from xdr.pipelines.correcting import corrected_name
-from xdr.pipelines.retrieval_task import BASELINE, EvaluationResult, RetrievalTask
+from xdr.pipelines.retrieval_task import BASELINE, EvaluationResult, RetrievalTask, on_both
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics, write_robustness
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
 from xdr.reporting.report_page import render_report
@@ -16,7 +16,8 @@ from xdr.retrieval.rankings import Rankings
 from xdr.sharding.encode import EncodingJob
 from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
-from xdr.vectors.fusion import Side
+from xdr.vectors.fusing import Fusing
+from xdr.vectors.fusion import Alpha, system_name
 
 NOISY_QUERIES = "noisy_queries.jsonl"
 MOST_MOVED = 8
@@ -74,33 +75,41 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
 
 def _subtitle(task: RetrievalTask) -> str:
     over = f"{len(task.qrels.queries):,} queries over {len(task.store):,} passages"
-    if task.fusing is None:
-        return over
-    fused = {
-        "passages": "Queries generated for a passage are fused into its vector",
-        "queries": "Passages generated for a query are fused into its vector",
-    }[task.fusing.side]
-    return f"{over}. {fused} by {task.fusing.fusion.name}."
+    sentences = []
+    if task.fusing is not None:
+        sentences.append(f"Queries generated for a passage are fused into its vector by {task.fusing.fusion.name}.")
+    if task.hyde is not None:
+        sentences.append(f"Passages generated for a query are fused into its vector by {task.hyde.fusion.name}.")
+    return ". ".join([over, " ".join(sentences)]) if sentences else over
 
 
 def _fused(task: RetrievalTask) -> list[FusedSystem]:
-    if task.fusing is None:
-        return []
-    fusing = task.fusing
-    labels = ("", *(task.correcting.labels if task.correcting is not None else ()))
     fused = [
-        FusedSystem(corrected_name(system, label, BASELINE), fusing.fusion.name, alpha, label)
-        for label in labels
-        for system, alpha in zip(fusing.systems, fusing.alphas, strict=True)
+        FusedSystem(corrected_name(name, label, BASELINE), family, alpha, label)
+        for label in task.labels
+        for name, family, alpha in _with_alphas(task)
         if alpha is not None
     ]
-    fused += [
-        FusedSystem(system, fusing.fusion.name, alpha, control)
-        for control in fusing.controls
-        for system, alpha in zip(fusing.systems_of(control), fusing.alphas, strict=True)
-        if alpha is not None
-    ]
+    if task.fusing is not None:
+        fused += [
+            FusedSystem(system, task.fusing.fusion.name, alpha, control)
+            for control in task.fusing.controls
+            for system, alpha in zip(task.fusing.systems_of(control), task.fusing.alphas, strict=True)
+            if alpha is not None
+        ]
     return [system for system in fused if system.name in task.systems]
+
+
+def _with_alphas(task: RetrievalTask) -> Iterator[tuple[str, str, Alpha]]:
+    """The fused systems, without corrections and controls. A family of systems with both sides fused has one query side."""
+    for of_queries in task.query_systems:
+        if task.fusing is not None:
+            suffix = "" if of_queries == BASELINE else f"+{of_queries}"
+            for system, alpha in zip(task.fusing.systems, task.fusing.alphas, strict=True):
+                yield on_both(system, of_queries), task.fusing.fusion.name + suffix, alpha
+    if task.hyde is not None:
+        for system, alpha in zip(task.hyde.systems, task.hyde.alphas, strict=True):
+            yield system, system_name(task.hyde.fusion.name, None, task.hyde.label), alpha
 
 
 def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> list[MovedQuery]:
@@ -124,20 +133,26 @@ def _moved(task: RetrievalTask, rankings: Mapping[str, Rankings], best: str) -> 
                 passage.text,
                 before[query_id],
                 after[query_id],
-                _generated(task, "passages", row),
-                _generated(task, "queries", place),
+                _generated(task.fusing, row),
+                _generated(task.hyde, place),
             )
         )
     return moved
 
 
-def _generated(task: RetrievalTask, side: Side, row: int) -> dict[str, tuple[str, ...]]:
-    """The texts by language that were fused into the vector of this row, if that side is fused."""
-    if task.fusing is None or task.fusing.side != side:
+def _generated(fusing: Fusing | None, row: int) -> dict[str, tuple[str, ...]]:
+    """The texts by language that were fused into the vector of this row."""
+    if fusing is None:
         return {}
-    texts = next(task.fusing.generated.slice(row, row + 1)).texts
-    most = task.fusing.number or None
-    return {code: texts[code][:most] for code in task.fusing.languages if texts.get(code)}
+    texts = next(fusing.generated.slice(row, row + 1)).texts
+    most = fusing.number or None
+    return {code: texts[code][:most] for code in fusing.languages if texts.get(code)}
+
+
+def _texts(fusing: Fusing | None) -> str | None:
+    if fusing is None:
+        return None
+    return f"{fusing.generated.fingerprint}, {fusing.number or 'all'} of each language: {' '.join(fusing.languages)}"
 
 
 def _corrected_by(task: RetrievalTask) -> dict[str, Json]:
@@ -154,15 +169,12 @@ def _corrected_by(task: RetrievalTask) -> dict[str, Json]:
 def _made_of(task: RetrievalTask, job: EncodingJob) -> dict[str, Json]:
     """Fingerprints of what the figures depend on."""
     made_by = task.ledger.made_by
-    fusing = task.fusing
     return {
         "encoder": made_by["encoder"],
         "collection": made_by["collection"],
-        "generated texts": fusing.generated.fingerprint if fusing else None,
-        "fused into": fusing.side if fusing else None,
-        "texts of each language": (fusing.number or "all") if fusing else None,
-        "languages": " ".join(fusing.languages) if fusing else None,
-        "controls": " ".join(fusing.controls) or None if fusing else None,
+        "generated queries in passages": _texts(task.fusing),
+        "generated passages in queries": _texts(task.hyde),
+        "controls": " ".join(task.fusing.controls) or None if task.fusing is not None else None,
         **_corrected_by(task),
         "noise": task.noisy.described() if task.noisy else None,
         "systems chosen in": task.chosen_in,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from xdr.data.collection_summary import check_judgements
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError, shown
@@ -17,48 +18,68 @@ from xdr.evaluation.significance import Testing, require_same_queries
 from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.noise.query_noise import QueryNoise
-from xdr.pipelines.collection_summary import check_judgements
 from xdr.pipelines.correcting import correcting_of
 from xdr.pipelines.retrieval_task import BASELINE, RetrievalTask
-from xdr.pipelines.settings import StageInputs
+from xdr.pipelines.settings import AugmentationSettings, StageInputs
 from xdr.reporting.evaluation_files import read_metrics, require_equal_noise
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
 from xdr.vectors.fusing import Fusing, require_languages_of
-from xdr.vectors.fusion import fusion_named, require_alphas
-from xdr.writing.generated_source import open_texts
+from xdr.vectors.fusion import QUERIES, Alpha, Fusion, fusion_named, require_alphas
+from xdr.writing.generated_source import open_generated, open_texts
 
 
-def fusing_of(inputs: StageInputs, store: PassageStore) -> Fusing | None:
-    """What is fused, and how. None without augmentation."""
+def fusing_of(inputs: StageInputs, store: PassageStore) -> tuple[Fusing | None, Fusing | None]:
+    """What is fused into the passages, and what into the queries."""
     augmentation = inputs.augmentation
     if augmentation is None:
-        return None
-    try:
-        fusion = fusion_named(augmentation.fusion, inputs.locate)
-        alphas = require_alphas(fusion, augmentation.alphas)
-    except UserError as error:  # its sentence begins with the parameter's name
-        raise UserError(f"augmentation.{error}") from None
+        return None, None
+    fusion, alphas = _formula(inputs, "", augmentation.fusion, augmentation.alphas)
     generated = open_texts(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
     languages = require_languages_of(generated, augmentation.languages or [])
     fusing = Fusing(fusion, alphas, generated, languages, augmentation.number, tuple(augmentation.controls))
-    if fusing.side == "queries" and augmentation.keep != "total":
-        raise UserError(
-            f"augmentation.keep must be total for texts that were written for queries, got {augmentation.keep}: sums are kept "
-            "for passages alone"
-        )
-    if fusing.side == "queries" and fusing.controls:
-        raise UserError(
-            f"augmentation.controls must be empty for texts that were written for queries, got {shown(list(fusing.controls))}: "
-            "controls are for passages alone"
-        )
+    if fusing.side == "queries":
+        _require_passages_alone(augmentation)
+        return None, fusing
     if "other_passages" in fusing.controls and len(store) % inputs.search.shard_size == 1:
         raise UserError(
             f"search.shard_size must leave no shard with one passage with the control other_passages, got "
             f"{inputs.search.shard_size:,} for {len(store):,} passages. Raise it by one"
         )
-    return fusing
+    if augmentation.hyde is None:
+        return fusing, None
+    hyde_fusion, hyde_alphas = _formula(inputs, "hyde_", augmentation.hyde_fusion, augmentation.hyde_alphas)
+    written = open_generated(augmentation.hyde, store, inputs.artifacts_dir)
+    hyde = Fusing(hyde_fusion, hyde_alphas, written, written.languages, 0, label=QUERIES)
+    if hyde.side != "queries":
+        raise UserError(
+            f"augmentation.hyde must be passages generated for queries, got {augmentation.hyde}, queries generated for "
+            "passages. Give these as augmentation.source"
+        )
+    return fusing, hyde
+
+
+def _formula(inputs: StageInputs, prefix: str, name: str, alphas: Sequence[float]) -> tuple[Fusion, tuple[Alpha, ...]]:
+    try:
+        fusion = fusion_named(name, inputs.locate)
+        return fusion, require_alphas(fusion, alphas)
+    except UserError as error:  # its sentence begins with the parameter's name
+        raise UserError(f"augmentation.{prefix}{error}") from None
+
+
+def _require_passages_alone(augmentation: AugmentationSettings) -> None:
+    """Of settings that are for the vectors of passages alone, which are stored."""
+    for name, given, needed in (
+        ("keep", augmentation.keep, "total"),
+        ("controls", augmentation.controls, []),
+        ("hyde", augmentation.hyde, None),
+    ):
+        if given != needed:
+            raise UserError(
+                f"augmentation.{name} must be {shown(needed)} with texts that were written for queries as augmentation.source, "
+                f"got {shown(given)}"
+            )
 
 
 def retrieval_task(
@@ -67,6 +88,7 @@ def retrieval_task(
     ledger: ShardLedger,
     metrics: Sequence[Metric],
     fusing: Fusing | None,
+    hyde: Fusing | None,
     sentences: ShardLedger | None,
 ) -> RetrievalTask:
     """Everything that a search and its scores need. What cannot be scored is refused before anything is encoded."""
@@ -76,8 +98,8 @@ def retrieval_task(
     queries = list(benchmark.queries(split, problems))
     if not queries:
         raise UserError(f"evaluation.split must be a split with queries, got {split}")
-    if fusing is not None and fusing.side == "queries":
-        written = fusing.generated
+    if hyde is not None:
+        written = hyde.generated
         if written.made_by.get("sources") != queries_as_sources(queries).fingerprint:
             raise UserError(
                 f"the passages in {written.folder} were generated for other queries ({len(written):,}) than those of "
@@ -91,14 +113,12 @@ def retrieval_task(
             index.require_buildable(len(store))
         except UserError as error:
             raise UserError(f"search.index.{error}") from None
-    generated = fusing.generated if fusing is not None and fusing.side == "passages" else None
-    fusion = fusing.fusion if fusing is not None else None
-    correcting = correcting_of(inputs, store, generated, fusion if generated is not None else None)
+    correcting = correcting_of(inputs, store, fusing)
     depth = min(inputs.search.depth or len(store), len(store))
     kept, warnings = usable(metrics, qrels, depth)
     if inputs.search.depth > depth:
         warnings.append(f"search.depth is {inputs.search.depth:,}, but there are {depth:,} passages: all of them are ranked")
-    noisy = noisy_queries(inputs.noise, queries, fusing)
+    noisy = noisy_queries(inputs.noise, queries, hyde)
     if noisy is not None:
         require_equal_noise(inputs.compare_to, noisy.described())
     task = RetrievalTask(
@@ -110,6 +130,7 @@ def retrieval_task(
         depth,
         index,
         fusing,
+        hyde,
         Testing(wanted.num_samples, wanted.confidence, wanted.seed, wanted.cluster),
         _comparable(earlier_systems(inputs.compare_to), queries, kept),
         tuple(warnings),
@@ -124,8 +145,8 @@ def retrieval_task(
     return replace(task, chosen=chosen, chosen_in=wanted.choose_from)
 
 
-def noisy_queries(noise: QueryNoise | None, queries: Sequence[Query], fusing: Fusing | None) -> NoisyQueries | None:
-    if noise is not None and fusing is not None and fusing.side == "queries":
+def noisy_queries(noise: QueryNoise | None, queries: Sequence[Query], hyde: Fusing | None) -> NoisyQueries | None:
+    if noise is not None and hyde is not None:
         raise UserError(
             "noise must be none with passages that were generated for queries: those of noisy queries would be other ones, and "
             "were not generated"

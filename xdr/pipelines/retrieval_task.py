@@ -37,7 +37,7 @@ from xdr.vectors.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.families import Family, TextSums, baseline_family, fused_family
 from xdr.vectors.fusing import Fusing
-from xdr.vectors.fusion import ControlName
+from xdr.vectors.fusion import ControlName, both_name
 from xdr.vectors.layout import Layout, Selection, layout_of
 
 BASELINE = "baseline"
@@ -70,6 +70,9 @@ class RetrievalTask:
     index: Index | None
     """None: exact search, streamed from disk."""
     fusing: Fusing | None
+    """Of the passages."""
+    hyde: Fusing | None
+    """Of the queries."""
     testing: Testing
     others: Mapping[str, PerQuery]
     """Systems of earlier evaluations."""
@@ -108,27 +111,43 @@ class RetrievalTask:
         if self.index is not None and world > 1:
             raise UserError("trainer.devices must be 1 with an index. Set trainer.devices=1, or search=exact")
         queries_QD = encoder.encode_queries(self.query_texts)
-        if self.fusing is not None and self.fuses_queries:
-            stacked = np.concatenate([queries_QD, *self.fusing.fused_queries(encoder, queries_QD)])
-            ranked = self.ranked(stacked, self.searched_families(), device, shards)
-            rankings = unstacked(ranked.pop(BASELINE), list(self.uncorrected))
-            for label, of_label in ranked.items():
-                rankings |= unstacked(of_label, [corrected_name(name, label, BASELINE) for name in self.uncorrected])
-        else:
-            rankings = self.ranked(queries_QD, self.searched_families(), device, shards)
+        fused = self.hyde.fused_queries(encoder, queries_QD) if self.hyde is not None else []
+        ranked = self.ranked(np.concatenate([queries_QD, *fused]), self.searched_families(), device, shards)
+        rankings: dict[str, Rankings] = {}
+        for label in self.labels:
+            for system in self._on_passages:
+                of_system = ranked.get(corrected_name(system, label, BASELINE))
+                names = [on_both(system, of_queries) for of_queries in self.query_systems]
+                if of_system is not None:  # controls are not corrected
+                    rankings |= unstacked(of_system, [corrected_name(name, label, BASELINE) for name in names])
         return {system: rankings[system] for system in self.searched}
 
     @property
-    def fuses_queries(self) -> bool:
-        return self.fusing is not None and self.fusing.side == "queries"
+    def query_systems(self) -> tuple[str, ...]:
+        """The systems that are the baseline but for their queries, and the baseline itself."""
+        return BASELINE, *(self.hyde.systems if self.hyde is not None else ())
 
     @property
-    def uncorrected(self) -> dict[str, Role]:
-        """Of the systems that this task searches, in their order, without the corrected ones."""
+    def _on_passages(self) -> dict[str, Role]:
+        """The systems with the queries as they are."""
         roles: dict[str, Role] = {BASELINE: "baseline"}
         if self.fusing is not None:
             roles |= dict.fromkeys(self.fusing.systems, "augmented")
             roles |= dict.fromkeys(self.fusing.control_systems, "control")
+        return roles
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the corrections, after that of none."""
+        return "", *(self.correcting.labels if self.correcting is not None else ())
+
+    @property
+    def uncorrected(self) -> dict[str, Role]:
+        """Of the systems that this task searches, in their order, without the corrected ones."""
+        roles = self._on_passages
+        fused = self.fusing.systems if self.fusing is not None else ()
+        for of_queries in self.query_systems[1:]:
+            roles |= {on_both(system, of_queries): "augmented" for system in (BASELINE, *fused)}
         return roles
 
     def reranked(self, found: dict[str, Rankings], device: str) -> dict[str, Rankings]:
@@ -148,7 +167,7 @@ class RetrievalTask:
         """Of these systems, those that are not reranked. Controls are not corrected; a corrected baseline is a control."""
         roles = dict(self.uncorrected)
         for system, role in self.uncorrected.items():
-            for label in self.correcting.labels if self.correcting is not None and role != "control" else ():
+            for label in self.labels[1:] if role != "control" else ():
                 roles[corrected_name(system, label, BASELINE)] = "control" if role == "baseline" else role
         return {system: role for system, role in roles.items() if self.chosen is None or system in self.chosen}
 
@@ -160,9 +179,8 @@ class RetrievalTask:
         return tuple(system for system, of_system in self.roles.items() if of_system == role)
 
     def families(self) -> list[Family]:
-        """The baseline and the fused systems, which a correction can change. Fused queries need no family of their own: their
-        search is the baseline's."""
-        if self.fusing is None or self.fuses_queries:
+        """The baseline and the fused systems, which a correction can change. Fused queries need no families of their own."""
+        if self.fusing is None:
             return [baseline_family()]
         return [baseline_family(), fused_family(self.fusing.fusion, self.fusing.alphas, self._selection())]
 
@@ -249,7 +267,7 @@ class RetrievalTask:
     @cached_property
     def coverage(self) -> Coverage | None:
         """How many passages have generated texts; None where texts are not generated for passages."""
-        if self.fusing is None or self.fuses_queries:
+        if self.fusing is None:
             return None
         return coverage_of_texts(self.fusing.generated, self.fusing.languages, self.fusing.number, self.qrels)
 
@@ -262,11 +280,13 @@ class RetrievalTask:
         return [*self._fusion_warnings(), *doubts]
 
     def _fusion_warnings(self) -> list[str]:
-        if self.fusing is None:
-            return []
-        on_queries = self.fusing.side == "queries"
-        counts = self.fusing.counts_of_queries() if on_queries else self.embeddings.count_range(self._selection())
-        return self.fusing.fusion.warnings(self.fusing.side, counts, self.embeddings.has_unit_norms())
+        unit_norms, warnings = self.embeddings.has_unit_norms(), []
+        if self.fusing is not None:
+            counts = self.embeddings.count_range(self._selection())
+            warnings += self.fusing.fusion.warnings("passages", counts, unit_norms)
+        if self.hyde is not None:
+            warnings += self.hyde.fusion.warnings("queries", self.hyde.counts_of_queries(), unit_norms)
+        return warnings
 
     def _selection(self) -> Selection:
         """Which of the stored sums belong to the wanted languages and numbers."""
@@ -276,9 +296,16 @@ class RetrievalTask:
         return layout.select(languages, (self.fusing.number or None) if layout.keep == "count" else None)
 
     def _selected(self) -> tuple[int, ...]:
-        return self._selection().groups if self.fusing is not None and not self.fuses_queries else ()
+        return self._selection().groups if self.fusing is not None else ()
 
     def write_runs(self, rankings: Mapping[str, Rankings], folder: Path) -> None:
         query_ids = [query.query_id for query in self.qrels.queries]
         for system, ranking in rankings.items():
             write_run(folder / f"{system}.trec", query_ids, ranking, self.embeddings.ids, system)
+
+
+def on_both(system: str, of_queries: str) -> str:
+    """The name of a system with fused passages and fused queries; either may be the baseline."""
+    if BASELINE in (system, of_queries):
+        return of_queries if system == BASELINE else system
+    return both_name(system, of_queries)

@@ -62,6 +62,9 @@ class AugmentationSettings:
     number: int
     keep: Literal["total", "language", "count"]
     controls: list[ControlName]
+    hyde: str | None
+    hyde_fusion: str
+    hyde_alpha: float | list[float] | None
     export: str | None
     generation: GenerationOptions
 
@@ -78,7 +81,11 @@ class AugmentationSettings:
 
     @property
     def alphas(self) -> list[float]:
-        return self.alpha if isinstance(self.alpha, list) else [] if self.alpha is None else [self.alpha]
+        return _as_list(self.alpha)
+
+    @property
+    def hyde_alphas(self) -> list[float]:
+        return _as_list(self.hyde_alpha)
 
 
 @dataclass(frozen=True)
@@ -157,3 +164,7 @@ class StageInputs:
         if self.augmentation is None:
             raise UserError(f"stage={stage} needs augmentation=generated_queries")
         return self.augmentation
+
+
+def _as_list(alpha: float | list[float] | None) -> list[float]:
+    return alpha if isinstance(alpha, list) else [] if alpha is None else [alpha]

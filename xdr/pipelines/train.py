@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from xdr.data.benchmark import Benchmark
+from xdr.data.collection_summary import as_table, count_examples
 from xdr.data.problems import Problems
 from xdr.data.training_set import Rewording, TrainingSet, texts_by_language, training_set
 from xdr.encoders.bi_encoder import BiEncoder
@@ -22,7 +23,6 @@ from xdr.generators.generator_folder import save_generator, save_without_weights
 from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
 from xdr.noise.query_noise import QueryNoise
-from xdr.pipelines.collection_summary import as_table, count_examples
 from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
 from xdr.sharding.disk_space import reporting_full_disk

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from xdr.errors import UserError, did_you_mean
 from xdr.reporting.report import Curve
 from xdr.reporting.wording import value_text
+from xdr.storage.fingerprint import Json
 from xdr.studies.curves import axis_name, curve_of, placed_points
-from xdr.studies.points import NOISE, Point, axis_position, setting_name, setting_text
+from xdr.studies.points import BASELINE, HYDE, NOISE, Point, axis_position, setting_name, setting_text
 from xdr.studies.sweep_report import SweepReport
+from xdr.vectors.fusion import QUERIES
 
 SYSTEM = "system"
 
@@ -64,8 +66,8 @@ def lines_text(panel: Panel, metric: str) -> str:
 
 def _line(report: SweepReport, x: str, name: str, points: Sequence[Point]) -> Curve:
     placed = placed_points([*points], x)
-    if x.startswith(NOISE) and (clean := _clean(report, points[0], x)) is not None:
-        placed = [(0.0, clean), *placed]
+    if (first := _at_zero(report, points[0], x)) is not None:
+        placed = [(0.0, first), *placed]
     if len({position for position, _ in placed}) < len(placed):
         raise UserError(
             f"sweep.figure must have one point at each {setting_name(x)} of a line, got several of '{name}': "
@@ -74,12 +76,26 @@ def _line(report: SweepReport, x: str, name: str, points: Sequence[Point]) -> Cu
     return curve_of(report, axis_name(points, x), name, placed)
 
 
-def _clean(report: SweepReport, point: Point, x: str) -> Point | None:
-    """The same system on clean queries, which stands at a noise of 0."""
-    system, _, noise = point.system.partition("@")
-    wanted = group_of(point, [key for key in report.distinguishing if not key.startswith(NOISE)])
-    clean = (other for other in report.points if noise and other.system == system)
-    return next((other for other in clean if group_of(other, report.distinguishing) == wanted), None)
+def _at_zero(report: SweepReport, point: Point, x: str) -> Point | None:
+    """The same system on clean queries, which stands at a noise of 0; or without generated passages, at a number of 0."""
+    if x.startswith(NOISE):
+        system, without = point.system.partition("@")[0], NOISE
+    elif x.startswith(HYDE):
+        system, without = _without_queries(point.system), HYDE
+    else:
+        return None
+    settings = {key: value for key, value in _distinguishing(report, point).items() if not key.startswith(without)}
+    alike = (other for other in report.points if other.system == system != point.system)
+    return next((other for other in alike if _distinguishing(report, other) == settings), None)
+
+
+def _without_queries(system: str) -> str:
+    """The system without fused queries."""
+    return "+".join(part for part in system.split("+") if not part.endswith(f"-{QUERIES}")) or BASELINE
+
+
+def _distinguishing(report: SweepReport, point: Point) -> dict[str, Json]:
+    return {key: value for key, value in point.settings.items() if key in report.distinguishing}
 
 
 def key_of(report: SweepReport, name: str) -> str:

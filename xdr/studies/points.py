@@ -16,11 +16,14 @@ from xdr.reporting.evaluation_files import ENVIRONMENT, PER_QUERY, read_metrics
 from xdr.storage.files import read_json
 from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job, job_of
-from xdr.vectors.fusion import system_name
+from xdr.vectors.fusion import QUERIES, Side, both_name, system_name
 
-BASELINE, ALPHA = "baseline", "augmentation.alpha"
+BASELINE = "baseline"
+ALPHAS = ("augmentation.alpha", "augmentation.hyde_alpha")
 CORRECTION = "correction"
 NOISE = "noise"
+HYDE = "augmentation.hyde"
+"""Begins the keys of what is fused into the queries."""
 NOT_OF_BASELINE = ("augmentation", CORRECTION)
 """Groups of settings that do not change the baseline."""
 CHECKPOINT = "checkpoint"
@@ -97,25 +100,50 @@ def _settings_that_vary(jobs: Sequence[Job]) -> Iterator[tuple[Job, Settings]]:
 
 def _systems(job: Job, settings: Settings) -> Iterator[tuple[str, Settings, PerQuery | None]]:
     """Each system of a job with its settings and values, without the settings that do not change it: those of augmentation and
-    correction for the baseline, those of noise for clean queries."""
+    correction for the baseline, those of noise for clean queries, those of the other side where one side is fused."""
     if not (job.folder / PER_QUERY).is_file():
         yield "run", settings, None
         return
     augmentation: Any = job.settings.get("augmentation") or {}
-    alpha = augmentation.get("alpha")
-    fusion = augmentation.get("fusion", "")
-    alphas = alpha if isinstance(alpha, list) else [alpha]
-    alpha_of = {system_name(fusion, alpha): alpha for alpha in alphas if alpha is not None}
+    fused = _fused_systems(augmentation)
     for full_name, values in read_metrics(job.folder).items():
         system, at, noise = full_name.partition("@")
         kept = settings if noise else _without(settings, NOISE)
         if system == BASELINE:
             yield full_name, _without(kept, *NOT_OF_BASELINE), values
-        elif system in alpha_of:
-            fused = _without(kept, CORRECTION, "augmentation.fusion")
-            yield f"{fusion}{at}{noise}", {**fused, ALPHA: alpha_of[system]}, values
+        elif system in fused:
+            name, alphas, sides = fused[system]
+            kept = _without(kept, CORRECTION, "augmentation.fusion", "augmentation.hyde_fusion", *ALPHAS)
+            of_sides = {key: value for key, value in kept.items() if (side := _side_of(key)) is None or side in sides}
+            yield f"{name}{at}{noise}", of_sides | alphas, values
         elif ":" not in system:  # a colon marks a system of an earlier evaluation, named by compare_to
-            yield full_name, {key: value for key, value in kept.items() if key != ALPHA}, values
+            yield full_name, _without(kept, *ALPHAS), values
+
+
+def _fused_systems(augmentation: Mapping[str, Any]) -> dict[str, tuple[str, Settings, frozenset[Side]]]:
+    """By the name of each fused system: the name without alphas, the alphas, and the sides that are fused."""
+
+    def systems(side: Side, prefix: str, label: str) -> dict[str, tuple[str, Settings, frozenset[Side]]]:
+        fusion, alpha = augmentation.get(f"{prefix}fusion", ""), augmentation.get(f"{prefix}alpha")
+        alphas = alpha if isinstance(alpha, list) else [alpha]
+        name, key, sides = system_name(fusion, None, label), f"augmentation.{prefix}alpha", frozenset({side})
+        return {system_name(fusion, each, label): (name, {} if each is None else {key: each}, sides) for each in alphas}
+
+    of_passages = systems("passages", "", "")
+    of_queries = systems("queries", "hyde_", QUERIES) if augmentation.get("hyde") else {}
+    both = {
+        both_name(first, second): (both_name(name, other), alphas | other_alphas, sides | other_sides)
+        for first, (name, alphas, sides) in of_passages.items()
+        for second, (other, other_alphas, other_sides) in of_queries.items()
+    }
+    return of_passages | of_queries | both
+
+
+def _side_of(key: str) -> Side | None:
+    """Whose fusion a setting changes."""
+    if not key.startswith("augmentation."):
+        return None
+    return "queries" if key.startswith(HYDE) else "passages"
 
 
 def _without(settings: Settings, *groups: str) -> Settings:

@@ -30,6 +30,8 @@ class Fusing:
     languages: tuple[str, ...]
     number: int
     controls: tuple[ControlName, ...] = ()
+    label: str = ""
+    """Ends the names of the systems, where others are fused by the same formula."""
 
     @property
     def side(self) -> Side:
@@ -38,7 +40,7 @@ class Fusing:
     @property
     def systems(self) -> tuple[str, ...]:
         """With generated texts."""
-        return self.systems_of("")
+        return self.systems_of(self.label)
 
     @property
     def control_systems(self) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Alpha: TypeAlias = float | None
 """The weight of the generated texts; None for a formula without alpha."""
 Side: TypeAlias = Literal["passages", "queries"]
+QUERIES = "queries"
+"""The label of systems whose queries are fused, beside those whose passages are."""
 ControlName: TypeAlias = Literal["mean_text", "mean_text_by_language", "other_passages", "own_sentences"]
 """What is fused in the place of generated texts, for comparison; `xdr.vectors.controls` explains each."""
 
@@ -148,6 +150,11 @@ def fusion_named(name: str, locate: Callable[[str], object] | None = None) -> Fu
 def system_name(fusion: str, alpha: Alpha, label: str = "") -> str:
     """`sum-a0.01`, `mean-a0.3-fi`, `hyde_mean`: a file name. Of a dotted path only the last part is used."""
     return _last_part(fusion) + ("" if alpha is None else f"-a{alpha:g}") + (f"-{label}" if label else "")
+
+
+def both_name(system: str, of_queries: str) -> str:
+    """Of the system with fused passages and fused queries."""
+    return f"{system}+{of_queries}"
 
 
 def _last_part(name: str) -> str:
