@@ -5,13 +5,17 @@ from lightning.pytorch.loggers import Logger
 from callbacks.run_rows import Cell, Table
 from callbacks.wandb_logger import log_row
 from xdr.reporting.report import corrected_p
+from xdr.studies.figure import panels
+from xdr.studies.findings import could_have_shown, sweep_answer, sweep_findings
 from xdr.studies.points import setting_name, setting_text
 from xdr.studies.sweep_report import SweepReport
 
 
 def log_sweep(logger: Logger, report: SweepReport) -> None:
-    """Logs each value as `POINT/METRIC/LANGUAGE`, differences and corrected p of macro, and a table of points and settings."""
-    log_row(logger, _figures(report), {"sweep": _points(report)})
+    """Logs each value as `POINT/METRIC/LANGUAGE`, differences and corrected p of macro, a table of points and settings, the
+    answer, and the figure."""
+    tables = {"sweep": _points(report), "answer": _answer(report), "figure": _figure(report)}
+    log_row(logger, _figures(report), {name: table for name, table in tables.items() if table.rows})
     logger.finalize("success")  # without a trainer nobody else does
 
 
@@ -38,3 +42,22 @@ def _points(report: SweepReport) -> Table:
         for point in report.points
     ]
     return Table(("system", *map(setting_name, report.axes), report.metric), rows)
+
+
+def _answer(report: SweepReport) -> Table:
+    """The sentences of the page."""
+    findings = [*could_have_shown(report), *sweep_findings(report)]
+    return Table(
+        ("question", "answer", "findings"), [[report.settings.question or "", sweep_answer(report), " ".join(findings)]]
+    )
+
+
+def _figure(report: SweepReport) -> Table:
+    """The lines of all panels, with the ends of the band over queries. A surface stands in the table of points."""
+    rows: list[list[Cell]] = []
+    axis = ""
+    for panel in panels(report):
+        for line in panel.lines:
+            axis, name = line.axis, ", ".join(filter(None, (panel.name, line.family)))
+            rows += [[name, *point] for point in zip(line.positions, line.values, line.lower, line.upper, strict=True)]
+    return Table(("line", axis, report.metric, "lower", "upper"), rows, (axis, report.metric, "line"))

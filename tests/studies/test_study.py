@@ -1,9 +1,12 @@
 """Studies: trained settings, baselines on equal noise, what was chosen, figures, surfaces, the answer."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from lightning.pytorch.loggers import CSVLogger
 
+from callbacks import report_sweep
 from tests.studies.test_sweep import job, report_of, scored
 from xdr.errors import UserError
 from xdr.evaluation.significance import RANDOMISATION
@@ -87,6 +90,22 @@ def test_a_line_of_noise_begins_with_clean_queries_at_0(noise: list[Job]) -> Non
         panels(report_of(noise, figure=FigureSettings("share", lines=[])))
     with pytest.raises(UserError, match="must name settings that the sweep varies, got shore; did you mean 'share'"):
         panels(report_of(noise, figure=FigureSettings("shore")))
+
+
+def test_wandb_gets_the_question_the_answer_and_the_lines_of_the_figure(
+    noise: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: dict[str, Any] = {}
+    monkeypatch.setattr(report_sweep, "log_row", lambda logger, figures, tables: logged.update(tables))
+    asked = FigureSettings("share", lines=["experiment"], panels="system")
+    report = report_of(noise, baseline="experiment=plain", question="Does it help?", figure=asked)
+    report_sweep.log_sweep(CSVLogger("unused"), report)
+    ((question, answer, findings),) = logged["answer"].rows
+    assert (question, answer) == ("Does it help?", sweep_answer(report)) and "The best point was chosen on" in findings
+    figure = logged["figure"]
+    assert figure.columns[:3] == ("line", "share", "R@2kt") and figure.line == ("share", "R@2kt", "line")
+    shown = [row[:3] for row in figure.rows if row[0] == "baseline@noise-mean, experiment=noisy"]
+    assert shown == [[shown[0][0], at, pytest.approx(value)] for at, value in ((0, 0.75), (0.3, 0.725), (1, 0.625))]
 
 
 def test_the_page_has_the_question_the_figure_and_all_commands(noise: list[Job], tmp_path: Path) -> None:
