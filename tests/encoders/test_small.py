@@ -7,7 +7,7 @@ from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
-from xdr.encoders.small import build_small_bert, build_small_xlm_roberta
+from xdr.encoders.small import build_small_bert, build_small_xlm_roberta, save_seeded
 from xdr.generators.small import build_small_mt5
 
 BUILDERS: list[Callable[..., Path]] = [build_small_bert, build_small_xlm_roberta, build_small_mt5]
@@ -52,3 +52,16 @@ def test_the_generator_has_a_head_of_its_own_and_keeps_it(texts: list[str], tmp_
     assert model.config.vocab_size == len(tokenizer)
     text = texts[-1]
     assert tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True) == text
+
+
+def test_other_processes_see_a_whole_folder_or_none(tmp_path: Path) -> None:
+    """torchrun starts all processes at once, and each makes the model."""
+    folder = tmp_path / "model"
+
+    class Saved:
+        def save_pretrained(self, path: Path) -> None:
+            assert not folder.exists()
+            (path / f"{len(list(path.iterdir()))}.json").write_text("{}")
+
+    assert save_seeded(Saved, Saved(), folder, seed=0) == folder
+    assert sorted(path.name for path in folder.iterdir()) == ["0.json", "1.json"]

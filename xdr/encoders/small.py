@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from xdr.encoders.small_vocabulary import train_unigram, word_pieces
+from xdr.storage.files import creating_folder
 
 VOCABULARY = 6000
 """About the smallest size at which the sample's eight scripts have whole words."""
@@ -61,10 +62,11 @@ BUILDERS: dict[str, Callable[..., Path]] = {"bert": build_small_bert, "xlm-rober
 
 
 def save_seeded(build: Callable[[], Any], tokenizer: Any, folder: Path, seed: int) -> Path:
-    """Builds the model with this seed, and writes it with its tokenizer. Returns the folder."""
+    """Builds the model with this seed, and writes it with its tokenizer. Returns the folder. Other processes see it whole."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with creating_folder(folder) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
     return folder

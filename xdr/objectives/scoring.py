@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xdr.objectives.batch_labels import BatchLabels, Twins, excluded_queries, positive_and_excluded
-from xdr.objectives.processes import rank
 from xdr.objectives.train_batch import TrainBatch
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
@@ -23,15 +22,15 @@ Gather = Callable[[Tensor], Tensor]
 
 
 def score_batch(
-    queries_XD: Tensor, passages_ND: Tensor, batch: TrainBatch, similarity: Similarity, gather: Gather
+    queries_XD: Tensor, passages_ND: Tensor, batch: TrainBatch, similarity: Similarity, gather: Gather, rank: int
 ) -> tuple[Tensor, BatchLabels]:
     """Returns the scores of this process's queries for the passages of all processes, and what is known about them.
-    `queries_XD` are the vectors of `batch.queries`."""
+    `queries_XD` are the vectors of `batch.queries`, and `rank` is the place of this process among those of `gather`."""
     num_queries, num_twins = batch.twin_places_QK.shape
     queries_QD = queries_XD[:num_queries]
     per_query = len(passages_ND) // num_queries
     all_PD, keys_P, languages_P = map(gather, (passages_ND, batch.keys_P, batch.passage_languages_P))
-    own_Q = torch.arange(num_queries, device=keys_P.device) + rank() * num_queries
+    own_Q = torch.arange(num_queries, device=keys_P.device) + rank * num_queries
     targets_Q = own_Q * per_query
     listed_QN = targets_Q[:, None] + torch.arange(per_query, device=keys_P.device)
     scores_QP = similarity(queries_QD, all_PD)

@@ -19,7 +19,7 @@ from xdr.late_interaction.token_encoder import TokenEncoder
 from xdr.objectives.batch_labels import BatchLabels
 from xdr.objectives.hardest_versions import summary, version_losses, with_hardest
 from xdr.objectives.losses import RetrieverObjective, total_loss
-from xdr.objectives.processes import world_size
+from xdr.objectives.processes import rank, world_size
 from xdr.objectives.scoring import score_batch
 from xdr.objectives.token_alignment import TokenAlignment
 from xdr.objectives.train_batch import TrainBatch
@@ -109,7 +109,7 @@ class BiEncoderModule(pl.LightningModule):
         """Returns the scaled scores of this process's queries for the passages of all processes, and what is known about them.
 
         DDP takes the mean of the gradients over processes, so it equals the gradient of one process with the whole batch."""
-        return score_batch(queries_XD, passages_ND, batch, self._similarity, self.gather)
+        return score_batch(queries_XD, passages_ND, batch, self._similarity, self.gather, rank())
 
     def _similarity(self, queries_XD: Tensor, passages_PD: Tensor) -> Tensor:
         return self.log_scale.exp().clamp(max=_LARGEST_SCALE) * self.bi_encoder.similarity(queries_XD, passages_PD)

@@ -93,12 +93,16 @@ def begin_objective(objective: Any, model: nn.Module, tokenizer: TextTokenizer, 
         try_objective(objective, batch)
 
 
+def _products(left_XD: Tensor, right_PD: Tensor) -> Tensor:
+    return left_XD @ right_PD.T
+
+
 def try_objective(objective: RetrieverObjective, batch: TrainBatch) -> None:
     """Lets an objective refuse batches before the training: it is called with one batch and random vectors. Twins that it does
     not use are refused here."""
     rng = torch.Generator().manual_seed(0)
     queries_XD, passages_PD = (torch.randn(len(of), 8, generator=rng) for of in (batch.queries.lengths_B, batch.keys_P))
-    scores_QP, labels = score_batch(queries_XD, passages_PD, batch, lambda left, right: left @ right.T, lambda part: part)
+    scores_QP, labels = score_batch(queries_XD, passages_PD, batch, _products, lambda part: part, 0)
 
     def loss(twins: Twins | None) -> Tensor:
         with torch.no_grad():
