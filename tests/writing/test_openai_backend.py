@@ -146,7 +146,7 @@ def test_delays_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("xdr.writing.server.asyncio.sleep", sleep)
+    monkeypatch.setattr("xdr.writing.servers.asyncio.sleep", sleep)
     with serving(lambda body, number: Answer(503)) as server, pytest.raises(UserError, match="failed 5 times in a row"):
         replies(opened(server.url, "retries=4"), requests()[:1])
     assert len(server.asked) == 5
@@ -176,6 +176,34 @@ def test_a_limit_on_the_rate_is_no_failure_while_others_are_answered() -> None:
         generator = opened(server.url, "retries=3", "concurrency=2")
         found = replies(generator, [*requests(1)[5:], *requests(1)[:5] * 12])
     assert len(found) == 61 and sum("Lake 5" in body["prompt"] for body in server.asked) > 4
+
+
+def test_several_servers_share_the_requests() -> None:
+    with serving(lambda body, number: Answer(wait=0.02)) as first, serving(lambda body, number: Answer(wait=0.02)) as second:
+        found = replies(opened(f"[{first.url},{second.url}]", "concurrency=2"), requests(1) * 10)
+    assert [reply.texts[0].text[:8] for reply in found[:3]] == ["Missä on"] * 3 and len(found) == 60
+    assert first.most_under_way == second.most_under_way == 2
+    assert 20 <= len(first.asked) <= 40 and len(first.asked) + len(second.asked) == 60
+
+
+def test_a_server_that_dies_is_left_out_and_comes_back() -> None:
+    """The first server fails from its tenth to its twelfth request. Nothing is lost, and it is asked again later."""
+    with (
+        serving(lambda body, number: Answer(503 if 10 <= number < 13 else 200, wait=0.01)) as first,
+        serving(lambda body, number: Answer(wait=0.01)) as second,
+    ):
+        found = replies(opened(f"[{first.url},{second.url}]", "concurrency=1", "retries=1"), requests(1) * 20)
+    assert len(found) == 120
+    assert len(first.asked) > 20, "it is asked again after it was left out"
+    assert len(first.asked) + len(second.asked) == 120 + 3
+
+
+def test_all_servers_are_given_up_when_none_answers() -> None:
+    with serving(lambda body, number: Answer(503)) as first, serving(lambda body, number: Answer(503)) as second:
+        urls = first.url, second.url
+        with pytest.raises(UserError, match=f"the server at {urls[0]} and at {urls[1]} failed 4 times in a row"):
+            replies(opened(f"[{urls[0]},{urls[1]}]", "retries=3"), requests()[:1])
+    assert len(first.asked) == len(second.asked) == 2
 
 
 def test_a_server_that_is_not_there_is_given_up() -> None:
@@ -293,6 +321,8 @@ def test_the_folder_of_a_served_generator_says_what_it_was_trained_with(small_mt
     ("change", "message"),
     [
         ("base_url=localhost:8000", "base_url must be an address such as"),
+        ("base_url=[]", "base_url must name each server once"),
+        ("base_url=[http://a/v1,http://a/v1]", "base_url must name each server once"),
         ("base_url=http://me:word@host/v1", "base_url must not hold a password or a key"),
         ("concurrency=0", "concurrency must be at least 1, got 0"),
         ("timeout=0", "timeout must be above 0"),
@@ -315,7 +345,7 @@ def test_a_missing_package_is_named() -> None:
     code = (
         "import sys; sys.modules['httpx2'] = None\n"
         "from xdr.errors import UserError\n"
-        "try:\n    import xdr.writing.server\n"
+        "try:\n    import xdr.writing.servers\n"
         "except UserError as error:\n    print(error)"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

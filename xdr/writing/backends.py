@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
-from xdr.errors import UserError
+from xdr.errors import UserError, shown
 from xdr.generators.generator import Generator
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.storage.fingerprint import Json, fingerprint
@@ -118,10 +118,10 @@ class CTranslate2:
 
 @dataclass(frozen=True)
 class OpenAI:
-    """A server with OpenAI's interface, whose model is the generator. The texts do not depend on where the server is. If the
-    server serves a generator of train.py, its folder as `checkpoint` says what it was trained with."""
+    """A server with OpenAI's interface, whose model is the generator, or several of them. The texts do not depend on where the
+    servers are. If they serve a generator of train.py, its folder as `checkpoint` says what it was trained with."""
 
-    base_url: str
+    base_url: str | list[str]
     model: str
     interface: Interface
     key_variable: str
@@ -151,15 +151,22 @@ class OpenAI:
                 raise UserError(f"{name} must be at least {least}, got {value}")
         if self.timeout <= 0:
             raise UserError(f"timeout must be above 0, got {self.timeout}")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UserError(f"base_url must be an address such as http://127.0.0.1:8000/v1, got {self.base_url}")
-        if parts.username or parts.password or parts.query:
-            raise UserError(
-                "base_url must not hold a password or a key. Put it into the environment variable that key_variable names"
-            )
+        if not self.base_urls or len(set(self.base_urls)) < len(self.base_urls):
+            raise UserError(f"base_url must name each server once, and at least one, got {shown(self.base_url)}")
+        for url in self.base_urls:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise UserError(f"base_url must be an address such as http://127.0.0.1:8000/v1, got {url}")
+            if parts.username or parts.password or parts.query:
+                raise UserError(
+                    "base_url must not hold a password or a key. Put it into the environment variable that key_variable names"
+                )
         if (self.price_in is None) != (self.price_out is None):
             raise UserError("price_in and price_out must be given together, or both be null")
+
+    @property
+    def base_urls(self) -> list[str]:
+        return [self.base_url] if isinstance(self.base_url, str) else self.base_url
 
     def made_by(self, precision: str) -> dict[str, Json]:
         own: dict[str, Json] = {"stop": list(self.stop), "extra_body": self.extra_body or {}}
@@ -168,7 +175,7 @@ class OpenAI:
     def load(self, wanted: Wanted) -> Loaded:
         from xdr.writing.openai_backend import OpenAIGenerator
         from xdr.writing.served_folder import read_served_folder
-        from xdr.writing.server import Server
+        from xdr.writing.servers import Servers
 
         task, identifier, named = wanted.task, None, fingerprint({"model": self.model})
         if wanted.checkpoint is not None:
@@ -179,9 +186,9 @@ class OpenAI:
         key = os.environ.get(self.key_variable) or None
 
         def on(device: "torch.device") -> Generator:
-            server = Server(self.base_url, key, self.concurrency, self.timeout, self.retries, self.first_delay)
+            servers = Servers(self.base_urls, key, self.concurrency, self.timeout, self.retries, self.first_delay)
             asked = self.stop, self.extra_body or {}, self.source_characters, self.largest_n
-            return OpenAIGenerator(server, self.model, self.interface, wanted.sampling, *asked)
+            return OpenAIGenerator(servers, self.model, self.interface, wanted.sampling, *asked)
 
         prices = None if self.price_in is None or self.price_out is None else (self.price_in, self.price_out)
         return Loaded(task, fingerprint([named, task.to_json()]), identifier, None, on, True, prices)

@@ -10,7 +10,7 @@ from typing import Any
 from xdr.generators.generator import Reply, Request, Written
 from xdr.generators.settings import Sampling
 from xdr.writing.backends import Interface
-from xdr.writing.server import Server
+from xdr.writing.servers import Servers
 
 PATHS: dict[Interface, str] = {"completions": "/completions", "chat": "/chat/completions"}
 
@@ -20,7 +20,7 @@ class OpenAIGenerator:
     """Asks for up to `largest_n` texts in a request, and for more where a server gives fewer. Texts of a server are not
     repeatable: the seed of `begin` is not sent."""
 
-    server: Server
+    servers: Servers
     model: str
     interface: Interface
     sampling: Sampling
@@ -35,15 +35,15 @@ class OpenAIGenerator:
         return [tuple(languages)]
 
     def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
-        """At most `server.concurrency` requests are under way at one time."""
+        """At most `servers.most_under_way` requests are under way at one time."""
         with closing(asyncio.new_event_loop()) as loop:
-            connection = self.server.connected()
+            connection = self.servers.connected()
             loop.run_until_complete(connection.__aenter__())
             under_way: set[asyncio.Task[tuple[int, Reply]]] = set()
             left = iter(enumerate(requests))
             try:
                 while True:
-                    free = self.server.concurrency - len(under_way)
+                    free = self.servers.most_under_way - len(under_way)
                     under_way |= {loop.create_task(self._answered(*item)) for item in islice(left, free)}
                     if not under_way:
                         return
@@ -65,7 +65,7 @@ class OpenAIGenerator:
         num_prompt_tokens = malformed = 0
         while len(texts) < request.number:
             number = min(self.largest_n, request.number - len(texts))
-            answer = await self.server.post(PATHS[self.interface], self.body(prompt, number, length), "choices")
+            answer = await self.servers.post(PATHS[self.interface], self.body(prompt, number, length), "choices")
             usage = answer.body.get("usage")
             texts += _texts(answer.body["choices"], _count(usage, "completion_tokens"))
             num_prompt_tokens += _count(usage, "prompt_tokens")

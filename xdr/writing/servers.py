@@ -1,6 +1,6 @@
-"""Posts to a server that may be slow, overloaded or gone: with a limit on time, and again where that may help.
+"""Posts to servers that may be slow, overloaded or gone: with a limit on time, and again where that may help.
 
-The key is sent to the server and nowhere else: it is in no message.
+The key is sent to the servers and nowhere else: it is in no message.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -38,11 +38,21 @@ class Answer(NamedTuple):
 
 
 @dataclass
-class Server:
-    """`timeout` and `first_delay` are in seconds. A request that fails is sent again up to `retries` times, after twice the
-    delay each time, or after what the server asks for. Then the server is given up."""
+class _Place:
+    """One of the servers. After a failure it is left out until `back`."""
 
     base_url: str
+    under_way: int = 0
+    back: float = 0.0
+
+
+@dataclass
+class Servers:
+    """Servers of one model. A request goes to the one with the fewest requests, at most `concurrency` each. `timeout` and
+    `first_delay` are in seconds. A request that fails is sent again up to `retries` times, to another server at once, or after
+    twice the delay each time, or after what the server asks for. Then all are given up."""
+
+    base_urls: Sequence[str]
     key: str | None = field(repr=False)
     concurrency: int
     timeout: float
@@ -50,12 +60,21 @@ class Server:
     first_delay: float
     _num_answers: int = field(default=0, init=False)
     _client: httpx2.AsyncClient = field(init=False, repr=False)
+    _places: list[_Place] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = [_Place(url) for url in self.base_urls]
+
+    @property
+    def most_under_way(self) -> int:
+        """Requests at one time."""
+        return self.concurrency * len(self.base_urls)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Connections belong to the event loop, so each loop has its own."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        limits = httpx2.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
+        limits = httpx2.Limits(max_connections=self.most_under_way, max_keepalive_connections=self.most_under_way)
         async with httpx2.AsyncClient(headers=headers, limits=limits, timeout=None) as self._client:
             yield
 
@@ -64,9 +83,15 @@ class Server:
         failures = malformed = 0
         before = self._num_answers
         while True:
-            answer = await self._attempt(path, body, wanted)
+            place = self._choose()
+            place.under_way += 1
+            try:
+                answer = await self._attempt(place, path, body, wanted)
+            finally:
+                place.under_way -= 1
             if isinstance(answer, dict):
                 self._num_answers += 1
+                place.back = 0.0
                 return Answer(answer, malformed)
             malformed += answer.malformed
             # A server that limits the rate is not gone as long as it answers other requests.
@@ -74,12 +99,20 @@ class Server:
             before = self._num_answers
             if failures > self.retries:
                 raise self._given_up(failures, answer.reason)
-            await asyncio.sleep(self._delay(failures, answer.retry_after))
+            now, delay = time.monotonic(), self._delay(failures, answer.retry_after)
+            place.back = now + delay
+            await asyncio.sleep(max(0.0, min(delay, *(other.back - now for other in self._places))))
 
-    async def _attempt(self, path: str, body: dict[str, Any], wanted: str) -> "dict[str, Any] | _Failure":
+    def _choose(self) -> _Place:
+        """The one with the fewest requests of those that are not left out; else the one that is back first."""
+        now = time.monotonic()
+        here = [place for place in self._places if place.back <= now]
+        return min(here, key=lambda place: place.under_way) if here else min(self._places, key=lambda place: place.back)
+
+    async def _attempt(self, place: _Place, path: str, body: dict[str, Any], wanted: str) -> "dict[str, Any] | _Failure":
         try:
             async with asyncio.timeout(self.timeout):
-                request = self._client.build_request("POST", self.base_url.rstrip("/") + path, json=body)
+                request = self._client.build_request("POST", place.base_url.rstrip("/") + path, json=body)
                 response = await self._client.send(request, stream=True)
                 try:
                     await response.aread()
@@ -96,7 +129,7 @@ class Server:
             retry_after = _seconds(response.headers.get("Retry-After", ""))
             return _Failure(f"HTTP {status}: {self._message(response)}", retry_after, limited=status == 429)
         if status != 200:
-            raise self._refused(response)
+            raise self._refused(place, response)
         return _parsed(response, wanted)
 
     def _delay(self, failures: int, retry_after: float | None) -> float:
@@ -106,7 +139,7 @@ class Server:
             return retry_after + random.uniform(0, self.first_delay)
         return grown * random.uniform(0.5, 1)
 
-    def _refused(self, response: httpx2.Response) -> UserError:
+    def _refused(self, place: _Place, response: httpx2.Response) -> UserError:
         remedies = {
             401: "Put the server's key into the environment variable that key_variable names",
             403: "Put the server's key into the environment variable that key_variable names",
@@ -114,14 +147,14 @@ class Server:
         }
         remedy = remedies.get(response.status_code, "Check model, extra_body and source_characters")
         return UserError(
-            f"the server at {self.base_url} refuses the request with HTTP {response.status_code}: {self._message(response)}. "
+            f"the server at {place.base_url} refuses the request with HTTP {response.status_code}: {self._message(response)}. "
             f"{remedy}. What was answered before is kept"
         )
 
     def _given_up(self, failures: int, reason: str) -> UserError:
         return UserError(
-            f"the server at {self.base_url} failed {failures} times in a row, at last with {reason}. What was answered before "
-            "is kept. See the server's log, start it again, and run the same command to continue"
+            f"the server at {' and at '.join(self.base_urls)} failed {failures} times in a row, at last with {reason}. What "
+            "was answered before is kept. See the server's log, start it again, and run the same command to continue"
         )
 
     def _message(self, response: httpx2.Response) -> str:
