@@ -1,10 +1,12 @@
 """Everything after training: prepare, generate, export, encode, score, teach, mine, sweep. See `python evaluate.py --help`."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -12,7 +14,8 @@ from conf import entry, targets
 from conf.schema import BESIDE
 from conf.sweep import as_kept
 from xdr.errors import UserError
-from xdr.pipelines.settings import PLANNED_STAGES, StageInputs
+from xdr.pipelines.settings import PLANNED_STAGES, SHARED_STAGES, StageInputs
+from xdr.sharding.engine import Local
 from xdr.teaching.settings import ListSettings
 
 if TYPE_CHECKING:
@@ -20,10 +23,32 @@ if TYPE_CHECKING:
 
     from xdr.pipelines.retrieval_task import RetrievalTask
     from xdr.sharding.encode import EncodingJob
+    from xdr.sharding.engine import Engine
+
+    Logging = Callable[[str], AbstractContextManager[Any]]
 
 
 def main(settings: "DictConfig") -> float | None:
     """Runs one stage. Returns the headline metric of the best system after stage=score."""
+    engine = entry.build(settings, "engine")
+    if not isinstance(engine, Local) and (settings.stage not in SHARED_STAGES or settings.plan):
+        raise UserError(
+            f"engine must be local with {'plan=true' if settings.plan else f'stage={settings.stage}'}: there is no work for a "
+            "cluster. Leave it out"
+        )
+    with engine.running(partial(entry.plain, settings)):
+        return _run(settings, engine, partial(entry.logging, settings))
+
+
+def work(settings: dict[str, Any], engine: "Engine") -> None:
+    """Runs the stage in a worker of a cluster, which shows and logs nothing."""
+    from lightning.pytorch.loggers.logger import DummyLogger
+    from omegaconf import OmegaConf
+
+    _run(OmegaConf.create(settings), engine, lambda kind: nullcontext(DummyLogger()), quiet=True)
+
+
+def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet: bool = False) -> float | None:
     from rich.console import Console
 
     stage = settings.stage
@@ -46,11 +71,12 @@ def main(settings: "DictConfig") -> float | None:
         evaluation=entry.build(settings, "evaluation"),
         compare_to=list(settings.compare_to),
         trainer=entry.plain(settings.trainer),
+        engine=engine,
         plan=settings.plan,
         output_dir=Path(settings.output_dir),
         artifacts_dir=Path(settings.artifacts_dir),
-        console=Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0),
-        logging=partial(entry.logging, settings),
+        console=Console(quiet=quiet or int(os.environ.get("LOCAL_RANK", 0)) > 0),
+        logging=logging,
         locate=partial(targets.locate, plugins=tuple(settings.plugins)),
     )
     if stage == "sweep":
@@ -93,7 +119,7 @@ def _score(inputs: StageInputs) -> float | None:
     def evaluation_callbacks(task: "RetrievalTask", job: "EncodingJob") -> list[RetrievalEvaluation]:
         wanted = inputs.evaluation
         reports.append(ReportEvaluation(task, wanted.headline, wanted.runs, job, inputs.output_dir, inputs.console))
-        callbacks.append(RetrievalEvaluation(task, reports[-1]))
+        callbacks.append(RetrievalEvaluation(task, reports[-1], inputs.engine))
         return callbacks
 
     score(inputs, evaluation_callbacks)

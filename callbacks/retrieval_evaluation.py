@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,7 +10,9 @@ import torch
 
 from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
 from xdr.retrieval.gathering import gather_rankings
+from xdr.retrieval.rankings import Rankings
 from xdr.sharding.encode import Encoding
+from xdr.sharding.engine import Engine
 from xdr.sharding.shard_module import ShardModule
 
 
@@ -17,8 +20,8 @@ class RetrievalEvaluation(pl.Callback):
     """At the end of a test over the collection's shards: all processes search their own, then the first one scores, tests, and
     hands the answer to `report`."""
 
-    def __init__(self, task: RetrievalTask, report: Callable[[EvaluationResult, Any], None]) -> None:
-        self._task, self._report = task, report
+    def __init__(self, task: RetrievalTask, report: Callable[[EvaluationResult, Any], None], engine: Engine) -> None:
+        self._task, self._report, self._engine = task, report, engine
         self.seconds: dict[str, float] = {}
         """Of each stage, in this process."""
         self._since = 0.0
@@ -34,25 +37,30 @@ class RetrievalEvaluation(pl.Callback):
         trainer.strategy.barrier()  # others may be at their last shard
         self._ended("encoding")
         assert isinstance(pl_module, ShardModule) and isinstance(pl_module.work, Encoding)
-        process = pl_module.work.encoder, pl_module.device.type, trainer.global_rank, trainer.world_size
-        if self._task.correcting is not None:
-            self._task.measure_hubness(*process)
-            trainer.strategy.barrier()
+        task, encoder, device = self._task, pl_module.work.encoder, pl_module.device
+        if task.correcting is not None:
+            measure = partial(task.measure_hubness, encoder, device.type)
+            self._engine.spread("hubness", measure, trainer, lambda own: [own])
             self._ended("correction")
-        found = self._task.search(*process)
-        if trainer.world_size > 1:
 
-            def gather(tensor: torch.Tensor) -> torch.Tensor:
-                gathered = pl_module.all_gather(tensor.to(pl_module.device))
-                assert isinstance(gathered, torch.Tensor)
-                return gathered
+        def gather(own: dict[str, Rankings]) -> list[dict[str, Rankings]]:
+            return gather_rankings(own, task.depth, lambda tensor: _gathered(pl_module, tensor.to(device)))
 
-            found = self._task.merge(gather_rankings(found, self._task.depth, gather))
+        found = self._engine.spread("search", partial(task.search, encoder, device.type), trainer, gather)
+        if found is None:
+            return
+        merged = task.merge(found)
         self._ended("search")
         if trainer.is_global_zero:
-            if self._task.reranking is not None:
-                found = self._task.reranked(found, str(pl_module.device))
+            if task.reranking is not None:
+                merged = task.reranked(merged, str(device))
                 self._ended("reranking")
-            self._report(self._task.answer(found), trainer.logger)
+            self._report(task.answer(merged), trainer.logger)
         trainer.strategy.barrier()
         self._ended("scoring")
+
+
+def _gathered(module: pl.LightningModule, tensor: torch.Tensor) -> torch.Tensor:
+    gathered = module.all_gather(tensor)
+    assert isinstance(gathered, torch.Tensor)
+    return gathered

@@ -20,6 +20,7 @@ CHECKED_AT_START = (
     "augmentation",
     "search",
     "correction",
+    "engine",
     "teacher",
     "evaluation",
     "mining",

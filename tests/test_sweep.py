@@ -212,10 +212,15 @@ def test_a_job_that_fails_stops_no_other_and_is_tried_again_if_asked(evaluation:
 
 
 @pytest.mark.slow
-def test_jobs_in_processes_of_their_own_come_to_the_same_files(whole: Path, evaluation: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["subprocess", "ray_subprocess"])
+def test_jobs_in_processes_of_their_own_come_to_the_same_files(
+    whole: Path, evaluation: list[str], tmp_path: Path, launcher: str
+) -> None:
+    if launcher == "ray_subprocess":
+        pytest.importorskip("ray")
     arguments = ["-m", "augmentation.alpha=0.1,9,0.3", "augmentation.number=2"]
-    launcher = ["hydra/launcher=subprocess", "hydra.launcher.n_jobs=2"]
-    output = sweep(tmp_path / "sweep", *arguments, *launcher, quick=evaluation, status=1)
+    side_by_side = [f"hydra/launcher={launcher}", "hydra.launcher.n_jobs=2"]
+    output = sweep(tmp_path / "sweep", *arguments, *side_by_side, quick=evaluation, status=1)
     assert "2 done, 1 failed" in output
     found = results(tmp_path / "sweep")
     assert len(found) == 2 * 5

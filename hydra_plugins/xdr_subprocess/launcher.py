@@ -7,10 +7,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -40,11 +41,32 @@ class SubprocessLauncherConf:
 ConfigStore.instance().store(group="hydra/launcher", name="subprocess", node=SubprocessLauncherConf, provider="xdr")
 
 
+class Process(Protocol):
+    """What the launcher needs of a job's process."""
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
+
+    def send(self, number: signal.Signals) -> None:
+        """To all processes of the job."""
+        ...
+
+
+class LocalProcess(subprocess.Popen[bytes]):
+    def send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+
 @dataclass
 class _Started:
     number: int
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: Process
 
 
 class SubprocessLauncher(Launcher):
@@ -92,14 +114,20 @@ class SubprocessLauncher(Launcher):
         command = [sys.executable, str(Path(sys.argv[0]).absolute()), *overrides, *inherited]
         command += [f"hydra.run.dir='{_quoted(folder)}'", "hydra.mode=RUN", f"hydra.job.num={place}"]
         print(f"job {folder.name} starts: {' '.join(overrides)}", flush=True)
-        with (folder / OUTPUT).open("ab") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-        return _Started(number, folder, process)
+        return _Started(number, folder, self.start(command, folder / OUTPUT))
+
+    def start(self, command: Sequence[str], output: Path) -> Process:
+        return start_process(command, output)
+
+
+def start_process(command: Sequence[str], output: Path) -> LocalProcess:
+    with output.open("ab") as file:
+        return LocalProcess(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
 
 
 def _final_state(started: _Started) -> Job:
     """Reads the job's state, and records a failure for a process that was killed before it could."""
-    status, job = started.process.returncode, read_job(started.folder)
+    status, job = started.process.returncode or 0, read_job(started.folder)
     if job.state in ("done", "failed") or status in (0, 128 + signal.SIGTERM):
         return job
     with claiming(started.folder) as job:
@@ -144,18 +172,10 @@ def _stopping_jobs(running: list[_Started]) -> Iterator[None]:
 
 def _terminate(running: Sequence[_Started]) -> None:
     for job in running:
-        _send(job, signal.SIGTERM)
+        job.process.send(signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
     while any(job.process.poll() is None for job in running) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     for job in running:
-        _send(job, signal.SIGKILL)
+        job.process.send(signal.SIGKILL)
         job.process.wait()
-
-
-def _send(job: _Started, number: signal.Signals) -> None:
-    """Sends a signal to all processes of the job."""
-    try:
-        os.killpg(job.process.pid, number)
-    except ProcessLookupError:
-        return

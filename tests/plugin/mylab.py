@@ -1,7 +1,9 @@
-"""A package that xdr does not know: a benchmark, an objective, a fusion and a callback, each in the few lines that it takes."""
+"""A package that xdr does not know: a benchmark, an objective, a fusion, a callback, a backend, in the few lines they take."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -11,9 +13,11 @@ from torch import Tensor
 
 from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems
+from xdr.generators.generator import Generator, Reply, Request
 from xdr.objectives.batch_labels import BatchLabels
 from xdr.text.records import Passage, Query, TrainingExample
 from xdr.vectors.fusion import Fusion
+from xdr.writing.backends import HuggingFace, Loaded, Wanted
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,31 @@ class CountSteps(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._path.write_text(str(trainer.global_step))
+
+
+@dataclass(frozen=True)
+class Deadly(HuggingFace):
+    """Its process dies at each source with this word."""
+
+    word: str
+
+    def load(self, wanted: Wanted) -> Loaded:
+        loaded = super().load(wanted)
+        return replace(loaded, on=lambda device: _Dying(loaded.on(device), self.word))
+
+
+@dataclass(frozen=True)
+class _Dying:
+    generator: Generator
+    word: str
+
+    def begin(self, seed: int) -> None:
+        self.generator.begin(seed)
+
+    def groups(self, languages: Sequence[str]) -> list[tuple[str, ...]]:
+        return self.generator.groups(languages)
+
+    def write(self, requests: Sequence[Request]) -> Iterator[tuple[int, Reply]]:
+        if any(self.word in str(request) for request in requests):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield from self.generator.write(requests)

@@ -44,7 +44,7 @@ def encode(inputs: StageInputs) -> None:
     with inputs.logging("encode") as logger:
         share = len(ledger.missing()) / ledger.num_shards
         _encode_sentences(prepared, trainer, inputs)
-        encode_collection(job, ledger, trainer, inputs.console)
+        encode_collection(job, ledger, trainer, inputs.console, inputs.engine)
         seconds = time.perf_counter() - start
         logger.log_metrics({"passages": len(job.store), "share encoded": share, "seconds": seconds})
         logger.save()
@@ -63,12 +63,12 @@ def score(inputs: StageInputs, callbacks_of: CallbacksOf) -> None:
         return
     with inputs.logging("evaluate") as logger:
         _encode_sentences(prepared, trainer, inputs)
-        encode_collection(job, ledger, trainer, inputs.console, callbacks_of(task, job), logger)
+        encode_collection(job, ledger, trainer, inputs.console, inputs.engine, callbacks_of(task, job), logger)
 
 
 def _encode_sentences(prepared: _Prepared, trainer: dict[str, Any], inputs: StageInputs) -> None:
     if prepared.sentences:
-        encode_collection(*prepared.sentences, trainer, inputs.console)
+        encode_collection(*prepared.sentences, trainer, inputs.console, inputs.engine)
 
 
 def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:

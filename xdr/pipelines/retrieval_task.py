@@ -109,7 +109,10 @@ class RetrievalTask:
         """The rankings of each system among the shards that this process searches."""
         shards = own_shards(self.embeddings.num_shards, rank, world)
         if self.index is not None and world > 1:
-            raise UserError("trainer.devices must be 1 with an index. Set trainer.devices=1, or search=exact")
+            raise UserError(
+                "trainer.devices must be 1 with an index, and engine.workers too. Set trainer.devices=1 or engine.workers=1, "
+                "or search=exact"
+            )
         queries_QD = encoder.encode_queries(self.query_texts)
         fused = self.hyde.fused_queries(encoder, queries_QD) if self.hyde is not None else []
         ranked = self.ranked(np.concatenate([queries_QD, *fused]), self.searched_families(), device, shards)

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
     from rich.console import Console
 
+    from xdr.sharding.engine import Engine
+
 
 StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "mine", "sweep"]
 PLANNED_STAGES = ("generate", "encode", "score", "teach")
+SHARED_STAGES = (*PLANNED_STAGES, "mine")
+"""Of which a cluster can do the work."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,7 @@ class StageInputs:
     evaluation: EvaluationSettings
     compare_to: Sequence[str]
     trainer: "Mapping[str, Any]"
+    engine: "Engine"
     plan: bool
     output_dir: Path
     artifacts_dir: Path

@@ -25,7 +25,7 @@ def teach(inputs: StageInputs) -> None:
         plan_scores(job, trainer, inputs.console)
         return
     with inputs.logging("teach") as logger:
-        scores = score_lists(job, trainer, inputs.console)
+        scores = score_lists(job, trainer, inputs.console, inputs.engine)
         shares = shares_of_positives(lists, scores)
         logger.log_metrics({f"positive_first/{language}": share for language, share in shares.items()})
         logger.save()

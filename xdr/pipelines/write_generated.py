@@ -43,7 +43,7 @@ def generate(inputs: StageInputs) -> None:
         plan_generation(job, trainer, inputs.console)
         return
     with inputs.logging("generate") as logger:
-        generated = generate_collection(job, trainer, inputs.console)
+        generated = generate_collection(job, trainer, inputs.console, inputs.engine)
         counts = generated.counts()
         logger.log_metrics(
             {f"{reason}/{code}": number for code, count in counts.items() for reason, number in count.to_json().items()}

@@ -15,12 +15,12 @@ from xdr.encoders.encoder import Encoder
 from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
-from xdr.sharding.disk_space import reporting_full_disk, require_room
-from xdr.sharding.memory import TO_ENCODE, explaining_device_memory
-from xdr.sharding.progress import counting
-from xdr.sharding.shard_module import ShardModule
-from xdr.sharding.shard_run import ShardProgress, make_trainer
-from xdr.sharding.shards import Shards
+from xdr.sharding.disk_space import require_room
+from xdr.sharding.engine import Engine
+from xdr.sharding.memory import TO_ENCODE
+from xdr.sharding.shard_module import ShardJob, make_shards
+from xdr.sharding.shard_run import ShardProgress
+from xdr.sharding.shards import Shards, emptied
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import GeneratedTexts, Passage
@@ -101,23 +101,20 @@ def encode_collection(
     ledger: ShardLedger,
     trainer_settings: dict[str, Any],
     console: Console,
+    engine: Engine,
     callbacks: Sequence[pl.Callback] = (),
     logger: Any = False,
 ) -> None:
     """Makes the missing shards, then runs the callbacks' `on_test_end`."""
-    trainer = make_trainer(trainer_settings, callbacks, logger)
     shards = Shards(job.store, ledger, job.settings.shard_size)
     missing = shards.num_missing()
     require_room(ledger.folder, missing * job.layout().bytes_per_row, f"the vectors of {missing:,} passages")
     towers = nn.ModuleList([job.queries] if job.passages is None else [job.queries, job.passages])
-    bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-    with counting("passages", bar, missing) as show, reporting_full_disk(), explaining_device_memory(TO_ENCODE):
-        progress = ShardProgress(shards, 1, show)
 
-        def work_on(device: torch.device) -> Encoding:
-            return Encoding(prepared(job), job, shards, progress)
+    def work_on(device: torch.device, progress: ShardProgress) -> Encoding:
+        return Encoding(prepared(job), job, shards, progress)
 
-        trainer.test(ShardModule(towers, work_on, ledger), verbose=False)
+    make_shards(ShardJob(towers, work_on, shards, "passages", TO_ENCODE), trainer_settings, console, engine, callbacks, logger)
 
 
 def prepared(job: EncodingJob) -> Encoder:
@@ -134,19 +131,31 @@ class Encoding:
     shards: Shards
     progress: ShardProgress
 
-    def begin(self) -> None:
+    def begin(self, num_processes: int) -> None:
         pass
 
-    def make(self, shard: int) -> None:
-        first, stop = self.shards.rows(shard)
-        passages = self.shards.items(shard)
-        generated = list(self.job.generated.slice(first, stop)) if self.job.generated else []
-        with writing_shard(self.shards.ledger, shard, [passage.passage_id for passage in passages]) as writer:
+    def attempt(self, first: int, stop: int) -> None:
+        passages, generated = self._sources(first, stop, ())
+        encode_into(_Nowhere(), passages, generated, self.encoder, self.job, lambda number: None)
+
+    def make(self, shard: int, without: tuple[int, ...]) -> None:
+        passages, generated = self._sources(*self.shards.rows(shard), without)
+        ids, ids_emptied = [passage.passage_id for passage in passages], self.shards.ids(without)
+        with writing_shard(self.shards.ledger, shard, ids, ids_emptied) as writer:
             encode_into(writer, passages, generated, self.encoder, self.job, self.progress.report)
+
+    def _sources(self, first: int, stop: int, without: tuple[int, ...]) -> tuple[list[Passage], list[GeneratedTexts]]:
+        generated = self.job.generated.slice(first, stop) if self.job.generated else []
+        return emptied(self.job.store.slice(first, stop), first, without), emptied(generated, first, without)
+
+
+class _Nowhere:
+    def put(self, rows: slice, vectors_ND: object, *sums: object) -> None:
+        pass
 
 
 def encode_into(
-    writer: ShardWriter,
+    writer: ShardWriter | _Nowhere,
     passages: Sequence[Passage],
     generated: Sequence[GeneratedTexts],
     encoder: Encoder,

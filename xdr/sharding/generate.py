@@ -15,8 +15,9 @@ from torch import nn
 from xdr.errors import UserError
 from xdr.generators.generator import Metered
 from xdr.generators.settings import GenerationSettings, Sampling
-from xdr.sharding.disk_space import reporting_full_disk, require_room, shown_bytes
-from xdr.sharding.memory import TO_GENERATE, explaining_device_memory, measured_memory
+from xdr.sharding.disk_space import require_room, shown_bytes
+from xdr.sharding.engine import Engine
+from xdr.sharding.memory import TO_GENERATE, measured_memory
 from xdr.sharding.plan import (
     BUDGET_SECONDS,
     PlannedStage,
@@ -28,9 +29,9 @@ from xdr.sharding.plan import (
     summed,
     total,
 )
-from xdr.sharding.progress import counting, shown_seconds
-from xdr.sharding.shard_module import ShardModule, run_probe
-from xdr.sharding.shard_run import ShardProgress, make_trainer
+from xdr.sharding.progress import shown_seconds
+from xdr.sharding.shard_module import ShardJob, make_shards, run_probe
+from xdr.sharding.shard_run import ShardProgress
 from xdr.sharding.shards import Shards, Sources
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
@@ -103,31 +104,21 @@ class GenerationJob:
         return Generation(self.loaded.on(device), self.loaded.task.template, gate, self.request.generation)
 
 
-def generate_collection(job: GenerationJob, trainer_settings: dict[str, Any], console: Console) -> GeneratedStore:
+def generate_collection(
+    job: GenerationJob, trainer_settings: dict[str, Any], console: Console, engine: Engine
+) -> GeneratedStore:
     """Generates the missing shards and returns the whole store."""
     request, shards = job.request, job.shards(str(trainer_settings["precision"]))
-    if shards.ledger.missing():
-        trainer = make_trainer(trainer_settings)
-        texts_per_source = len(request.generation.languages) * request.generation.number
-        bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-        counted = counting("texts", bar, shards.num_missing() * texts_per_source)
-        with counted as show, reporting_full_disk(), explaining_device_memory(TO_GENERATE):
-            progress = ShardProgress(shards, texts_per_source, show)
-
-            def work_on(device: torch.device) -> _Writing:
-                return _Writing(
-                    job.generation_on(device),
-                    job.loaded.keeps_answers,
-                    shards,
-                    request.probe,
-                    trainer.world_size,
-                    progress,
-                    console,
-                )
-
-            trainer.predict(ShardModule(job.models, work_on, shards.ledger), return_predictions=False)
-    else:
+    if not shards.ledger.missing():
         console.print(f"All {shards.ledger.num_shards:,} shards exist already", markup=False)
+        return GeneratedStore(shards.ledger.folder)
+
+    def work_on(device: torch.device, progress: ShardProgress) -> _Writing:
+        return _Writing(job.generation_on(device), job.loaded.keeps_answers, shards, request.probe, progress, console)
+
+    texts_per_source = len(request.generation.languages) * request.generation.number
+    of_texts = ShardJob(job.models, work_on, shards, "texts", TO_GENERATE, texts_per_source)
+    make_shards(of_texts, trainer_settings, console, engine)
     return GeneratedStore(shards.ledger.folder)
 
 
@@ -153,21 +144,23 @@ class _Writing:
     keeps_answers: bool
     shards: Shards
     probe: int
-    num_processes: int
     progress: ShardProgress
     console: Console
 
-    def begin(self) -> None:
+    def begin(self, num_processes: int) -> None:
         if self.probe and not self.keeps_answers:  # a server is not asked for texts that are thrown away
-            line = estimate(self.generation, self.shards, self.probe, self.num_processes)
+            line = estimate(self.generation, self.shards, self.probe, num_processes)
             self.console.print(line, markup=False, soft_wrap=True)
 
-    def make(self, shard: int) -> None:
+    def attempt(self, first: int, stop: int) -> None:
+        self.generation.write(list(self.shards.sources.slice(first, stop)), -1)
+
+    def make(self, shard: int, without: tuple[int, ...]) -> None:
         generation, answers = self.generation, answers_file(self.shards.ledger.folder, shard)
         if self.keeps_answers:
             generation = replace(generation, generator=KeptAnswers(generation.generator, answers))
-        texts, counts = generation.write(self.shards.items(shard), shard, self.progress.report)
-        with self.shards.ledger.writing(shard) as folder:
+        texts, counts = generation.write(self.shards.items(shard, without), shard, self.progress.report)
+        with self.shards.ledger.writing(shard, self.shards.ids(without)) as folder:
             write_texts(texts, generation.settings.languages, folder)
             write_counts(counts, folder)
         answers.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ class Memory(NamedTuple):
 
 TO_TRAIN = "Set model.chunk_size (or lower data.batches.size, for a generator), or set trainer.precision=bf16-mixed"
 TO_ENCODE = "Lower search.tokens_per_batch, or set trainer.precision=bf16-true"
+TO_TEACH = "Lower teacher.tokens_per_batch, or set trainer.precision=bf16-true"
 TO_GENERATE = "Lower augmentation.generation.tokens_per_batch, or set trainer.precision=bf16-true"
 """What to do if the memory of a device is too small."""
 

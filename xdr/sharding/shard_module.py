@@ -1,84 +1,114 @@
-"""Work on the shards of a ledger, through `Trainer.predict` or `Trainer.test`."""
+"""Work on the shards of a ledger, through `Trainer.test`."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import torch
+from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader
 
+from xdr.sharding.disk_space import reporting_full_disk
+from xdr.sharding.engine import Engine
 from xdr.sharding.memory import explaining_device_memory
-from xdr.sharding.shard_run import make_trainer
-from xdr.storage.ledger import ShardLedger
-
-WAIT_POLL_SECONDS = 0.2
-"""How often a process that has finished looks at the shards that other processes still make."""
+from xdr.sharding.progress import counting
+from xdr.sharding.shard_run import ShardProgress, make_trainer
+from xdr.sharding.shards import Shards
 
 
 class Work(Protocol):
-    def begin(self) -> None:
+    def begin(self, num_processes: int) -> None:
         """Called once, in the first process, before its first shard."""
         ...
 
-    def make(self, shard: int) -> None: ...
+    def make(self, shard: int, without: tuple[int, ...]) -> None:
+        """`without` are rows that are taken as if they were empty."""
+        ...
+
+    def attempt(self, first: int, stop: int) -> None:
+        """Does the work for these rows, and keeps nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """The missing shards of a ledger, and how they are made. `work_on` is called in each process, once the models are on its
+    device. Progress counts `unit`, of which a source has `per_source`. `remedy` tells what to do if the device's memory is
+    too small."""
+
+    models: nn.Module
+    work_on: Callable[[torch.device, ShardProgress], Work]
+    shards: Shards
+    unit: str
+    remedy: str
+    per_source: int = 1
+
+
+def make_shards(
+    job: ShardJob,
+    trainer_settings: dict[str, Any],
+    console: Console,
+    engine: Engine,
+    callbacks: Sequence[pl.Callback] = (),
+    logger: Any = False,
+) -> None:
+    """Makes the missing shards, then runs the callbacks' `on_test_end`."""
+    trainer = make_trainer(trainer_settings, callbacks, logger)
+    bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
+    counted = counting(job.unit, bar, job.shards.num_missing() * job.per_source)
+    with counted as show, reporting_full_disk(), explaining_device_memory(job.remedy):
+        trainer.test(ShardModule(job, ShardProgress(job.shards, job.per_source, show), engine), verbose=False)
+    if emptied := job.shards.ledger.emptied():
+        console.print(emptied_warning(emptied), style="yellow", markup=False, soft_wrap=True)
+
+
+def emptied_warning(ids: Sequence[str]) -> str:
+    named = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    return f"{len(ids)} of the texts killed each process that worked on them, and were taken as empty: {named}"
 
 
 class ShardModule(pl.LightningModule):
-    """Every process visits all shards, and makes those that are missing and that no other process is making. Processes can
-    therefore die, or join later. `work_on(device)` is called once the models are on the device."""
+    """Makes the shards that `engine` gives to this process."""
 
-    def __init__(self, models: nn.Module, work_on: Callable[[torch.device], Work], ledger: ShardLedger) -> None:
+    def __init__(self, job: ShardJob, progress: ShardProgress, engine: Engine) -> None:
         super().__init__()
-        self.models = models
-        self._work_on, self._ledger = work_on, ledger
+        self.models = job.models
+        self._job, self._progress, self._engine = job, progress, engine
         self._work: Work | None = None
 
     @property
     def work(self) -> Work:
         """What `work_on` returned. Callbacks that go on with its models read it, from the first shard on."""
-        assert self._work is not None, "work begins in on_test_start or on_predict_start"
+        assert self._work is not None, "work begins in on_test_start"
         return self._work
 
-    def _shards(self) -> DataLoader:
-        """Each process starts at another shard."""
-        num_shards, trainer = self._ledger.num_shards, self.trainer
-        first = num_shards * trainer.global_rank // trainer.world_size
-        order: Any = [(first + place) % num_shards for place in range(num_shards)]
-        return DataLoader(order, batch_size=None)
+    def test_dataloader(self) -> DataLoader:
+        return once()
 
-    predict_dataloader = test_dataloader = _shards
-
-    def _begin(self) -> None:
+    def on_test_start(self) -> None:
         self.models.eval()
-        self._work = self._work_on(self.device)
-        if self.trainer.is_global_zero and self._ledger.missing():
-            self._work.begin()
+        self._work = self._job.work_on(self.device, self._progress)
+        if self.trainer.is_global_zero and self._job.shards.ledger.missing():
+            self._work.begin(self.trainer.world_size)
 
-    on_predict_start = on_test_start = _begin
+    def test_step(self, batch: int, batch_idx: int) -> None:
+        for task in self._engine.shards(self._job.shards, self.trainer, lambda: self._progress.report(0)):
+            if task.rows is None:
+                self.work.make(task.shard, task.without)
+            else:
+                self.work.attempt(*task.rows)
+        self._progress.end()
 
-    def _make(self, shard: int, batch_idx: int) -> None:
-        with self._ledger.claiming(int(shard)) as is_ours:
-            if is_ours:
-                self.work.make(int(shard))
+    def on_test_end(self) -> None:
+        self.trainer.strategy.barrier()  # the next stage needs all shards
 
-    predict_step = test_step = _make
 
-    def _wait(self) -> None:
-        """The next stage needs all shards, and other processes or other runs may still make their last ones. This process
-        makes the shard of one that died."""
-        while missing := self._ledger.missing():
-            time.sleep(WAIT_POLL_SECONDS)
-            for shard in missing:
-                self._make(shard, 0)
-
-    on_predict_epoch_end = on_test_epoch_end = _wait
-
-    def _meet(self) -> None:
-        self.trainer.strategy.barrier()
-
-    on_predict_end = on_test_end = _meet
+def once() -> DataLoader:
+    """A loader with one batch, for a step that does all the work."""
+    only: Any = [0]
+    return DataLoader(only, batch_size=None)
 
 
 ProbeStages = Callable[[torch.device, int, int], None]
@@ -91,8 +121,7 @@ class _ProbeModule(pl.LightningModule):
         self.models, self._probe = models, probe
 
     def test_dataloader(self) -> DataLoader:
-        once: Any = [0]
-        return DataLoader(once, batch_size=None)
+        return once()
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         self.models.eval()

@@ -38,6 +38,11 @@ class ShardProgress:
         self._finished = self._in_current = 0
         self._polled = 0.0
 
+    def end(self) -> None:
+        """All shards exist."""
+        if self._total:
+            self._show(self._total)
+
     def report(self, more: int) -> None:
         self._in_current += more
         if time.monotonic() - self._polled > LEDGER_POLL_SECONDS:

@@ -1,14 +1,24 @@
 """The sources of generated texts, vectors and scores (passages, queries, or lists), cut into shards."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 from xdr.storage.fingerprint import fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Passage, Query
 
-Item = TypeVar("Item", covariant=True)
+
+class Emptied(Protocol):
+    """A record that can be taken as if it had no text."""
+
+    @property
+    def record_id(self) -> str: ...
+
+    def emptied(self) -> Self: ...
+
+
+Item = TypeVar("Item", bound=Emptied, covariant=True)
 
 
 class InRows(Protocol[Item]):
@@ -42,6 +52,11 @@ def queries_as_sources(queries: Iterable[Query]) -> Listed:
     return Listed([Passage(query.query_id, "", query.text, query.language) for query in queries])
 
 
+def emptied(items: Iterable[Item], first: int, without: Collection[int]) -> list[Item]:
+    """The items, of which that of row `first` comes first; those of the rows in `without` are emptied."""
+    return [item.emptied() if row in without else item for row, item in enumerate(items, first)]
+
+
 @dataclass(frozen=True)
 class Shards(Generic[Item]):
     sources: InRows[Item]
@@ -53,8 +68,13 @@ class Shards(Generic[Item]):
         start = shard * self.shard_size
         return start, min(start + self.shard_size, len(self.sources))
 
-    def items(self, shard: int) -> list[Item]:
-        return list(self.sources.slice(*self.rows(shard)))
+    def items(self, shard: int, without: Collection[int] = ()) -> list[Item]:
+        """The sources of a shard; those of the rows in `without` are emptied."""
+        first, stop = self.rows(shard)
+        return emptied(self.sources.slice(first, stop), first, without)
+
+    def ids(self, rows: Iterable[int]) -> list[str]:
+        return [next(self.sources.slice(row, row + 1)).record_id for row in rows]
 
     def num_missing(self) -> int:
         """How many sources belong to missing shards."""

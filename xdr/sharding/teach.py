@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from xdr.sharding.disk_space import reporting_full_disk
-from xdr.sharding.memory import measured_memory
+from xdr.sharding.engine import Engine
+from xdr.sharding.memory import TO_TEACH, measured_memory
 from xdr.sharding.plan import PlannedStage, Term, measured_time, plan_table, refuse_what_cannot_fit, seconds_of, spaced
-from xdr.sharding.progress import counting
-from xdr.sharding.shard_module import ShardModule, run_probe
-from xdr.sharding.shard_run import ShardProgress, make_trainer
+from xdr.sharding.shard_module import ShardJob, make_shards, run_probe
+from xdr.sharding.shard_run import ShardProgress
 from xdr.sharding.shards import Shards
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
@@ -49,18 +48,14 @@ class TeachingJob:
         return Shards(self.lists, ledger, self.shard_size)
 
 
-def score_lists(job: TeachingJob, trainer_settings: dict[str, Any], console: Console) -> TaughtScores:
+def score_lists(job: TeachingJob, trainer_settings: dict[str, Any], console: Console, engine: Engine) -> TaughtScores:
     """Makes the missing shards and returns all scores."""
     shards = job.shards(str(trainer_settings["precision"]))
-    bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
-    with counting("lists", bar, shards.num_missing()) as show, reporting_full_disk():
-        progress = ShardProgress(shards, 1, show)
 
-        def work_on(device: torch.device) -> _Scoring:
-            return _Scoring(job.loaded.on(device), shards, progress)
+    def work_on(device: torch.device, progress: ShardProgress) -> _Scoring:
+        return _Scoring(job.loaded.on(device), shards, progress)
 
-        module = ShardModule(job.loaded.models, work_on, shards.ledger)
-        make_trainer(trainer_settings).predict(module, return_predictions=False)
+    make_shards(ShardJob(job.loaded.models, work_on, shards, "lists", TO_TEACH), trainer_settings, console, engine)
     return TaughtScores(shards.ledger.folder)
 
 
@@ -70,13 +65,16 @@ class _Scoring:
     shards: Shards[TaughtList]
     progress: ShardProgress
 
-    def begin(self) -> None:
+    def begin(self, num_processes: int) -> None:
         pass
 
-    def make(self, shard: int) -> None:
-        lists = self.shards.items(shard)
+    def attempt(self, first: int, stop: int) -> None:
+        scored(self.teacher, list(self.shards.sources.slice(first, stop)))
+
+    def make(self, shard: int, without: tuple[int, ...]) -> None:
+        lists = self.shards.items(shard, without)
         scores = scored(self.teacher, lists)
-        with self.shards.ledger.writing(shard) as folder:
+        with self.shards.ledger.writing(shard, self.shards.ids(without)) as folder:
             write_scores(scores, folder)
         self.progress.report(len(lists))
 
@@ -97,6 +95,6 @@ def plan_scores(job: TeachingJob, trainer_settings: dict[str, Any], console: Con
         disk = [Term(shards.num_missing(), "lists", BYTES_OF_A_SCORE * job.lists.num_pairs / len(lists))]
         stages.append(PlannedStage("teaching", time, disk, shards.ledger.folder, measured_memory(device), processes))
 
-    run_probe(job.loaded.models, probe, trainer_settings, "Lower teacher.tokens_per_batch, or set trainer.precision=bf16-true")
+    run_probe(job.loaded.models, probe, trainer_settings, TO_TEACH)
     console.print(plan_table(stages))
     refuse_what_cannot_fit(stages, "artifacts_dir")

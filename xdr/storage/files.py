@@ -54,7 +54,7 @@ def remove_leftovers(folder: Path) -> None:
     """Removes what processes of this machine were writing in `folder` when they were killed."""
     for leftover in folder.glob(f".*.{_HOST}-*.partial"):
         process = int(leftover.name.split(f".{_HOST}-", 1)[1].split("-", 1)[0])
-        if not _is_alive(process):
+        if not is_alive(process):
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
@@ -63,7 +63,7 @@ def _partial(path: Path) -> Path:
     return path.parent / f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.partial"
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -7,7 +7,7 @@ A shard's folder is renamed into place together with its entry, so even after a 
 of processes can work on one ledger: each makes what `missing()` names. Two that make the same shard do no harm.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,15 +68,22 @@ class ShardLedger:
         return [shard for shard in range(self.num_shards) if not self._is_there(shard)]
 
     @contextmanager
-    def writing(self, shard: int) -> Iterator[Path]:
-        """Yields an empty folder to fill. It becomes the shard when the block ends, and is removed if the block fails."""
+    def writing(self, shard: int, emptied: Sequence[str] = ()) -> Iterator[Path]:
+        """Yields an empty folder to fill. It becomes the shard when the block ends, and is removed if the block fails.
+        `emptied` are ids of sources that were taken as if they had no text."""
         assert 0 <= shard < self.num_shards
         with creating_folder(self._path(shard)) as partial:
             yield partial
             files: dict[str, Json] = {
                 file.name: {"bytes": file.stat().st_size, "sha256": checksum_file(file)} for file in sorted(partial.iterdir())
             }
-            write_json(partial / "shard.json", {"shard": shard, "fingerprint": self.fingerprint, "files": files})
+            entry: dict[str, Json] = {"shard": shard, "fingerprint": self.fingerprint, "files": files}
+            write_json(partial / "shard.json", entry | ({"emptied": list(emptied)} if emptied else {}))
+
+    def emptied(self) -> list[str]:
+        """The ids of sources that were taken as if they had no text."""
+        entries = (read_json(self._path(shard) / "shard.json") for shard in range(self.num_shards) if self._is_there(shard))
+        return [str(source) for entry in entries for source in entry.get("emptied", ())]  # type: ignore[union-attr]  # as written
 
     @contextmanager
     def claiming(self, shard: int) -> Iterator[bool]:

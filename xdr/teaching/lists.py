@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,14 @@ class TaughtList(NamedTuple):
     query: Query
     passages: tuple[Passage, ...]
     num_positives: int
+
+    @property
+    def record_id(self) -> str:
+        return self.query.query_id
+
+    def emptied(self) -> "TaughtList":
+        passages = tuple(passage.emptied() for passage in self.passages)
+        return self._replace(query=replace(self.query, text=""), passages=passages)
 
 
 @dataclass(frozen=True)

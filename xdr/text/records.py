@@ -14,6 +14,13 @@ class Passage:
     text: str
     language: str = "en"
 
+    @property
+    def record_id(self) -> str:
+        return self.passage_id
+
+    def emptied(self) -> "Passage":
+        return Passage(self.passage_id, "", "", self.language)
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -60,6 +67,13 @@ class GeneratedTexts:
 
     source_id: str
     texts: Mapping[str, tuple[str, ...]]
+
+    @property
+    def record_id(self) -> str:
+        return self.source_id
+
+    def emptied(self) -> "GeneratedTexts":
+        return GeneratedTexts(self.source_id, {})
 
 
 def content_id(title: str, text: str) -> str:

@@ -95,9 +95,11 @@ class ShardWriter:
 
 
 @contextmanager
-def writing_shard(ledger: ShardLedger, shard: int, passage_ids: Sequence[str]) -> Iterator[ShardWriter]:
+def writing_shard(
+    ledger: ShardLedger, shard: int, passage_ids: Sequence[str], emptied: Sequence[str] = ()
+) -> Iterator[ShardWriter]:
     """The shard joins the ledger when the block ends and every row is written. It does not if the block raises."""
-    with ledger.writing(shard) as folder:
+    with ledger.writing(shard, emptied) as folder:
         writer = ShardWriter(folder, layout_of(ledger), passage_ids)
         yield writer
         writer.finish()
