@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,9 +94,10 @@ class RayEngine:
             if done == wanted:
                 return
             room = self._room()
-            if not room and not self._running:
-                self._complain()
             self._start_workers(min(wanted - done, room))
+            if not self._running:
+                self._complain()
+                time.sleep(POLL_SECONDS)
             ended, _ = ray.wait(list(self._running), timeout=POLL_SECONDS)
             for run in ended:
                 self._replace(run)
