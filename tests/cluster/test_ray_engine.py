@@ -6,6 +6,7 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,11 @@ def start_generation(folder: Path, trained: Path, *arguments: str) -> Any:
 
 def workers_of(process: int) -> list[psutil.Process]:
     """Ray names a worker's process after what it does."""
-    descendants = psutil.Process(process).children(recursive=True)
-    return [one for one in descendants if "ray::Worker" in " ".join(one.cmdline())]
+    try:
+        descendants = psutil.Process(process).children(recursive=True)
+        return [one for one in descendants if "ray::Worker" in " ".join(one.cmdline())]
+    except psutil.NoSuchProcess:  # it has just ended
+        return []
 
 
 def test_vectors_rankings_and_scores_are_those_of_one_process(trained_encoder: Path, tmp_path: Path) -> None:
@@ -80,10 +84,11 @@ def test_ten_killed_workers_change_nothing(local: dict[str, bytes], trained_gene
     process = start_generation(tmp_path / "run", trained_generator, *ON_RAY, "engine.tries=20")
     kills = 0
     while process.poll() is None:
-        time.sleep(rng.uniform(0.5, 3))
+        time.sleep(rng.uniform(0.3, 2))
         if kills < 10 and (workers := workers_of(process.pid)):
-            rng.choice(workers).kill()
-            kills += 1
+            with suppress(psutil.NoSuchProcess):
+                rng.choice(workers).kill()
+                kills += 1
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert contents(tmp_path / "run") == local
