@@ -1,4 +1,4 @@
-"""The parts of a phase: each is done, whoever dies, and the row that kills is found."""
+"""Every part of a phase is done even if workers die, and a row that kills its worker is found."""
 
 from collections.abc import Collection
 
