@@ -22,8 +22,9 @@ from xdr.encoders.input_format import EncoderOptions
 from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.small import build_small_bert
 from xdr.errors import DataError
-from xdr.sharding.encode import EncodingJob, EncodingSettings, encode_collection
+from xdr.sharding.encode import EncodingJob, EncodingSettings, shard_job
 from xdr.sharding.engine import Local
+from xdr.sharding.shard_module import make_shards
 from xdr.storage.jobs import read_jobs
 from xdr.text.prompts import passage_text
 from xdr.vectors.embeddings import EmbeddingStore
@@ -59,7 +60,7 @@ def job(questions: Path, tmp_path_factory: pytest.TempPathFactory) -> EncodingJo
 
 def encoded(job: EncodingJob, folder: Path) -> EmbeddingStore:
     ledger = job.ledger(folder, "32-true")
-    encode_collection(job, ledger, TRAINER, Console(quiet=True), Local())
+    make_shards(shard_job(job, ledger), TRAINER, Console(quiet=True), Local())
     return EmbeddingStore.open(ledger.folder)
 
 
@@ -110,7 +111,7 @@ def test_bf16_true_on_a_cpu_gives_nearly_the_vectors_of_fp32(job: EncodingJob, t
     for precision in ("32-true", "bf16-true"):
         plain = replace(job, queries=deepcopy(job.queries), generated=None)
         ledger = plain.ledger(tmp_path, precision)
-        encode_collection(plain, ledger, TRAINER | {"precision": precision}, Console(quiet=True), Local())
+        make_shards(shard_job(plain, ledger), TRAINER | {"precision": precision}, Console(quiet=True), Local())
         vectors.append(
             np.concatenate([block.passages() for block in EmbeddingStore.open(ledger.folder).blocks(1000)]).astype(np.float32)
         )

@@ -15,7 +15,8 @@ from xdr.pipelines.prepare import collection_of
 from xdr.pipelines.retrieval_setup import fusing_of, retrieval_task
 from xdr.pipelines.retrieval_task import RetrievalTask
 from xdr.pipelines.settings import StageInputs, StageName
-from xdr.sharding.encode import EncodingJob, EncodingSettings, encode_collection, sentences_job
+from xdr.sharding.encode import EncodingJob, EncodingSettings, sentences_job, shard_job
+from xdr.sharding.shard_module import make_shards
 from xdr.storage.ledger import ShardLedger
 from xdr.training.run import silence_libraries
 from xdr.vectors.fusing import Fusing
@@ -44,7 +45,7 @@ def encode(inputs: StageInputs) -> None:
     with inputs.logging("encode") as logger:
         share = len(ledger.missing()) / ledger.num_shards
         _encode_sentences(prepared, trainer, inputs)
-        encode_collection(job, ledger, trainer, inputs.console, inputs.engine)
+        make_shards(shard_job(job, ledger), trainer, inputs.console, inputs.engine)
         seconds = time.perf_counter() - start
         logger.log_metrics({"passages": len(job.store), "share encoded": share, "seconds": seconds})
         logger.save()
@@ -63,12 +64,12 @@ def score(inputs: StageInputs, callbacks_of: CallbacksOf) -> None:
         return
     with inputs.logging("evaluate") as logger:
         _encode_sentences(prepared, trainer, inputs)
-        encode_collection(job, ledger, trainer, inputs.console, inputs.engine, callbacks_of(task, job), logger)
+        make_shards(shard_job(job, ledger), trainer, inputs.console, inputs.engine, callbacks_of(task, job), logger)
 
 
 def _encode_sentences(prepared: _Prepared, trainer: dict[str, Any], inputs: StageInputs) -> None:
     if prepared.sentences:
-        encode_collection(*prepared.sentences, trainer, inputs.console, inputs.engine)
+        make_shards(shard_job(*prepared.sentences), trainer, inputs.console, inputs.engine)
 
 
 def _prepare(inputs: StageInputs, stage: StageName) -> _Prepared:

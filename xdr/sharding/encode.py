@@ -3,11 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from rich.console import Console
 from torch import nn
 
 from xdr.data.passage_store import PassageStore
@@ -16,9 +13,8 @@ from xdr.encoders.inference import prepared_for_inference
 from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.sharding.disk_space import require_room
-from xdr.sharding.engine import Engine
 from xdr.sharding.memory import TO_ENCODE
-from xdr.sharding.shard_module import ShardJob, make_shards
+from xdr.sharding.shard_module import ShardJob
 from xdr.sharding.shard_run import ShardProgress
 from xdr.sharding.shards import Shards, emptied
 from xdr.storage.fingerprint import Json, fingerprint
@@ -96,16 +92,8 @@ def sentences_job(job: EncodingJob) -> EncodingJob:
     return replace(job, generated=OwnSentences(job.store), settings=settings, sums_only=True)
 
 
-def encode_collection(
-    job: EncodingJob,
-    ledger: ShardLedger,
-    trainer_settings: dict[str, Any],
-    console: Console,
-    engine: Engine,
-    callbacks: Sequence[pl.Callback] = (),
-    logger: Any = False,
-) -> None:
-    """Makes the missing shards, then runs the callbacks' `on_test_end`."""
+def shard_job(job: EncodingJob, ledger: ShardLedger) -> ShardJob:
+    """Refuses vectors that do not fit on the disk."""
     shards = Shards(job.store, ledger, job.settings.shard_size)
     missing = shards.num_missing()
     require_room(ledger.folder, missing * job.layout().bytes_per_row, f"the vectors of {missing:,} passages")
@@ -114,7 +102,7 @@ def encode_collection(
     def work_on(device: torch.device, progress: ShardProgress) -> Encoding:
         return Encoding(prepared(job), job, shards, progress)
 
-    make_shards(ShardJob(towers, work_on, shards, "passages", TO_ENCODE), trainer_settings, console, engine, callbacks, logger)
+    return ShardJob(towers, work_on, shards, "passages", TO_ENCODE)
 
 
 def prepared(job: EncodingJob) -> Encoder:
