@@ -217,7 +217,7 @@ def test_jobs_in_processes_of_their_own_come_to_the_same_files(
     whole: Path, evaluation: list[str], tmp_path: Path, launcher: str
 ) -> None:
     if launcher == "ray_subprocess":
-        pytest.importorskip("ray")
+        pytest.importorskip("ray", reason="ray_subprocess needs Ray: pip install 'xdr[ray]'")
     arguments = ["-m", "augmentation.alpha=0.1,9,0.3", "augmentation.number=2"]
     side_by_side = [f"hydra/launcher={launcher}", "hydra.launcher.n_jobs=2"]
     output = sweep(tmp_path / "sweep", *arguments, *side_by_side, quick=evaluation, status=1)

@@ -44,9 +44,6 @@ ConfigStore.instance().store(group="hydra/launcher", name="subprocess", node=Sub
 class Process(Protocol):
     """What the launcher needs of a job's process."""
 
-    @property
-    def returncode(self) -> int | None: ...
-
     def poll(self) -> int | None: ...
 
     def wait(self) -> int: ...
@@ -127,7 +124,7 @@ def start_process(command: Sequence[str], output: Path) -> LocalProcess:
 
 def _final_state(started: _Started) -> Job:
     """Reads the job's state, and records a failure for a process that was killed before it could."""
-    status, job = started.process.returncode or 0, read_job(started.folder)
+    status, job = started.process.wait(), read_job(started.folder)
     if job.state in ("done", "failed") or status in (0, 128 + signal.SIGTERM):
         return job
     with claiming(started.folder) as job:

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 
 from hydra_plugins.xdr_subprocess.launcher import POLL_SECONDS, Process, SubprocessLauncher, start_process
 from xdr.cluster.joining import joined
+from xdr.errors import UserError, first_line
 
 
 @dataclass
@@ -40,7 +41,7 @@ class RaySubprocessLauncher(SubprocessLauncher):
 
 
 class _Starter:
-    """An actor, which lives as long as its process."""
+    """A Ray actor. It starts a job's process on its node and lives as long as that process."""
 
     def start(self, command: Sequence[str], folder: str, output: str) -> None:
         os.chdir(folder)
@@ -54,7 +55,9 @@ class _Starter:
 
 
 class _OnNode:
-    returncode: int | None = None
+    """A job's process on a node, of which this machine sees only the actor."""
+
+    _status: int | None = None
 
     def __init__(self, command: Sequence[str], output: Path, cpus: float, gpus: float) -> None:
         import ray
@@ -64,16 +67,18 @@ class _OnNode:
         self._started = self._starter.start.remote(list(command), str(Path.cwd()), str(output))
 
     def poll(self) -> int | None:
-        """A node that left took its process with it."""
-        if self.returncode is None and self._ray.wait([self._started], timeout=0)[0]:
+        """When a node leaves, its processes end too: they count as killed."""
+        if self._status is None and self._ray.wait([self._started], timeout=0)[0]:
             try:
                 self._ray.get(self._started)
-                self.returncode = self._ray.get(self._starter.poll.remote())
-            except self._ray.exceptions.RayActorError:
-                self.returncode = -signal.SIGKILL
-            if self.returncode is not None:
+                self._status = self._ray.get(self._starter.poll.remote())
+            except self._ray.exceptions.RayTaskError as error:
+                raise UserError(f"a node of the cluster cannot start a job: {first_line(error.cause or error)}") from error
+            except self._ray.exceptions.RayError:
+                self._status = -signal.SIGKILL
+            if self._status is not None:
                 self._ray.kill(self._starter)
-        return self.returncode
+        return self._status
 
     def wait(self) -> int:
         while (status := self.poll()) is None:
@@ -87,4 +92,4 @@ class _OnNode:
             self._starter.send.remote(int(number))
         else:  # it still waits for a place
             self._ray.kill(self._starter)
-            self.returncode = -number
+            self._status = -number
