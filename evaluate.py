@@ -31,13 +31,27 @@ if TYPE_CHECKING:
 def main(settings: "DictConfig") -> float | None:
     """Runs one stage. Returns the headline metric of the best system after stage=score."""
     engine = entry.build(settings, "engine")
-    if not isinstance(engine, Local) and (settings.stage not in SHARED_STAGES or settings.plan):
+    if not isinstance(engine, Local):
+        settings = _for_cluster(settings)
+    with engine.running(partial(entry.plain, settings)):
+        return _run(settings, engine, partial(entry.logging, settings))
+
+
+def _for_cluster(settings: "DictConfig") -> "DictConfig":
+    """Lightning starts no processes of its own there, neither for the command nor for its workers."""
+    from omegaconf import OmegaConf
+
+    if settings.stage not in SHARED_STAGES or settings.plan:
         raise UserError(
             f"engine must be local with {'plan=true' if settings.plan else f'stage={settings.stage}'}: there is no work for a "
             "cluster. Leave it out"
         )
-    with engine.running(partial(entry.plain, settings)):
-        return _run(settings, engine, partial(entry.logging, settings))
+    devices = settings.trainer.devices
+    if devices not in ("auto", 1):
+        raise UserError(f"trainer.devices must be auto or 1 with this engine, got {devices}. Set engine.workers")
+    settings = settings.copy()
+    OmegaConf.update(settings, "trainer", {"devices": 1, "num_nodes": 1, "strategy": "auto"})
+    return settings
 
 
 def work(settings: dict[str, Any], engine: "Engine") -> None:

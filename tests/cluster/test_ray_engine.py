@@ -200,3 +200,8 @@ def test_what_cannot_be_is_refused_in_a_sentence(trained_generator: Path, tmp_pa
 def test_where_there_is_no_work_for_a_cluster_it_is_refused(arguments: list[str]) -> None:
     with pytest.raises(UserError, match=f"engine must be local with {arguments[-1]}: there is no work for a cluster"):
         evaluate.main(entry.compose("evaluate", [*arguments, "engine=ray"]))
+
+
+def test_several_devices_of_a_command_on_a_cluster_are_refused() -> None:
+    with pytest.raises(UserError, match=r"trainer.devices must be auto or 1 with this engine, got 4. Set engine.workers"):
+        evaluate.main(entry.compose("evaluate", ["stage=encode", "engine=ray", "trainer.devices=4"]))

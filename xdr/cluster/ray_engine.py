@@ -53,9 +53,7 @@ class RayEngine:
     @contextmanager
     def running(self, settings: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
         """Joins or starts the cluster. `settings` are those of the command, with which workers run it again."""
-        of_worker = dict(settings())
-        of_worker["trainer"] = {**of_worker["trainer"], "devices": 1, "strategy": "auto", "num_nodes": 1}
-        self._settings = json.dumps(of_worker)
+        self._settings = json.dumps(settings())
         with joined(self.address):
             import ray
 

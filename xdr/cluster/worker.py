@@ -4,8 +4,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xdr.cluster.parts import Task
@@ -28,10 +27,10 @@ def phase_of(ledger: ShardLedger) -> str:
 
 
 class Worker:
-    """An actor. `parts` is the handle of the actor that hands out `xdr.cluster.parts.Parts`."""
+    """A Ray actor. `parts` is the handle of another one, of the class `Parts`."""
 
     def run(self, name: str, settings: str, parts: Any) -> None:
-        """Ends when it is killed, or with the command."""
+        """Runs the stage of the command until the command has ended, or this process is killed."""
         sys.path.insert(0, str(script_folder(f"{SCRIPT}.py")))
         importlib.import_module(SCRIPT).work(json.loads(settings), OfWorker(name, parts))
 
@@ -41,9 +40,6 @@ class OfWorker:
 
     def __init__(self, name: str, parts: Any) -> None:
         self._name, self._parts = name, parts
-
-    def running(self, settings: Callable[[], Mapping[str, Any]]) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def shards(self, shards: Shards, trainer: "pl.Trainer", tick: Callable[[], None]) -> Iterator[ShardTask]:
         phase = phase_of(shards.ledger)

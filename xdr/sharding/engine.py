@@ -26,10 +26,6 @@ class ShardTask(NamedTuple):
 
 
 class Engine(Protocol):
-    def running(self, settings: Callable[[], Mapping[str, Any]]) -> AbstractContextManager[None]:
-        """Entered before all work of a command, which has these settings."""
-        ...
-
     def shards(self, shards: Shards, trainer: "pl.Trainer", tick: Callable[[], None]) -> Iterator[ShardTask]:
         """What this process is to do, one after the other. It ends when all shards exist. While it waits for others, it calls
         `tick`, which shows how far they are."""
@@ -48,6 +44,7 @@ class Local:
     making, so that processes can die, or join later."""
 
     def running(self, settings: Callable[[], Mapping[str, Any]]) -> AbstractContextManager[None]:
+        """Entered before all work of a command."""
         return nullcontext()
 
     def shards(self, shards: Shards, trainer: "pl.Trainer", tick: Callable[[], None]) -> Iterator[ShardTask]:
