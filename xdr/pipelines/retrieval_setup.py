@@ -22,6 +22,7 @@ from xdr.pipelines.correcting import correcting_of
 from xdr.pipelines.retrieval_task import BASELINE, RetrievalTask
 from xdr.pipelines.settings import AugmentationSettings, StageInputs
 from xdr.reporting.evaluation_files import read_metrics, require_equal_noise
+from xdr.sharding.progress import counting
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Query
@@ -36,7 +37,8 @@ def fusing_of(inputs: StageInputs, store: PassageStore) -> tuple[Fusing | None, 
     if augmentation is None:
         return None, None
     fusion, alphas = _formula(inputs, "", augmentation.fusion, augmentation.alphas)
-    generated = open_texts(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir)
+    with counting("passages with generated texts", inputs.console, len(store)) as progress:
+        generated = open_texts(augmentation.source, inputs.benchmark, store, inputs.artifacts_dir, progress)
     languages = require_languages_of(generated, augmentation.languages or [])
     fusing = Fusing(fusion, alphas, generated, languages, augmentation.number, tuple(augmentation.controls))
     if fusing.side == "queries":

@@ -51,11 +51,17 @@ def open_generated(
     return import_generated(files, passages, artifacts_dir, progress)
 
 
-def open_texts(source: str | None, benchmark: Benchmark, passages: PassageStore, artifacts_dir: Path) -> GeneratedStore:
+def open_texts(
+    source: str | None,
+    benchmark: Benchmark,
+    passages: PassageStore,
+    artifacts_dir: Path,
+    progress: Callable[[int], None] = lambda number: None,
+) -> GeneratedStore:
     """`source` is what `open_generated` takes; or `questions:SPLIT`, the questions of the benchmark's examples; or None, the
     texts that the benchmark comes with."""
     if source is not None and not source.startswith(PREFIX):
-        return open_generated(source, passages, artifacts_dir)
+        return open_generated(source, passages, artifacts_dir, progress)
     own = benchmark.generated_file()
     if source is not None:
         own = write_questions(benchmark, source.removeprefix(PREFIX), artifacts_dir / "questions")
@@ -64,7 +70,7 @@ def open_texts(source: str | None, benchmark: Benchmark, passages: PassageStore,
             "augmentation.source must be given: a folder that stage=generate left, or files in the format of the published xQG "
             "data. This collection has no generated.jsonl"
         )
-    return import_generated([own], passages, artifacts_dir, lambda number: None)
+    return import_generated([own], passages, artifacts_dir, progress)
 
 
 def _fitting(store: GeneratedStore, passages: PassageStore) -> GeneratedStore:
