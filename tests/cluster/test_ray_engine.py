@@ -117,8 +117,10 @@ def test_a_passage_that_kills_is_taken_as_empty_and_named(
     """The sample's passage 11 is about cinnamon; it is in the first of twelve shards."""
     backend = ["plugins=[mylab]", "augmentation.generation.backend._target_=mylab.Deadly"]
     word = "+augmentation.generation.backend.word='the inner bark'"
-    output = generate(tmp_path / "run", trained_generator, *ON_RAY, "engine.tries=2", *backend, word)
-    assert "1 of the texts killed each process that worked on them, and were taken as empty: 11" in output
+    arguments = [*ON_RAY, "engine.tries=2", *backend, word]
+    for _ in range(2):  # the second time, all shards exist
+        output = generate(tmp_path / "run", trained_generator, *arguments)
+        assert "1 of the texts killed each process that worked on them, and were taken as empty: 11" in output
     (folder,) = (tmp_path / "run" / "artifacts" / "generated").iterdir()
     texts = {one.source_id: one.texts for one in GeneratedStore(folder)}
     assert not any(texts["11"].values())

@@ -16,6 +16,7 @@ from xdr.sharding.memory import explaining_device_memory
 from xdr.sharding.progress import counting
 from xdr.sharding.shard_run import ShardProgress, make_trainer
 from xdr.sharding.shards import Shards
+from xdr.storage.ledger import ShardLedger
 
 
 class Work(Protocol):
@@ -60,13 +61,14 @@ def make_shards(
     counted = counting(job.unit, bar, job.shards.num_missing() * job.per_source)
     with counted as show, reporting_full_disk(), explaining_device_memory(job.remedy):
         trainer.test(ShardModule(job, ShardProgress(job.shards, job.per_source, show), engine), verbose=False)
-    if emptied := job.shards.ledger.emptied():
-        console.print(emptied_warning(emptied), style="yellow", markup=False, soft_wrap=True)
+    warn_of_emptied(job.shards.ledger, console)
 
 
-def emptied_warning(ids: Sequence[str]) -> str:
-    named = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
-    return f"{len(ids)} of the texts killed each process that worked on them, and were taken as empty: {named}"
+def warn_of_emptied(ledger: ShardLedger, console: Console) -> None:
+    if ids := ledger.emptied():
+        named = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+        warning = f"{len(ids)} of the texts killed each process that worked on them, and were taken as empty: {named}"
+        console.print(warning, style="yellow", markup=False, soft_wrap=True)
 
 
 class ShardModule(pl.LightningModule):
