@@ -111,7 +111,7 @@ def _plan_search(task: RetrievalTask, encoder: Encoder, shards: Shards, device: 
     for the single best passage shows what a row takes; the rest of a search to the full depth is spent on candidates, whose
     number grows with the logarithm of the rows."""
     texts, random, dimension = task.query_texts, np.random.default_rng(0), task.layout.dimension
-    num_rankings = len(texts) * len(task.query_systems)
+    num_rankings = len(texts) * len(task.systems.on_queries)
     queries_QD = random.standard_normal((num_rankings, dimension), np.float32)
 
     def encode(number: int) -> float:
@@ -158,7 +158,7 @@ def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bo
         rows = spaced(len(task.qrels.queries), number)
         queries, relevance = [task.qrels.queries[row] for row in rows], [task.qrels.relevance[row] for row in rows]
         some = replace(task, qrels=replace(task.qrels, queries=queries, relevance=relevance), others={})
-        rankings = {system: _random_rankings(some, random) for system in some.systems}
+        rankings = {system: _random_rankings(some, random) for system in some.systems.roles}
 
         def write() -> None:
             write_answer(some, some.scored(rankings), job, headline, False, folder)
@@ -175,7 +175,7 @@ def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bo
     time = measured_time(
         score,
         total,
-        f"queries, {len(task.systems)} systems, {len(task.metrics)} metrics,",
+        f"queries, {len(task.systems.roles)} systems, {len(task.metrics)} metrics,",
         32,
         min(2048, len(task.qrels.queries)),
         math.inf,

@@ -8,7 +8,8 @@ from xdr.evaluation.metric_names import headline_of
 from xdr.evaluation.per_query import means
 from xdr.evaluation.scoring import first_relevant_ranks
 from xdr.pipelines.correcting import corrected_name
-from xdr.pipelines.retrieval_task import BASELINE, EvaluationResult, RetrievalTask, on_both
+from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
+from xdr.pipelines.systems import BASELINE, on_both
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics, write_robustness
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
 from xdr.reporting.report_page import render_report
@@ -48,7 +49,7 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
     metrics = tuple(metric.name for metric in task.metrics)
     headline = headline_of(metrics, headline)
     averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
-    own = task.with_role("augmented") or task.with_role("reranked") or task.with_role("control")
+    own = task.systems.with_role("augmented") or task.systems.with_role("reranked") or task.systems.with_role("control")
     best = best_system(own, averages, headline) if own else ""
     moved = _moved(task, answer.rankings, best) if best and task.qrels.has_judgements else []
     return Report(
@@ -64,8 +65,8 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
         moved_system=best,
         depth=task.depth,
         warnings=answer.warnings,
-        augmented=task.with_role("augmented"),
-        controls=task.with_role("control"),
+        augmented=task.systems.with_role("augmented"),
+        controls=task.systems.with_role("control"),
         noisy=[system for system, role in answer.roles.items() if role == "noisy"],
         coverage=task.coverage,
         robustness=answer.robustness,
@@ -86,7 +87,7 @@ def _subtitle(task: RetrievalTask) -> str:
 def _fused(task: RetrievalTask) -> list[FusedSystem]:
     fused = [
         FusedSystem(corrected_name(name, label, BASELINE), family, alpha, label)
-        for label in task.labels
+        for label in task.systems.labels
         for name, family, alpha in _with_alphas(task)
         if alpha is not None
     ]
@@ -97,12 +98,12 @@ def _fused(task: RetrievalTask) -> list[FusedSystem]:
             for system, alpha in zip(task.fusing.systems_of(control), task.fusing.alphas, strict=True)
             if alpha is not None
         ]
-    return [system for system in fused if system.name in task.systems]
+    return [system for system in fused if system.name in task.systems.roles]
 
 
 def _with_alphas(task: RetrievalTask) -> Iterator[tuple[str, str, Alpha]]:
     """The fused systems, without corrections and controls. A family of systems with both sides fused has one query side."""
-    for of_queries in task.query_systems:
+    for of_queries in task.systems.on_queries:
         if task.fusing is not None:
             suffix = "" if of_queries == BASELINE else f"+{of_queries}"
             for system, alpha in zip(task.fusing.systems, task.fusing.alphas, strict=True):

@@ -19,8 +19,9 @@ from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.noise.query_noise import QueryNoise
 from xdr.pipelines.correcting import correcting_of
-from xdr.pipelines.retrieval_task import BASELINE, RetrievalTask
+from xdr.pipelines.retrieval_task import RetrievalTask
 from xdr.pipelines.settings import AugmentationSettings, StageInputs
+from xdr.pipelines.systems import BASELINE
 from xdr.reporting.evaluation_files import read_metrics, require_equal_noise
 from xdr.sharding.progress import counting
 from xdr.sharding.shards import queries_as_sources
@@ -166,7 +167,7 @@ def _chosen(
             f"evaluation.choose_from must be an evaluation of other queries, got {folder}, which has {len(shared):,} of these. "
             "What is chosen on the queries that are reported makes figures too high"
         )
-    return chosen_systems(tuple(task.searched), there, headline_of([metric.name for metric in metrics], headline))
+    return chosen_systems(tuple(task.systems.searched), there, headline_of([metric.name for metric in metrics], headline))
 
 
 def _comparable(systems: dict[str, PerQuery], queries: Sequence[Query], metrics: Sequence[Metric]) -> dict[str, PerQuery]:

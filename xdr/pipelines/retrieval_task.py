@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +26,7 @@ from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.pipelines.correcting import Correcting, corrected_name
 from xdr.pipelines.coverage import coverage_of_texts, uneven
+from xdr.pipelines.systems import BASELINE, Role, Systems, on_both
 from xdr.retrieval.gathering import merge_systems, own_shards, unstacked
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
@@ -37,13 +37,8 @@ from xdr.vectors.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.families import Family, TextSums, baseline_family, fused_family
 from xdr.vectors.fusing import Fusing
-from xdr.vectors.fusion import ControlName, both_name
+from xdr.vectors.fusion import ControlName
 from xdr.vectors.layout import Layout, Selection, layout_of
-
-BASELINE = "baseline"
-Role: TypeAlias = Literal["baseline", "augmented", "control", "reranked", "noisy", "earlier"]
-"""Of a system. A control is fused with something else than the texts of its passage. A noisy system is one on noisy queries.
-`compare_to` names earlier systems."""
 
 
 @dataclass
@@ -95,6 +90,10 @@ class RetrievalTask:
     def layout(self) -> Layout:
         return layout_of(self.ledger)
 
+    @property
+    def systems(self) -> Systems:
+        return Systems(self.fusing, self.hyde, self.correcting, self.reranking, self.chosen)
+
     @cached_property
     def embeddings(self) -> EmbeddingStore:
         return EmbeddingStore.open(self.ledger.folder)
@@ -117,69 +116,19 @@ class RetrievalTask:
         fused = self.hyde.fused_queries(encoder, queries_QD) if self.hyde is not None else []
         ranked = self.ranked(np.concatenate([queries_QD, *fused]), self.searched_families(), device, shards)
         rankings: dict[str, Rankings] = {}
-        for label in self.labels:
-            for system in self._on_passages:
+        for label in self.systems.labels:
+            for system in self.systems.on_passages:
                 of_system = ranked.get(corrected_name(system, label, BASELINE))
-                names = [on_both(system, of_queries) for of_queries in self.query_systems]
+                names = [on_both(system, of_queries) for of_queries in self.systems.on_queries]
                 if of_system is not None:  # controls are not corrected
                     rankings |= unstacked(of_system, [corrected_name(name, label, BASELINE) for name in names])
-        return {system: rankings[system] for system in self.searched}
-
-    @property
-    def query_systems(self) -> tuple[str, ...]:
-        """The systems that are the baseline but for their queries, and the baseline itself."""
-        return BASELINE, *(self.hyde.systems if self.hyde is not None else ())
-
-    @property
-    def _on_passages(self) -> dict[str, Role]:
-        """The systems with the queries as they are."""
-        roles: dict[str, Role] = {BASELINE: "baseline"}
-        if self.fusing is not None:
-            roles |= dict.fromkeys(self.fusing.systems, "augmented")
-            roles |= dict.fromkeys(self.fusing.control_systems, "control")
-        return roles
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Of the corrections, after that of none."""
-        return "", *(self.correcting.labels if self.correcting is not None else ())
-
-    @property
-    def uncorrected(self) -> dict[str, Role]:
-        """Of the systems that this task searches, in their order, without the corrected ones."""
-        roles = self._on_passages
-        fused = self.fusing.systems if self.fusing is not None else ()
-        for of_queries in self.query_systems[1:]:
-            roles |= {on_both(system, of_queries): "augmented" for system in (BASELINE, *fused)}
-        return roles
+        return {system: rankings[system] for system in self.systems.searched}
 
     def reranked(self, found: dict[str, Rankings], device: str) -> dict[str, Rankings]:
         """The rankings with those of late interaction."""
         assert self.reranking is not None
         ids, texts = self.embeddings.ids, self.query_texts
-        return found | self.reranking.rankings(found, self.searched, texts, self.store, self.depth, ids, device)
-
-    @property
-    def roles(self) -> dict[str, Role]:
-        """Of the systems that are reported, in their order."""
-        reranked = [] if self.reranking is None else self.reranking.systems(self.searched)
-        return {**self.searched, **dict.fromkeys(reranked, "reranked")}
-
-    @property
-    def searched(self) -> dict[str, Role]:
-        """Of these systems, those that are not reranked. Controls are not corrected; a corrected baseline is a control."""
-        roles = dict(self.uncorrected)
-        for system, role in self.uncorrected.items():
-            for label in self.labels[1:] if role != "control" else ():
-                roles[corrected_name(system, label, BASELINE)] = "control" if role == "baseline" else role
-        return {system: role for system, role in roles.items() if self.chosen is None or system in self.chosen}
-
-    @property
-    def systems(self) -> tuple[str, ...]:
-        return tuple(self.roles)
-
-    def with_role(self, role: Role) -> tuple[str, ...]:
-        return tuple(system for system, of_system in self.roles.items() if of_system == role)
+        return found | self.reranking.rankings(found, self.systems.searched, texts, self.store, self.depth, ids, device)
 
     def families(self) -> list[Family]:
         """The baseline and the fused systems, which a correction can change. Fused queries need no families of their own."""
@@ -244,13 +193,18 @@ class RetrievalTask:
                 comparisons += self.testing.compare(of_group, BASELINE, metric.name, generator)
         for metric in self.metrics:
             comparisons += compare_with_best_control(
-                systems, self.with_role("augmented"), self.with_role("control"), metric.name, self.testing, generator
+                systems,
+                self.systems.with_role("augmented"),
+                self.systems.with_role("control"),
+                metric.name,
+                self.testing,
+                generator,
             )
         for baseline, group in on_equal_noise(systems, BASELINE):
             for metric in self.metrics:
                 comparisons += self.testing.compare(group, baseline, metric.name, generator)
         warnings += too_few_samples(comparisons, self.testing.num_samples)
-        roles: dict[str, Role] = {**dict.fromkeys(systems, "earlier"), **self.roles, **dict.fromkeys(noisy, "noisy")}
+        roles: dict[str, Role] = {**dict.fromkeys(systems, "earlier"), **self.systems.roles, **dict.fromkeys(noisy, "noisy")}
         robustness = self._robustness(values, systems, generator)
         return EvaluationResult(systems, roles, rankings, comparisons, robustness, warnings)
 
@@ -262,7 +216,7 @@ class RetrievalTask:
             return None
         num_versions, operators = self.noisy.noise.versions, self.noisy.operators
         by_operator = {}
-        for system in self.systems:
+        for system in self.systems.roles:
             clean, *versions = (values[name].metric(self.headline) for name in version_names(system, num_versions))
             by_operator[system] = drops_by_operator(clean, versions, operators)
         return robustness_of(systems, BASELINE, self.headline, by_operator, num_versions, self.testing, generator)
@@ -305,10 +259,3 @@ class RetrievalTask:
         query_ids = [query.query_id for query in self.qrels.queries]
         for system, ranking in rankings.items():
             write_run(folder / f"{system}.trec", query_ids, ranking, self.embeddings.ids, system)
-
-
-def on_both(system: str, of_queries: str) -> str:
-    """The name of a system with fused passages and fused queries; either may be the baseline."""
-    if BASELINE in (system, of_queries):
-        return of_queries if system == BASELINE else system
-    return both_name(system, of_queries)
