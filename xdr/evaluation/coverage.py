@@ -80,7 +80,9 @@ class Coverage:
 
 def coverage_of(counts_by_language: Mapping[str, NDArray[np.integer]], is_relevant_P: NDArray[np.bool_]) -> Coverage:
     """From the number of texts of each passage, by language."""
-    counts_P = np.sum(list(counts_by_language.values()), axis=0)
+    counts_P = np.zeros(len(is_relevant_P), np.int64)
+    for of_language_P in counts_by_language.values():
+        counts_P += of_language_P
     return Coverage(
         passages=_share(counts_P > 0),
         least=int(counts_P.min()),

@@ -79,14 +79,15 @@ class GeneratedStore:
             yield from self._last[1][first : first + length]
             start += length
 
-    def numbers(self, most: int = 0) -> dict[str, NDArray[np.int64]]:
-        """How many texts each source has, by language. The first `most` of a language count (0: all)."""
-        lengths: dict[str, list[NDArray[np.int64]]] = {language: [] for language in self.languages}
+    def numbers(self, most: int = 0) -> dict[str, NDArray[np.uint16]]:
+        """How many texts each source has, by language. The first `most` of a language count (0: all). In 16 bits, as with the
+        vectors: there may be many millions of sources."""
+        lengths: dict[str, list[NDArray[np.uint16]]] = {language: [] for language in self.languages}
         for shard in range(self._ledger.num_shards):
             with pa.memory_map(str(self._ledger.shard(shard, checksum=False) / _TEXTS)) as source:
                 table = pa.ipc.open_file(source).read_all()
                 for language, of_shards in lengths.items():
-                    of_shards.append(pc.list_value_length(table[language]).to_numpy().astype(np.int64))
+                    of_shards.append(pc.list_value_length(table[language]).to_numpy().astype(np.uint16))
         numbers = {language: np.concatenate(of_shards) for language, of_shards in lengths.items()}
         return {language: np.minimum(each, most) if most else each for language, each in numbers.items()}
 
