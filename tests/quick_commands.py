@@ -84,6 +84,8 @@ FEWER = {
 
 FEW = {
     "benchmarks/collection.py": ["--passages", "2000"],
+    "benchmarks/cluster.py": ["--passages", "200", "--shards", "2", "--rounds", "1"],
+    "benchmarks/paper_size.py": ["--passages", "2000"],
     "benchmarks/search.py": ["--passages", "2000", "--dimension", "32", "--queries", "20", "--k", "10", "--rounds", "1"],
 }
 
