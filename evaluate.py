@@ -38,7 +38,8 @@ def main(settings: "DictConfig") -> float | None:
 
 
 def _for_cluster(settings: "DictConfig") -> "DictConfig":
-    """Lightning starts no processes of its own there, neither for the command nor for its workers."""
+    """The settings with one device, so that Lightning starts no processes beside the command and its workers. Refuses what a
+    cluster cannot do."""
     from omegaconf import OmegaConf
 
     if settings.stage not in SHARED_STAGES or settings.plan:

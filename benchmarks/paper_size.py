@@ -4,10 +4,10 @@
 
 Passages have 100 words, in five sentences out of 20,000; words are pieces of the encoder's vocabulary, with Zipfian
 frequencies. Each passage comes with two generated questions in each of seven languages, which stand for its first two
-sentences; words of another script share no vector with the passage. 2,000 queries use a part of two such questions, so they
-find their passage by its generated questions alone. The commands are a user's: stage=prepare, encode and score. `--kills`
-ends processes with SIGKILL at random times, and runs their command again. A run that was interrupted goes on. Results are in
-FOLDER/result.json; FOLDER is for you to remove.
+sentences; words of another script share no vector with the passage. Each of the 2,000 queries is a part of two questions of
+its passage, so only generated questions can lead to it. The commands are a user's: stage=prepare, encode and score. `--kills 5`
+kills a command five times at random moments, at most twice in each stage, and runs it again. If you interrupt the benchmark,
+run it again: it continues. Results are in FOLDER/result.json. FOLDER is kept; remove it yourself.
 """
 
 import argparse
@@ -164,6 +164,8 @@ def disk_of(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    from xdr.storage.files import read_json, write_json
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", type=Path, required=True, help="static vectors, such as a folder of model2vec")
     parser.add_argument("--folder", type=Path, required=True)
@@ -174,7 +176,7 @@ def main() -> None:
     folder, encoder = arguments.folder.absolute(), arguments.encoder.absolute()
     collection, result = folder / "collection", folder / "result.json"
     collection.mkdir(parents=True, exist_ok=True)
-    before = json.loads(result.read_text()) if result.is_file() else {}
+    before: dict[str, Any] = read_json(result) if result.is_file() else {}
     if before.get("passages", arguments.passages) != arguments.passages:
         raise SystemExit(f"{folder} holds a run with {before['passages']:,} passages")
     machine = f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"
@@ -191,7 +193,7 @@ def main() -> None:
             attempt = measured(command, folder / f"{stage}.txt", limit)
             found["attempts"].append({"stage": stage, **attempt})
             found["disk_gb"] = disk_of(folder)
-            result.write_text(json.dumps(found, indent=2) + "\n")
+            write_json(result, found)
             print(stage, attempt, flush=True)
             if attempt["status"] == -signal.SIGKILL and is_to_die:
                 found["kills"], kills = found["kills"] + 1, kills + 1
@@ -199,10 +201,10 @@ def main() -> None:
                 raise SystemExit(f"{stage} ended with status {attempt['status']}: see {folder / f'{stage}.txt'}")
             else:
                 done.add(stage)
-    scores = json.loads((folder / "score" / "metrics.json").read_text())
-    found["systems"] = sorted(scores["systems"]) if "systems" in scores else []
-    result.write_text(json.dumps(found, indent=2) + "\n")
-    print(json.dumps(found["disk_gb"]))
+    metrics: dict[str, Any] = read_json(folder / "score" / "metrics.json")
+    found["recall@10"] = {system: values["recall@10"]["macro"] for system, values in metrics.items()}
+    write_json(result, found)
+    print(found["disk_gb"], found["recall@10"])
 
 
 if __name__ == "__main__":
