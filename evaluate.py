@@ -16,6 +16,7 @@ from conf.sweep import as_kept
 from xdr.errors import UserError
 from xdr.pipelines.settings import PLANNED_STAGES, SHARED_STAGES, StageInputs
 from xdr.sharding.engine import Local
+from xdr.storage.remote import mirror_of
 from xdr.teaching.settings import ListSettings
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         engine=engine,
         plan=settings.plan,
         output_dir=Path(settings.output_dir),
-        artifacts_dir=Path(settings.artifacts_dir),
+        artifacts_dir=mirror_of(settings.artifacts_dir, Path(settings.artifacts_mirror)),
         console=Console(quiet=quiet or int(os.environ.get("LOCAL_RANK", 0)) > 0),
         logging=logging,
         locate=partial(targets.locate, plugins=tuple(settings.plugins)),

@@ -183,8 +183,8 @@ def _part(name: str, described: dict[str, Any], settings: DictConfig) -> Any:
 
 
 def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
-    if "artifacts_dir" in settings:
-        settings.artifacts_dir = settings.artifacts_dir  # resolved to the sweep's folder, which its jobs share
+    for shared in {"artifacts_dir", "artifacts_mirror"} & set(settings):
+        settings[shared] = settings[shared]  # resolved to the sweep's folder, which its jobs share
     settings.output_dir = HydraConfig.get().runtime.output_dir  # each job of a sweep has its own
     try:
         return run_job(task, settings)

@@ -4,6 +4,7 @@ Names and values of settings are in the YAML files. Their types are those of the
 `_target_` names, or else of the value in the YAML file.
 """
 
+from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -44,6 +45,10 @@ BESIDE: dict[str, dict[str, Any]] = {
 }
 """Settings of train.py and evaluate.py that stand beside a class's own."""
 
+REMOTE = ("augmentation.source", "artifacts_dir")
+"""Settings that may be addresses in a store of objects, besides paths of the data."""
+STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+
 OPEN = ("callbacks", "logger", "trainer")
 """Groups to which `+` may add settings: their classes check them."""
 
@@ -52,6 +57,7 @@ def check_settings(settings: DictConfig, unchanged: DictConfig, changed: list[st
     """`changed` are dotted names from the command line; `unchanged` are the settings without those changes."""
     for key in changed:
         _check_change(settings, unchanged, key)
+    _refuse_remote(settings)
     if "stage" in settings:
         fit("stage", settings.stage, StageName)
     plugins = tuple(settings.plugins)
@@ -66,6 +72,26 @@ def check_settings(settings: DictConfig, unchanged: DictConfig, changed: list[st
                 f"that sets {group}.{first}"
             )
         check(node, plugins, group, BESIDE.get(group))
+
+
+def _refuse_remote(settings: DictConfig) -> None:
+    """What is read and written on this machine alone is refused by name, whatever value of it is an address."""
+    for key, value in _texts("", OmegaConf.to_container(settings, resolve=False)):
+        group, _, name = key.partition(".")
+        may_be_remote = key in REMOTE or (group == "data" and name not in BESIDE["data"])
+        if value.partition("://")[0] in STORES and not may_be_remote:
+            raise UserError(f"{key} must be on this machine, got {value}. Only data.path, {' and '.join(REMOTE)} may be remote")
+
+
+def _texts(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(f"{place}.{key}".lstrip("."), inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(place, inner)
 
 
 def _check_change(settings: DictConfig, unchanged: DictConfig, key: str) -> None:

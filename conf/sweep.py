@@ -196,7 +196,7 @@ def _refuse_ranks() -> None:
 
 def _refuse_several_folders(overrides: list[Override]) -> None:
     for override in overrides:
-        if override.is_sweep_override() and override.get_key_element() in ("output_dir", "artifacts_dir"):
+        if override.is_sweep_override() and override.get_key_element() in ("output_dir", "artifacts_dir", "artifacts_mirror"):
             raise UserError(
                 f"{override.get_key_element()} must have one value for the whole sweep; each job gets its own folder in it"
             )

@@ -89,6 +89,7 @@ def collection(folder: Path) -> Path:
         (["data=collection"], "data.path has no value; give it on the command line: data.path=..."),
         (["data=collection", "data.path=nowhere"], "nowhere: data.path must be a folder"),
         (["data=collection", "data.path=mien"], "did you mean 'mine'?"),
+        (["output_dir=s3://bucket/a"], "output_dir must be on this machine, got s3://bucket/a. Only data.path"),
         (["output_dir=["], "'output_dir=[' cannot be read"),
         (["-m", "experiment=sample,smaple"], "there is no experiment 'smaple'; did you mean 'sample'?"),
         (["data._target_=os.system"], "data._target_ must name something in xdr, callbacks, lightning, torch, got os.system"),
@@ -151,6 +152,17 @@ def test_all_cards_of_a_machine_are_several_processes(tmp_path: Path, monkeypatc
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     output = refused("train.py", "-m", "seed=1,2", "trainer.accelerator=cpu,gpu", folder=tmp_path)
     assert "two jobs would have the same settings" in output  # which is looked for after the cards
+
+
+@pytest.mark.parametrize(
+    ("script", "setting"),
+    [("train", "data.mined=s3://b/x"), ("evaluate", "checkpoint=gs://b/x"), ("evaluate", "compare_to=[a,s3://b/x]")],
+)
+def test_what_must_be_on_this_machine_is_refused_by_name(script: str, setting: str) -> None:
+    remote = ["data=collection", "data.path=s3://bucket/a"]
+    entry.compose(script, remote)
+    with pytest.raises(UserError, match=f"{setting.split('=')[0]} must be on this machine, got"):
+        entry.compose(script, [*remote, setting])
 
 
 def test_a_process_of_a_distributed_run_starts_no_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

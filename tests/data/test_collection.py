@@ -7,6 +7,7 @@ from xdr.data.collection import open_collection
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.collection_summary import count_benchmark
 from xdr.data.problems import Problems
+from xdr.data.tevatron import TevatronFiles
 from xdr.errors import DataError
 
 
@@ -50,3 +51,8 @@ def test_a_judgement_of_a_passage_that_is_not_there_is_named(folder: Path, tmp_p
         count_benchmark(benchmark, store, Problems())
     (counts,) = count_benchmark(benchmark, store, Problems(strict=False))
     assert counts.judged == 0
+
+
+def test_a_missing_file_of_passages_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere.jsonl: there is no such file"):
+        open_collection(TevatronFiles(str(tmp_path / "nowhere.jsonl")), tmp_path / "artifacts", Problems())

@@ -145,8 +145,10 @@ def test_a_corrupt_shard_is_named(tmp_path: Path) -> None:
     store_of(tmp_path, np.ones((6, 2)), num_shards=2)
     file = tmp_path / "shard-00001" / "passages.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"\1")
+    first, second = EmbeddingStore.open(tmp_path).blocks(3)
+    first.passages()
     with pytest.raises(ArtefactError, match="shard-00001/passages.npy is damaged"):
-        EmbeddingStore.open(tmp_path)
+        second.passages()
 
 
 def test_embeddings_of_another_encoder_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from xdr.data.lines import require_file
 from xdr.data.problems import Problems
 from xdr.data.rows import Row, read_rows
 from xdr.errors import DataError
+from xdr.storage.places import place
 from xdr.text.languages import AFRIQA, language_codes, three_letter_code
 from xdr.text.records import Passage, Query, TrainingExample, content_id
 
@@ -38,7 +39,7 @@ class AfriQa(Benchmark):
         object.__setattr__(self, "languages", language_codes(self.languages))
         if foreign := [code for code in self.languages if code not in AFRIQA]:
             raise DataError(f"AfriQA has no '{foreign[0]}'", remedy=f"Its languages are {' '.join(AFRIQA)}")
-        if not (Path(self.path).expanduser() / "gold_passages").is_dir():
+        if not (place(self.path) / "gold_passages").is_dir():
             raise DataError("data.path must be AfriQA's folder `data`, which has a folder `gold_passages`", file=self.path)
 
     def passage_sources(self) -> tuple[Path, ...]:
@@ -76,7 +77,7 @@ class AfriQa(Benchmark):
 
     def _files(self, language: str, split: str) -> list[Path]:
         """The files of a split; none where the release has none."""
-        parent = Path(self.path).expanduser() / "gold_passages"
+        parent = place(self.path) / "gold_passages"
         names = (language, three_letter_code(language))
         folders = [folder for name in dict.fromkeys(names) if (folder := parent / name).is_dir()]
         if not folders:

@@ -13,6 +13,7 @@ from xdr.data.json_array import json_array_rows
 from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row
+from xdr.storage.places import place
 from xdr.text.records import Judgement, Passage, Query, TrainingExample, content_id
 
 
@@ -70,4 +71,4 @@ class DprNaturalQuestions(Benchmark):
         return self._file(name) if name else None
 
     def _file(self, name: str) -> Path:
-        return Path(self.path).expanduser() / name
+        return place(self.path) / name

@@ -13,6 +13,7 @@ from xdr.data.problems import Problems
 from xdr.data.rows import Row, read_rows
 from xdr.data.tevatron import read_corpus
 from xdr.errors import DataError
+from xdr.storage.places import place
 from xdr.text.languages import language_codes
 from xdr.text.records import Passage, Query, TrainingExample
 
@@ -35,7 +36,7 @@ class GeneratedPairs(Benchmark):
             raise DataError("data.path must be a file of stage=export, or a pattern of such files", file=self.path)
 
     def passage_sources(self) -> tuple[Path, ...]:
-        path = Path(self.path).expanduser()
+        path = place(self.path)
         return tuple(file for file in sorted(path.parent.glob(path.name)) if file.is_file())
 
     def passages(self, problems: Problems) -> Iterator[Passage]:

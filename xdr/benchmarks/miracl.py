@@ -18,6 +18,7 @@ from xdr.data.qrels import read_qrels
 from xdr.data.tables import read_table
 from xdr.data.tevatron import read_corpus
 from xdr.errors import DataError
+from xdr.storage.places import place
 from xdr.text.languages import MIRACL, language_codes
 from xdr.text.records import Judgement, Passage, Query, TrainingExample, content_id
 
@@ -119,7 +120,7 @@ class Miracl(Benchmark):
 
     def _named(self, name: str) -> Path:
         """A folder of the release, in `path` or in a folder of it, such as a clone of one of the two repositories."""
-        path = Path(self.path).expanduser()
+        path = place(self.path)
         for folder in (path / name, *sorted(path.glob(f"*/{name}"))):
             if folder.is_dir():
                 return folder

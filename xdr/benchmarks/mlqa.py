@@ -15,6 +15,7 @@ from xdr.data.benchmark import Benchmark, checked_splits
 from xdr.data.lines import plain_or_gzipped, require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row
+from xdr.storage.places import place
 from xdr.text.languages import MLQA
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 from xdr.text.sentences import sentence_breaks
@@ -87,6 +88,6 @@ class Mlqa(Benchmark):
     def _file(self, split: str, language: str) -> Path:
         """In the release's folder of the split, or in `path` itself."""
         name = f"{split}-context-{language}-question-{language}.json"
-        path = Path(self.path).expanduser()
+        path = place(self.path)
         flat = plain_or_gzipped(path / name)
         return flat if flat.exists() else require_file(plain_or_gzipped(path / split / name))

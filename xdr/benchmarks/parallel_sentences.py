@@ -8,6 +8,7 @@ from xdr.data.benchmark import Benchmark, distinct_positives
 from xdr.data.lines import read_lines, require_file
 from xdr.data.problems import Problems
 from xdr.errors import DataError
+from xdr.storage.places import place
 from xdr.text.languages import language_codes
 from xdr.text.records import Passage, Query, TrainingExample, content_id
 
@@ -58,5 +59,5 @@ class ParallelSentences(Benchmark):
             yield number, sentences[number], translations[number]
 
     def _files(self, language: str) -> list[Path]:
-        folder = Path(self.path).expanduser() / f"{language}-{self.translated_to}"
+        folder = place(self.path) / f"{language}-{self.translated_to}"
         return [require_file(folder / f"{name}.txt") for name in (language, self.translated_to)]

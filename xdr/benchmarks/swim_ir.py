@@ -13,6 +13,7 @@ from xdr.data.benchmark import Benchmark, distinct_positives
 from xdr.data.problems import Problems
 from xdr.data.rows import Row, read_rows
 from xdr.errors import DataError
+from xdr.storage.places import place
 from xdr.text.languages import language_codes
 from xdr.text.records import Passage, Query, TrainingExample, content_id
 
@@ -38,7 +39,7 @@ class SwimIr(Benchmark):
             raise DataError("data.path must be a file of JSON lines, or a folder that has some", file=self.path)
 
     def passage_sources(self) -> tuple[Path, ...]:
-        return tuple(Path(file) for file in self._files() if not str(file).startswith("hub:"))
+        return tuple(file for file in self._files() if not isinstance(file, str))
 
     def passages(self, problems: Problems) -> Iterator[Passage]:
         return distinct_positives(self._pairs(problems))
@@ -70,7 +71,7 @@ class SwimIr(Benchmark):
     def _files(self) -> list[str | Path]:
         if self.path.startswith("hub:"):
             return [self.path]
-        path = Path(self.path).expanduser()
+        path = place(self.path)
         if path.is_file():
             return [path]
         return sorted(file for file in path.rglob("*.jsonl*") if file.name.endswith((".jsonl", ".jsonl.gz")))

@@ -14,6 +14,7 @@ from xdr.data.benchmark import Benchmark, Holdout, checked_splits, distinct_posi
 from xdr.data.lines import plain_or_gzipped, require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, read_rows
+from xdr.storage.places import place
 from xdr.text.languages import language_codes
 from xdr.text.records import Passage, Query, TrainingExample, content_id
 
@@ -62,7 +63,7 @@ class TydiQaGold(Benchmark):
         return TrainingExample(query, (Passage(content_id(title, text), title, text, language),))
 
     def _file(self, split: str) -> Path:
-        return require_file(plain_or_gzipped(Path(self.path).expanduser() / f"tydiqa-goldp-v1.1-{split}.json"))
+        return require_file(plain_or_gzipped(place(self.path) / f"tydiqa-goldp-v1.1-{split}.json"))
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class TydiQaPrimary(Benchmark):
         return TrainingExample(query, tuple(positives))
 
     def _file(self, split: str) -> Path:
-        return require_file(plain_or_gzipped(Path(self.path).expanduser() / f"tydiqa-v1.0-{split}.jsonl"))
+        return require_file(plain_or_gzipped(place(self.path) / f"tydiqa-v1.0-{split}.jsonl"))
 
 
 def _article_id(row: Row, language: str) -> str:

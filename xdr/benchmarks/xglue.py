@@ -15,6 +15,7 @@ from xdr.data.problems import Problems
 from xdr.data.rows import Row
 from xdr.data.tables import read_table
 from xdr.errors import DataError
+from xdr.storage.places import place
 from xdr.text.languages import language_codes
 from xdr.text.records import Judgement, Passage, Query, TrainingExample, content_id
 
@@ -103,6 +104,6 @@ class Xglue(Benchmark):
     def _files(self, split: str) -> list[tuple[str, Path]]:
         """With their languages. To train on there is English alone."""
         languages = tuple(code for code in self.languages if split != "train" or code == "en")
-        path = Path(self.path).expanduser()
+        path = place(self.path)
         names = [f"xglue.{self.task}.{language}.{split}" for language in languages]
         return list(zip(languages, (require_file(plain_or_gzipped(path / name)) for name in names), strict=True))

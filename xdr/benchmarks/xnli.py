@@ -17,6 +17,7 @@ from xdr.data.lines import plain_or_gzipped, require_file
 from xdr.data.problems import Problems
 from xdr.data.rows import Row
 from xdr.data.tables import read_table
+from xdr.storage.places import place
 from xdr.text.languages import XNLI
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
@@ -98,7 +99,7 @@ class Xnli(Benchmark):
 
     def _files(self, split: str, languages: tuple[str, ...]) -> list[Path]:
         names = [f"multinli.train.{code}.tsv" for code in languages] if split == "train" else [f"xnli.{split}.tsv"]
-        return [require_file(plain_or_gzipped(Path(self.path).expanduser() / name)) for name in names]
+        return [require_file(plain_or_gzipped(place(self.path) / name)) for name in names]
 
 
 def _evaluation_pair(row: Row, split: str, languages: tuple[str, ...]) -> _Pair | None:

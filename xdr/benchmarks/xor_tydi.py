@@ -17,6 +17,7 @@ from xdr.data.passage_tsv import read_passage_tsv
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row, json_document, read_rows
 from xdr.data.tevatron import read_training_examples
+from xdr.storage.places import place
 from xdr.text.records import Judgement, Passage, Query, TrainingExample, content_id
 
 
@@ -108,7 +109,7 @@ class XorTydi(Benchmark):
         yield from ()
 
     def _file(self, name: str) -> Path:
-        return Path(self.path).expanduser() / name
+        return place(self.path) / name
 
     @cached_property
     def _language_by_question(self) -> dict[str, str]:

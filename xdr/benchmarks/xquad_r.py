@@ -16,6 +16,7 @@ from xdr.data.benchmark import Benchmark
 from xdr.data.lines import plain_or_gzipped, require_file
 from xdr.data.problems import Problems, parse_each
 from xdr.data.rows import Row
+from xdr.storage.places import place
 from xdr.text.languages import XQUAD_R
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
@@ -99,7 +100,7 @@ class XquadR(Benchmark):
         return every_article or _SPLITS[self.holdout][article % 6] == split
 
     def _file(self, language: str) -> Path:
-        return require_file(plain_or_gzipped(Path(self.path).expanduser() / f"{language}.json"))
+        return require_file(plain_or_gzipped(place(self.path) / f"{language}.json"))
 
     def _of_split(self, paragraph: Paragraph, split: str) -> Paragraph:
         if self.holdout != "questions":

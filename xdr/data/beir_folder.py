@@ -17,6 +17,7 @@ from xdr.data.qrels import relevance_of
 from xdr.data.rows import Row, read_rows
 from xdr.data.tables import read_table
 from xdr.errors import DataError
+from xdr.storage.places import place
 from xdr.text.languages import language_codes
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
@@ -88,4 +89,4 @@ class BeirFolder(Benchmark):
         return self._file(f"qrels/{split}.tsv")
 
     def _file(self, name: str) -> Path:
-        return plain_or_gzipped(Path(self.path).expanduser() / name)
+        return plain_or_gzipped(place(self.path) / name)

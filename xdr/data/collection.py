@@ -5,6 +5,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 from xdr.data.benchmark import Benchmark
+from xdr.data.lines import require_file
 from xdr.data.passage_store import STORE_FORMAT, PassageStore, convert_passages
 from xdr.data.problems import Problems
 from xdr.errors import UserError
@@ -21,7 +22,7 @@ def open_collection(
     made_from: dict[str, Json] = {
         "benchmark": _name(benchmark),
         "settings": _settings(benchmark),
-        "sources": identify_files(benchmark.passage_sources()),
+        "sources": identify_files(map(require_file, benchmark.passage_sources())),
         "strict": problems.strict,
         "format": STORE_FORMAT,
     }

@@ -19,6 +19,7 @@ from xdr.data.qrels import read_qrels
 from xdr.data.rows import Row, read_rows
 from xdr.data.tevatron import read_corpus, read_training_examples
 from xdr.errors import DataError, did_you_mean
+from xdr.storage.places import place
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 
@@ -27,7 +28,7 @@ class CollectionFolder(Benchmark):
     path: str
 
     def __post_init__(self) -> None:
-        folder = Path(self.path).expanduser()
+        folder = place(self.path)
         if not folder.is_dir():
             near = did_you_mean(folder.name, [f.name for f in folder.parent.iterdir()]) if folder.parent.is_dir() else ""
             raise DataError("data.path must be a folder, but there is none of that name", file=folder, remedy=near)
@@ -86,4 +87,4 @@ class CollectionFolder(Benchmark):
         return source if source.exists() else None
 
     def _file(self, name: str) -> Path:
-        return plain_or_gzipped(Path(self.path).expanduser() / name)
+        return plain_or_gzipped(place(self.path) / name)

@@ -1,6 +1,7 @@
 """Lines of a text file, plain or gzipped, with their numbers. Memory is one line, whatever the file."""
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import BinaryIO, cast
 
 from xdr.data.problems import Problems
 from xdr.errors import DataError, did_you_mean
+from xdr.storage.places import open_place, place
 
 LONGEST_LINE = 1 << 26
 """64 MiB. A file with a longer line is of another format."""
@@ -17,7 +19,7 @@ _UTF8_BOM, _UTF16_BOMS, _GZIP = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff"), b"\
 
 def require_file(path: str | Path) -> Path:
     """The path of a file that exists. The error names a file of a similar name."""
-    path = Path(path).expanduser()
+    path = place(path) if isinstance(path, str) else path
     if path.is_dir():
         raise DataError("must be a file, got a folder", file=path)
     if not path.exists():
@@ -38,7 +40,7 @@ def plain_or_gzipped(path: Path) -> Path:
 def open_binary(path: Path) -> BinaryIO:
     """Decompresses a file that begins like gzip, whatever its name."""
     try:
-        file = path.open("rb")
+        file = open_place(path)
     except OSError as error:
         raise DataError(f"the file cannot be opened: {error.strerror}", file=path) from error
     start = file.read(3)
@@ -48,7 +50,7 @@ def open_binary(path: Path) -> BinaryIO:
         raise DataError("the file is UTF-16", file=path, remedy="Convert it to UTF-8")
     if start[:2] == _GZIP:
         file.close()
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        return cast(BinaryIO, gzip.open(path if isinstance(path, os.PathLike) else open_place(path), "rb"))
     if start == _UTF8_BOM:
         file.seek(3)
     return file

@@ -21,6 +21,7 @@ from xdr.data.id_index import IdIndex, hash_ids, write_id_index
 from xdr.errors import ArtefactError, DataError, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
 from xdr.storage.fingerprint import Json
+from xdr.storage.remote import Remote
 from xdr.text.records import Passage
 
 STORE_FORMAT = 1
@@ -122,10 +123,16 @@ def convert_passages(
         remove_leftovers(folder.parent)
         if not folder.exists():
             with creating_folder(folder) as partial:
-                written = _write_passages(passages, partial, made_from, progress)
-                files: dict[str, Json] = {name: (partial / name).stat().st_size for name in _FILES}
-                made: dict[str, Json] = {"made_from": dict(made_from), "notes": list(notes()), "files": files}
-                write_json(partial / "store.json", {"format": STORE_FORMAT, **written, **made})
+                remote = Remote.of(folder)
+                if remote and remote.has(folder / "store.json"):
+                    remote.get_all((*_FILES, "store.json"), folder, partial)
+                else:
+                    written = _write_passages(passages, partial, made_from, progress)
+                    files: dict[str, Json] = {name: (partial / name).stat().st_size for name in _FILES}
+                    made: dict[str, Json] = {"made_from": dict(made_from), "notes": list(notes()), "files": files}
+                    write_json(partial / "store.json", {"format": STORE_FORMAT, **written, **made})
+                    if remote:
+                        remote.put_all((*_FILES, "store.json"), partial, folder)
     store = PassageStore(folder)
     if store.manifest.get("made_from") != dict(made_from):
         stored, asked = shown(store.manifest.get("made_from"), 300), shown(dict(made_from), 300)

@@ -11,6 +11,7 @@ from pathlib import Path
 from xdr.data.benchmark import Benchmark
 from xdr.data.problems import Problems
 from xdr.data.rows import Row, json_rows, read_rows
+from xdr.storage.places import place
 from xdr.text.languages import find_language
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
@@ -64,7 +65,7 @@ class TevatronFiles(Benchmark):
     passage_language: str = "en"
 
     def passage_sources(self) -> tuple[Path, ...]:
-        return () if self.corpus.startswith("hub:") else (Path(self.corpus),)
+        return () if self.corpus.startswith("hub:") else (place(self.corpus),)
 
     def passages(self, problems: Problems) -> Iterator[Passage]:
         return read_corpus(self.corpus, problems, find_language(self.passage_language).code)

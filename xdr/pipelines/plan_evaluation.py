@@ -166,7 +166,7 @@ def _plan_scoring(task: RetrievalTask, job: EncodingJob, headline: str, runs: bo
                 ids = [query.query_id for query in queries]
                 write_run(folder / f"{system}.trec", ids, ranking, lambda rows: [str(row) for row in rows], system)
 
-        with tempfile.TemporaryDirectory(dir=task.ledger.folder.parent) as name:
+        with tempfile.TemporaryDirectory(prefix=".plan-", dir=task.ledger.folder.parent) as name:
             folder = Path(name)
             seconds = seconds_of(write)
             num_bytes = sum(file.stat().st_size for file in folder.iterdir()) // number
@@ -196,7 +196,7 @@ def _random_rankings(task: RetrievalTask, random: np.random.Generator) -> Rankin
 @contextmanager
 def _scratch_ledger(ledger: ShardLedger, layout: Layout) -> Iterator[ShardLedger]:
     """Of one shard, on the disk of the job's embeddings."""
-    with tempfile.TemporaryDirectory(dir=ledger.folder.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=".plan-", dir=ledger.folder.parent) as name:
         yield create_embeddings(Path(name), 1, layout, {})
 
 

@@ -11,6 +11,7 @@ from xdr.sharding.generate import GenerationJob, Request, generate_collection, p
 from xdr.sharding.progress import counting
 from xdr.sharding.shards import Sources, queries_as_sources
 from xdr.storage.files import write_json
+from xdr.storage.remote import address_of
 from xdr.text.languages import language_codes
 from xdr.training.run import silence_libraries
 from xdr.writing.backends import Wanted
@@ -87,7 +88,7 @@ def _report(generated: GeneratedStore, inputs: StageInputs) -> None:
     write_json(
         report,
         {
-            "generated": str(generated.folder.resolve()),
+            "generated": address_of(generated.folder),
             "fingerprint": generated.fingerprint,
             "bytes": generated.num_bytes(),
             "made_by": generated.made_by,

@@ -5,9 +5,12 @@
 
 A shard's folder is renamed into place together with its entry, so even after a kill a shard is complete or absent. Any number
 of processes can work on one ledger: each makes what `missing()` names. Two that make the same shard do no harm.
+
+In a mirror of a store of objects (`xdr.storage.remote`) a shard exists when its entry is in the store. The names of its files
+have their checksums appended there, so that the files of two machines that make the same shard do not mix.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +18,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from xdr.errors import ArtefactError, shown
-from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
+from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
+from xdr.storage.remote import Remote, fetched, publish
 
 LEDGER_FORMAT = 1
+_ENTRY = "shard.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,15 @@ class ShardLedger:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             remove_leftovers(folder)
-            if not (folder / "manifest.json").exists():
+            if not fetched(folder / "manifest.json"):
                 write_json(folder / "manifest.json", wanted._manifest())
+            publish(folder / "manifest.json")
         cls.open(folder, kind)._refuse_unless_same(wanted)
         return wanted
 
     @classmethod
     def open(cls, folder: Path, kind: str) -> "ShardLedger":
-        if not (folder / "manifest.json").is_file():
+        if not fetched(folder / "manifest.json"):
             raise ArtefactError(f"{folder} must hold {kind}, and it has no manifest.json")
         manifest = read_json(folder / "manifest.json")
         made_by, num_shards = manifest.get("made_by"), manifest.get("num_shards")
@@ -65,6 +71,9 @@ class ShardLedger:
 
     def missing(self) -> list[int]:
         """Returns the numbers of the shards that do not exist yet."""
+        if remote := Remote.of(self.folder):
+            there = set(remote.entries(self.folder, _ENTRY))
+            return [shard for shard in range(self.num_shards) if self._path(shard).name not in there]
         return [shard for shard in range(self.num_shards) if not self._is_there(shard)]
 
     @contextmanager
@@ -78,11 +87,15 @@ class ShardLedger:
                 file.name: {"bytes": file.stat().st_size, "sha256": checksum_file(file)} for file in sorted(partial.iterdir())
             }
             entry: dict[str, Json] = {"shard": shard, "fingerprint": self.fingerprint, "files": files}
-            write_json(partial / "shard.json", entry | ({"emptied": list(emptied)} if emptied else {}))
+            write_json(partial / _ENTRY, entry | ({"emptied": list(emptied)} if emptied else {}))
+            if remote := Remote.of(self.folder):
+                self._commit(remote, shard, partial, files)
 
     def emptied(self) -> list[str]:
-        """The ids of sources that were taken as if they had no text."""
-        entries = (read_json(self._path(shard) / "shard.json") for shard in range(self.num_shards) if self._is_there(shard))
+        """The ids of sources that were taken as if they had no text, in the shards that exist."""
+        there = sorted(set(range(self.num_shards)) - set(self.missing()))
+        self._fetch_entries(there)
+        entries = (read_json(self._path(shard) / _ENTRY) for shard in there)
         return [str(source) for entry in entries for source in entry.get("emptied", ())]  # type: ignore[union-attr]  # as written
 
     @contextmanager
@@ -107,21 +120,36 @@ class ShardLedger:
 
     def shard(self, shard: int, *, checksum: bool = True) -> Path:
         """Returns the folder of a shard after checking its fingerprint and files. `checksum=False` compares only sizes."""
-        folder = self._path(shard)
-        if not (folder / "shard.json").is_file():
-            raise ArtefactError(f"{folder} is missing. Run the command that makes it again; it makes only missing shards")
-        entry = read_json(folder / "shard.json")
-        if entry.get("shard") != shard or entry.get("fingerprint") != self.fingerprint:
-            raise ArtefactError(
-                f"{folder} was made from something else than {self.folder}/manifest.json says. "
-                "Remove it and run the command again"
-            )
-        files = entry.get("files")
-        if not isinstance(files, dict):
-            raise ArtefactError(f"{folder}/shard.json is damaged. Remove {folder} and run the command that makes it again")
-        for name, expected in files.items():
-            _refuse_unless_whole(folder / name, expected, checksum)
-        return folder
+        for name in self._files(shard):
+            self.file(shard, name, checksum=checksum)
+        return self._path(shard)
+
+    def file(self, shard: int, name: str, *, checksum: bool = True) -> Path:
+        """Returns one file of a shard after checking it. A remote one is fetched first."""
+        described, path = self._files(shard).get(name), self._path(shard) / name
+        if described and not path.exists() and (remote := Remote.of(self.folder)):
+            remote.get(path, _suffix(described))
+        _refuse_unless_whole(path, described, checksum)
+        return path
+
+    def heads(self, name: str, num_bytes: int) -> list[bytes]:
+        """The first bytes of a file of each shard. Of remote files nothing else is read."""
+        self._fetch_entries(range(self.num_shards))
+        files = {self._path(shard) / name: self._files(shard).get(name) for shard in range(self.num_shards)}
+        remote = Remote.of(self.folder)
+        afar = {path: _suffix(file) for path, file in files.items() if remote and file and not path.exists()}
+        heads = dict(zip(afar, remote.read(list(afar), list(afar.values()), num_bytes), strict=True)) if remote and afar else {}
+        for path, described in files.items():
+            if path not in afar:
+                _refuse_unless_whole(path, described, checksum=False)
+                with path.open("rb") as file:
+                    heads[path] = file.read(num_bytes)
+        return [heads[path] for path in files]
+
+    def num_bytes(self) -> int:
+        """The size of all shards."""
+        self._fetch_entries(range(self.num_shards))
+        return sum(int(str(file["bytes"])) for shard in range(self.num_shards) for file in self._files(shard).values())
 
     def require_complete(self) -> None:
         """Raises an error that names missing shards, if there are any."""
@@ -133,7 +161,42 @@ class ShardLedger:
             )
 
     def _is_there(self, shard: int) -> bool:
-        return (self._path(shard) / "shard.json").exists()
+        entry, remote = self._path(shard) / _ENTRY, Remote.of(self.folder)
+        return remote.has(entry) if remote else entry.exists()
+
+    def _files(self, shard: int) -> Mapping[str, Mapping[str, Json]]:
+        """The size and the checksum of each file, from the entry."""
+        folder = self._path(shard)
+        if not fetched(folder / _ENTRY):
+            raise ArtefactError(f"{folder} is missing. Run the command that makes it again; it makes only missing shards")
+        entry = read_json(folder / _ENTRY)
+        if entry.get("shard") != shard or entry.get("fingerprint") != self.fingerprint:
+            raise ArtefactError(
+                f"{folder} was made from something else than {self.folder}/manifest.json says. "
+                "Remove it and run the command again"
+            )
+        files = entry.get("files")
+        if not isinstance(files, dict) or not all(isinstance(file, dict) for file in files.values()):
+            raise ArtefactError(f"{folder}/{_ENTRY} is damaged. Remove {folder} and run the command that makes it again")
+        return files
+
+    def _fetch_entries(self, shards: Iterable[int]) -> None:
+        """Those that the mirror lacks, all at once."""
+        remote, paths = Remote.of(self.folder), [self._path(shard) / _ENTRY for shard in shards]
+        absent = [path for path in paths if remote and not path.exists()]
+        for path, content in zip(absent, remote.read(absent), strict=True) if remote and absent else ():
+            with replacing_file(path) as partial:
+                partial.write_bytes(content)
+
+    def _commit(self, remote: Remote, shard: int, partial: Path, files: Mapping[str, Json]) -> None:
+        """The entry is put last. If another machine was faster, its files count, which are fetched when they are asked for."""
+        if self._is_there(shard):
+            for file in partial.iterdir():
+                file.unlink()
+            return
+        for name, described in files.items():
+            remote.put(partial / name, self._path(shard) / name, _suffix(described))
+        remote.put(partial / _ENTRY, self._path(shard) / _ENTRY)
 
     def _path(self, shard: int) -> Path:
         return self.folder / f"shard-{shard:05d}"
@@ -160,9 +223,15 @@ class ShardLedger:
         )
 
 
-def _refuse_unless_whole(file: Path, expected: Json, checksum: bool) -> None:
+def _suffix(described: Json) -> str:
+    """Of a file's name in a store of objects."""
+    assert isinstance(described, Mapping)
+    return f".{str(described['sha256'])[:16]}"
+
+
+def _refuse_unless_whole(file: Path, expected: Mapping[str, Json] | None, checksum: bool) -> None:
     remedy = f"Remove {file.parent} and run the command that makes it again"
-    if not isinstance(expected, dict) or not file.is_file():
+    if expected is None or not file.is_file():
         raise ArtefactError(f"{file} is missing. {remedy}")
     size = file.stat().st_size
     if size != expected.get("bytes"):

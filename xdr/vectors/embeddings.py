@@ -10,11 +10,12 @@ grow with its size. Shapes: N rows, D dimensions, G groups.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from xdr.storage.ledger import ShardLedger
 from xdr.vectors.layout import Layout, Selection, layout_of
 
 KIND = "embeddings"
+_HEADER_BYTES = 1024
 Rows: TypeAlias = slice | NDArray[np.integer]
 
 
@@ -69,13 +71,10 @@ class Embeddings(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Shard:
-    folder: Path
+class _Shard(NamedTuple):
+    number: int
     first_row: int
     num_rows: int
-    offsets: Mapping[str, int]
-    """Where the values begin in each of the arrays' files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +83,16 @@ class ShardBlock:
 
     first_row: int
     num_rows: int
-    layout: Layout
+    _store: "EmbeddingStore"
     _shard: _Shard
 
     def passages(self, rows: Rows | None = None) -> NDArray[np.float16]:
-        return self._values("passages.npy", np.float16, 0, self.layout.dimension, rows)
+        return self._values("passages.npy", np.float16, 0, self._store.dimension, rows)
 
     def generated(self, selection: Selection, rows: Rows | None = None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         sums_ND = None
         for group in selection.groups:
-            half_ND = self._values("companions.npy", np.float16, group, self.layout.dimension, rows)
+            half_ND = self._values("companions.npy", np.float16, group, self._store.dimension, rows)
             group_ND = torch.from_numpy(half_ND).float().numpy()  # numpy takes thirteen times as long
             sums_ND = group_ND if sums_ND is None else np.add(sums_ND, group_ND, out=sums_ND)
         assert sums_ND is not None
@@ -106,13 +105,14 @@ class ShardBlock:
         return counts_N
 
     def whole_shard(self) -> "ShardBlock":
-        return ShardBlock(self._shard.first_row, self._shard.num_rows, self.layout, self._shard)
+        return ShardBlock(self._shard.first_row, self._shard.num_rows, self._store, self._shard)
 
     def _values(self, name: str, dtype: type[np.generic], group: int, width: int, rows: Rows | None) -> NDArray:
         """All rows are read, which takes a third of the time of mapping them; some rows are picked from a map. The map is
         copy-on-write because torch asks for writable arrays; the file does not change."""
-        path, row = self._shard.folder / name, group * self._shard.num_rows + self.first_row - self._shard.first_row
-        offset = self._shard.offsets[name] + row * width * np.dtype(dtype).itemsize
+        path, start = self._store.file(self._shard, name)
+        row = group * self._shard.num_rows + self.first_row - self._shard.first_row
+        offset = start + row * width * np.dtype(dtype).itemsize
         if rows is None:
             return np.fromfile(path, dtype, self.num_rows * width, offset=offset).reshape(-1, width)
         return np.memmap(path, dtype, "c", offset, (self.num_rows, width))[rows]
@@ -120,23 +120,24 @@ class ShardBlock:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingStore:
-    """A complete set of shards."""
+    """A complete set of shards. A file's checksum is verified when the file is first used, and a remote file is fetched then,
+    so a process that searches some shards reads only these."""
 
     ledger: ShardLedger
     layout: Layout
     _shards: tuple[_Shard, ...]
+    _opened: dict[tuple[int, str], tuple[Path, int]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def open(cls, folder: Path) -> "EmbeddingStore":
-        """Raises an error unless every shard is complete and has the checksums of the ledger."""
+        """Raises an error unless every shard is there."""
         ledger = ShardLedger.open(folder, KIND)
         ledger.require_complete()
         layout = layout_of(ledger)
-        folders = [ledger.shard(shard) for shard in range(ledger.num_shards)]
-        headers = [_read_headers(shard, layout) for shard in folders]
-        first_rows = accumulate((num_rows for num_rows, _ in headers), initial=0)
-        shards = (_Shard(shard, first, *header) for shard, first, header in zip(folders, first_rows, headers, strict=False))
-        return cls(ledger, layout, tuple(shards))
+        name = "passages.npy" if layout.passages else "counts.npy"
+        rows = [_header(head, folder)[0][-2 if layout.passages else -1] for head in ledger.heads(name, _HEADER_BYTES)]
+        first_rows = accumulate(rows, initial=0)
+        return cls(ledger, layout, tuple(map(_Shard, range(ledger.num_shards), first_rows, rows)))
 
     @property
     def name(self) -> str:
@@ -160,20 +161,20 @@ class EmbeddingStore:
         for number in range(self.num_shards) if shards is None else shards:
             shard = self._shards[number]
             for start in range(0, shard.num_rows, num_rows):
-                yield ShardBlock(shard.first_row + start, min(num_rows, shard.num_rows - start), self.layout, shard)
+                yield ShardBlock(shard.first_row + start, min(num_rows, shard.num_rows - start), self, shard)
 
     def block(self, first_row: int, num_rows: int) -> ShardBlock:
         """These rows, which belong to one shard."""
         shard = self._shards[bisect_right(self._shards, first_row, key=lambda shard: shard.first_row) - 1]
         assert first_row + num_rows <= shard.first_row + shard.num_rows
-        return ShardBlock(first_row, num_rows, self.layout, shard)
+        return ShardBlock(first_row, num_rows, self, shard)
 
     def ids(self, rows: NDArray[np.integer]) -> list[str]:
         ids = np.empty(len(rows), object)
         owners = np.searchsorted([shard.first_row for shard in self._shards], rows, side="right") - 1
         for owner in np.unique(owners):
             shard, owned = self._shards[owner], owners == owner
-            with pa.memory_map(str(shard.folder / "ids.arrow")) as file:
+            with pa.memory_map(str(self.file(shard, "ids.arrow")[0])) as file:
                 column = pa.ipc.open_file(file).get_batch(0).column(0)
                 ids[owned] = column.take(pa.array(rows[owned] - shard.first_row)).to_pylist()
         return ids.tolist()
@@ -182,8 +183,7 @@ class EmbeddingStore:
         """The least and the greatest number of generated texts of a passage."""
         least, greatest = [], []
         for shard in self._shards:
-            counts_GN = np.load(shard.folder / "counts.npy", mmap_mode="r", allow_pickle=False)
-            counts_N = counts_GN[list(selection.groups)].sum(axis=0, dtype=np.int64)
+            counts_N = ShardBlock(shard.first_row, shard.num_rows, self, shard).counts(selection)
             least.append(int(counts_N.min()))
             greatest.append(int(counts_N.max()))
         return min(least), max(greatest)
@@ -193,18 +193,34 @@ class EmbeddingStore:
         norms_N = np.linalg.norm(next(self.blocks(sample)).passages().astype(np.float32), axis=1)
         return bool((np.abs(norms_N - 1) < 5e-3).all())
 
+    def file(self, shard: _Shard, name: str) -> tuple[Path, int]:
+        """A file of a shard, and where the values of its array begin."""
+        found = self._opened.get((shard.number, name))
+        if found is None:
+            path = self.ledger.file(shard.number, name)
+            found = self._opened[shard.number, name] = path, self._start_of_values(shard, path) if path.suffix == ".npy" else 0
+        return found
 
-def _read_headers(folder: Path, layout: Layout) -> tuple[int, dict[str, int]]:
-    """The number of rows, and where the values of each array begin."""
-    names = ["passages.npy"] * layout.passages + ["companions.npy", "counts.npy"] * bool(layout.groups)
-    arrays = {name: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names}
-    groups, rows = len(layout.groups), arrays[names[-1]].shape[-1] if layout.groups else len(arrays["passages.npy"])
-    wanted = {
-        "passages.npy": ("float16", (rows, layout.dimension)),
-        "companions.npy": ("float16", (groups, rows, layout.dimension)),
-        "counts.npy": ("uint16", (groups, rows)),
-    }
-    for name, array in arrays.items():
-        if (str(array.dtype), array.shape) != wanted[name]:
-            raise ArtefactError(f"{folder / name} must hold {wanted[name]}, got {array.dtype} {array.shape}. Remove {folder}")
-    return rows, {name: int(array.offset) for name, array in arrays.items()}
+    def _start_of_values(self, shard: _Shard, path: Path) -> int:
+        rows, dimension, groups = shard.num_rows, self.layout.dimension, len(self.layout.groups)
+        wanted = {
+            "passages.npy": ("float16", (rows, dimension)),
+            "companions.npy": ("float16", (groups, rows, dimension)),
+            "counts.npy": ("uint16", (groups, rows)),
+        }
+        with path.open("rb") as file:
+            shape, dtype, start = _header(file.read(_HEADER_BYTES), path)
+        if (dtype, shape) != wanted[path.name]:
+            raise ArtefactError(f"{path} must hold {wanted[path.name]}, got {dtype} {shape}. Remove {path.parent}")
+        return start
+
+
+def _header(start: bytes, of: Path) -> tuple[tuple[int, ...], str, int]:
+    """The shape and the type of an array, and where its values begin, from the first bytes of its file."""
+    file = BytesIO(start)
+    try:
+        np.lib.format.read_magic(file)  # version 1.0, as numpy writes for such arrays
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    except ValueError as error:
+        raise ArtefactError(f"{of} has an array without a header ({error}). Remove the folder and make it again") from error
+    return shape, str(dtype), file.tell()

@@ -22,6 +22,8 @@ from xdr.errors import ArtefactError, DataError, UserError
 from xdr.storage.files import read_json, replacing_file
 from xdr.storage.fingerprint import Json, fingerprint, identify_files
 from xdr.storage.ledger import ShardLedger
+from xdr.storage.places import place
+from xdr.storage.remote import fetched, in_mirror
 from xdr.text.records import GeneratedTexts
 from xdr.writing.generated_store import KIND, GeneratedStore, write_texts
 from xdr.writing.people_questions import PREFIX, write_questions
@@ -36,11 +38,13 @@ def open_generated(
 ) -> GeneratedStore:
     """`source` is a folder that stage=generate wrote, its output folder, or files in xQG's format: a name, or a pattern such as
     `xqg/shard_*.jsonl`. Texts about another collection are refused."""
-    path = Path(source).expanduser()
-    if (path / "generated.json").is_file():
-        path = Path(str(read_json(path / "generated.json")["generated"]))
-    if (path / "manifest.json").is_file():
-        return _fitting(GeneratedStore(path), passages)
+    path = place(source)
+    if isinstance(path, Path) and (path / "generated.json").is_file():
+        source = str(read_json(path / "generated.json")["generated"])
+        path = place(source)
+    stored = in_mirror(source, artifacts_dir) or path
+    if isinstance(stored, Path) and fetched(stored / "manifest.json"):
+        return _fitting(GeneratedStore(stored), passages)
     files = sorted(path.parent.glob(path.name))
     if not files or path.is_dir():
         raise DataError(
@@ -97,7 +101,7 @@ def import_generated(
     folder = artifacts_dir / "generated" / fingerprint(made_from)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):  # another process that imports these files waits
-        if not (folder / "manifest.json").exists():
+        if not fetched(folder / "manifest.json"):
             _import(files, passages, folder, made_from, progress)
     return GeneratedStore(folder)
 

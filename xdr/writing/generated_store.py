@@ -102,7 +102,7 @@ class GeneratedStore:
         return total
 
     def num_bytes(self) -> int:
-        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+        return self._ledger.num_bytes()
 
     def _read(self, shard: int) -> list[GeneratedTexts]:
         with pa.memory_map(str(self._ledger.shard(shard) / _TEXTS)) as source:
