@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from xdr.pipelines.retrieval_task import RetrievalTask
+    from xdr.retrieval.trec_runs import Run
     from xdr.sharding.encode import EncodingJob
     from xdr.sharding.engine import Engine
 
@@ -139,9 +140,17 @@ def _score(inputs: StageInputs) -> float | None:
         return callbacks
 
     score(inputs, evaluation_callbacks)
+    if inputs.evaluation.runs and reports and reports[-1].best is not None:  # the first process has reported
+        inputs.benchmark.write_results(inputs.evaluation.split, partial(_read_runs, inputs.output_dir), inputs.output_dir)
     for callback in callbacks:
         inputs.console.print(took(callback.seconds), markup=False)
     return reports[-1].best if reports else None
+
+
+def _read_runs(folder: Path) -> "dict[str, Run]":
+    from xdr.retrieval.trec_runs import read_run
+
+    return {path.stem: read_run(path) for path in sorted((folder / "runs").glob("*.trec"))}
 
 
 def _mine(inputs: StageInputs, settings: "DictConfig") -> None:

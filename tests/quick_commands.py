@@ -23,6 +23,7 @@ BENCHMARKS = {
     r"experiment=xnli_": "xnli",
     r"data=collection": "collection",
     r"data=parallel": "parallel",
+    r"data=xor_tydi": "xor_tydi",
     r"": "sample",
 }
 """Patterns of a command, and the benchmark whose files and models stand in for its words in capitals. The first match wins."""

@@ -23,6 +23,8 @@ NOT_RUN = {
     r"^make ": "needs a package index; the commands of the Makefile are run one by one",
     r"^(pip install|wandb) ": "needs a package index or the W&B server",
     r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
+    r"s3://": "needs a store of objects; tests/pipelines/test_remote.py has one",
+    r"data=mteb": "needs the hub; tests/interop has a folder in its place",
     r"^srun ": "needs a cluster",
     r"noise\.read_layouts": "needs the X keyboard database, and writes into the package",
     r"afriqa_e5_(hyde|generated|both|people)": "needs texts that a generator wrote for AfriQA",

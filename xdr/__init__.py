@@ -8,6 +8,7 @@ The names below work in memory, without Hydra and without files:
     search                  vectors to a run, exactly
     evaluate, compare       runs and qrels to metrics, two runs to paired tests
     read_run, write_run, read_qrels     TREC files
+    mteb_model              an encoder, with or without generated queries, as a model of MTEB
 """
 
 from importlib import import_module
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xdr.encoders.encoder import Encoder, load_encoder
     from xdr.evaluation.runs import compare, evaluate, read_qrels
+    from xdr.interop.mteb_model import mteb_model
     from xdr.retrieval.in_memory import fuse, hub_correction, search
     from xdr.retrieval.trec_runs import read_run, write_run
 
@@ -27,6 +29,7 @@ __all__ = [
     "fuse",
     "hub_correction",
     "load_encoder",
+    "mteb_model",
     "read_qrels",
     "read_run",
     "search",
@@ -43,6 +46,7 @@ _MODULES = {
     "compare": "xdr.evaluation.runs",
     "read_qrels": "xdr.evaluation.runs",
     "read_run": "xdr.retrieval.trec_runs",
+    "mteb_model": "xdr.interop.mteb_model",
     "write_run": "xdr.retrieval.trec_runs",
 }
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from xdr.data.beir_folder import BeirFolder
+from xdr.benchmarks.sample import Sample
+from xdr.data.beir_folder import BeirFolder, write_beir_folder
 from xdr.data.problems import Problems
 from xdr.errors import DataError
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
@@ -56,3 +57,17 @@ def test_what_does_not_fit_is_named(folder: BeirFolder, write: Write, name: str,
 def test_a_folder_without_qrels_is_refused(write: Write) -> None:
     with pytest.raises(DataError, match=r"data.path must have qrels/train.tsv, dev.tsv or test.tsv"):
         BeirFolder(str(write("corpus.jsonl", CORPUS).parent), "en", "en")
+
+
+def test_what_is_written_is_read_again_with_its_languages(tmp_path: Path) -> None:
+    sample, problems = Sample(), Problems()
+    write_beir_folder(sample, tmp_path / "beir", problems)
+    beir = BeirFolder(str(tmp_path / "beir"), "wo", "wo")
+    assert list(beir.passages(problems)) == list(sample.passages(problems))
+    for split in ("train", "dev"):
+        assert list(beir.judgements(split, problems)) == list(sample.judgements(split, problems))
+        expected = {(one.query_id, one.text, one.language) for one in sample.queries(split, problems)}
+        assert {(one.query_id, one.text, one.language) for one in beir.queries(split, problems)} == expected
+    assert (tmp_path / "beir" / "qrels" / "dev.tsv").read_text().startswith("query-id\tcorpus-id\tscore\n")
+    with pytest.raises(DataError, match="there must be no such folder yet"):
+        write_beir_folder(sample, tmp_path / "beir", problems)

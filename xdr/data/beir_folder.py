@@ -1,11 +1,12 @@
 """BEIR's folders, in which many retrieval benchmarks are published.
 
-corpus.jsonl        _id, title, text
-queries.jsonl       _id, text
+corpus.jsonl        _id, title, text, [metadata: {language}]
+queries.jsonl       _id, text, [metadata: {language}]
 qrels/{split}.tsv   query-id, corpus-id, score, with that header; the queries of a split are those it judges
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +18,18 @@ from xdr.data.qrels import relevance_of
 from xdr.data.rows import Row, read_rows
 from xdr.data.tables import read_table
 from xdr.errors import DataError
+from xdr.storage.files import creating_folder
 from xdr.storage.places import place
 from xdr.text.languages import language_codes
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
+_HEADER = "query-id\tcorpus-id\tscore\n"
+
 
 @dataclass(frozen=True)
 class BeirFolder(Benchmark):
-    """The files name no languages: `language` is that of the queries, `passage_language` that of the passages."""
+    """`language` is that of the queries, `passage_language` that of the passages, where the metadata name none. They do so in
+    the folders that xdr writes."""
 
     path: str
     language: str
@@ -46,9 +51,9 @@ class BeirFolder(Benchmark):
         def parse(row: Row) -> Passage | None:
             passage_id, title, text = row.identifier("_id"), row.optional_text("title").strip(), row.optional_text("text")
             if text.strip():
-                return Passage(passage_id, title, text, self.passage_language)
+                return Passage(passage_id, title, text, _language(row, self.passage_language))
             if title:
-                return Passage(passage_id, "", title, self.passage_language)
+                return Passage(passage_id, "", title, _language(row, self.passage_language))
             problems.omitted["documents without text"] += 1
             return None
 
@@ -64,7 +69,7 @@ class BeirFolder(Benchmark):
             if query_id not in missing:
                 return None
             missing.remove(query_id)
-            return Query(query_id, row.text("text"), self.language)
+            return Query(query_id, row.text("text"), _language(row, self.language))
 
         yield from read_rows(self._file("queries.jsonl"), problems, parse)
         for query_id in sorted(missing):
@@ -90,3 +95,47 @@ class BeirFolder(Benchmark):
 
     def _file(self, name: str) -> Path:
         return plain_or_gzipped(place(self.path) / name)
+
+
+def _language(row: Row, default: str) -> str:
+    return row.object("metadata").language("language", default) if row.has("metadata") else default
+
+
+def write_beir_folder(
+    benchmark: Benchmark, folder: Path, problems: Problems, progress: Callable[[int], None] = lambda number: None
+) -> None:
+    """All of it, or nothing. Queries without judgements are left out, as no split has them."""
+    if folder.exists():
+        raise DataError("there must be no such folder yet", file=folder, remedy="Remove it, or choose another output_dir")
+    judged: dict[str, Query] = {}
+    with creating_folder(folder) as partial:
+        (partial / "qrels").mkdir()
+        for split in SPLITS:
+            if judgements := list(benchmark.judgements(split, problems)):
+                lines = [f"{one.query_id}\t{one.passage_id}\t{one.relevance}\n" for one in judgements]
+                (partial / "qrels" / f"{split}.tsv").write_text("".join([_HEADER, *lines]), encoding="utf-8")
+                asked = {one.query_id for one in judgements}
+                for query in benchmark.queries(split, problems):
+                    if query.query_id in asked and judged.setdefault(query.query_id, query).text != query.text:
+                        raise DataError(f"a query id must have one text, got two for '{query.query_id}'", file=folder)
+        if not judged:
+            raise DataError("a BEIR folder needs judgements, and this benchmark has none", file=folder)
+        queries = ({"_id": one.query_id, "text": one.text, **_metadata(one.language)} for one in judged.values())
+        _write_lines(partial / "queries.jsonl", queries, lambda number: None)
+        passages = benchmark.passages(problems)
+        corpus = ({"_id": one.passage_id, "title": one.title, "text": one.text, **_metadata(one.language)} for one in passages)
+        _write_lines(partial / "corpus.jsonl", corpus, progress)
+
+
+def _metadata(language: str) -> dict[str, dict[str, str]]:
+    return {"metadata": {"language": language}}
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, object]], progress: Callable[[int], None]) -> None:
+    number = 0
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for number, row in enumerate(rows, 1):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            if number % 10_000 == 0:
+                progress(number)
+    progress(number)

@@ -1,7 +1,7 @@
 """What the rest of xdr asks of a benchmark."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -10,6 +10,9 @@ from xdr.errors import DataError
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
 SPLITS = ("train", "dev", "test")
+
+Run: TypeAlias = Mapping[str, Mapping[str, float]]
+"""query id -> passage id -> score, best first"""
 
 Holdout: TypeAlias = Literal["none", "tenth"]
 """`tenth`: of a release that has no test split with answers, `dev` is a tenth of train, `train` the others, and `test` the dev
@@ -49,6 +52,10 @@ class Benchmark(ABC):
 
     def generated_file(self) -> Path | None:
         """The generated queries that come with the collection, in the format of `generated.jsonl`. Default: none."""
+        return None
+
+    def write_results(self, split: str, read_runs: Callable[[], Mapping[str, Run]], folder: Path) -> None:
+        """Results of each system's run in another tool's form, beside those of xdr in `folder`. Default: none."""
         return None
 
     def weight_of(self, example: TrainingExample) -> float:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from xdr.data.beir_folder import write_beir_folder
 from xdr.data.problems import Problems
 from xdr.errors import UserError
 from xdr.generators.settings import GenerationSettings, Sampling, Task
@@ -99,7 +100,14 @@ def _report(generated: GeneratedStore, inputs: StageInputs) -> None:
 
 
 def export(inputs: StageInputs) -> None:
-    augmentation = inputs.require_augmentation("export")
+    """The generated texts; or, without augmentation, the benchmark itself."""
+    augmentation = inputs.augmentation
+    if augmentation is None:
+        folder = inputs.output_dir / "beir"
+        with counting("passages", inputs.console) as progress:
+            write_beir_folder(inputs.benchmark, folder, Problems(inputs.strict), progress)
+        inputs.console.print(f"BEIR folder: {folder}", markup=False, soft_wrap=True)
+        return
     if augmentation.export is None or augmentation.source is None:
         raise UserError("stage=export needs augmentation.source=FOLDER and augmentation.export=NAME.jsonl or NAME.jsonl.gz")
     store = collection_of(inputs)
