@@ -15,7 +15,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,lancedb,qdrant,dev]'
 	@touch $@
 
 # MODEL is an encoder's folder or its name on the hub. It takes the place of the encoder that the demo trains.

@@ -73,6 +73,8 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         raise UserError(f"plan=true must be used with stage={', '.join(PLANNED_STAGES)}, got stage={stage}")
     if settings.noise and stage != "score":
         raise UserError(f"noise must be none with stage={stage}, which asks no noisy queries. Leave it out")
+    if settings.vectors and stage != "export":
+        raise UserError(f"vectors must be none with stage={stage}: stage=export writes them. Leave it out")
     if stage == "sweep":
         settings = as_kept(settings, list(HydraConfig.get().overrides.task))
     inputs = StageInputs(
@@ -83,6 +85,7 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         search=entry.build(settings, "search"),
         correction=entry.build(settings, "correction"),
         noise=entry.build(settings, "noise"),
+        vectors=entry.build(settings, "vectors"),
         teacher=entry.build(settings, "teacher", *BESIDE["teacher"]),
         lists=ListSettings(**{name: settings.teacher[name] for name in BESIDE["teacher"]}) if settings.teacher else None,
         evaluation=entry.build(settings, "evaluation"),
@@ -117,6 +120,10 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         from xdr.pipelines.evaluate import encode
 
         encode(inputs)
+    elif stage == "export" and inputs.vectors is not None:
+        from xdr.pipelines.evaluate import export_vectors
+
+        export_vectors(inputs)
     else:
         from xdr.pipelines import write_generated
 

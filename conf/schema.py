@@ -18,6 +18,7 @@ CHECKED_AT_START = (
     "data",
     "model",
     "noise",
+    "vectors",
     "augmentation",
     "search",
     "correction",

@@ -2,23 +2,29 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import lightning.pytorch as pl
 
 from xdr.encoders.input_format import EncoderOptions
 from xdr.encoders.open_encoder import open_encoder
+from xdr.errors import UserError
 from xdr.evaluation.metric_names import parse_metrics, require_headline
+from xdr.interop.vector_set import VectorSet, write_vectors
 from xdr.pipelines.plan_evaluation import plan_evaluation
 from xdr.pipelines.prepare import collection_of
 from xdr.pipelines.retrieval_setup import fusing_of, retrieval_task
 from xdr.pipelines.retrieval_task import RetrievalTask
 from xdr.pipelines.settings import StageInputs, StageName
 from xdr.sharding.encode import EncodingJob, EncodingSettings, sentences_job, shard_job
+from xdr.sharding.progress import counting
 from xdr.sharding.shard_module import make_shards
+from xdr.storage.fingerprint import Json
 from xdr.storage.ledger import ShardLedger
 from xdr.training.run import silence_libraries
+from xdr.vectors.embeddings import EmbeddingStore
+from xdr.vectors.families import baseline_family, fused_family
 from xdr.vectors.fusing import Fusing
 
 CallbacksOf = Callable[[RetrievalTask, EncodingJob], Sequence[pl.Callback]]
@@ -50,6 +56,35 @@ def encode(inputs: StageInputs) -> None:
         logger.log_metrics({"passages": len(job.store), "share encoded": share, "seconds": seconds})
         logger.save()
     inputs.console.print(f"Vectors: {ledger.folder}", markup=False, soft_wrap=True)
+
+
+def export_vectors(inputs: StageInputs) -> None:
+    """The vectors of one system, to wherever `inputs.vectors` puts them. Encodes what is missing."""
+    if inputs.correction is not None or (inputs.augmentation is not None and inputs.augmentation.hyde is not None):
+        raise UserError("vectors hold passages alone: leave out correction, which changes scores, and augmentation.hyde")
+    prepared = _prepare(inputs, "export")
+    job, ledger, fusing = prepared.job, prepared.ledger, prepared.fusing
+    alphas = fusing.alphas if fusing is not None else (None,)
+    if len(alphas) != 1:
+        raise UserError(f"augmentation.alpha must be one number to export vectors with, got {', '.join(map(str, alphas))}")
+    make_shards(shard_job(job, ledger), dict(inputs.trainer), inputs.console, inputs.engine)
+    embeddings, family = EmbeddingStore.open(ledger.folder), baseline_family()
+    if fusing is not None:
+        family = fused_family(fusing.fusion, fusing.alphas, fusing.selection(embeddings.layout))
+    about: dict[str, Json] = {
+        "system": family.systems[0],
+        "alpha": alphas[0],
+        "languages": list(fusing.languages) if fusing is not None else [],
+        **{name: value for name, value in ledger.made_by.items() if name != "layout"},
+        "embeddings": ledger.fingerprint,
+        "pooling": getattr(job.queries, "pooling", "mean"),
+        "normalized": bool(job.queries.normalize),
+        **asdict(job.tokenizer.input_format),
+    }
+    with counting("vectors", inputs.console, len(embeddings)) as progress:
+        vectors = VectorSet(embeddings, family, job.store, about, inputs.search.index, progress)
+        where = write_vectors(vectors, inputs.vectors, inputs.output_dir / "vectors")
+    inputs.console.print(f"Vectors of {family.systems[0]}: {where}", markup=False, soft_wrap=True)
 
 
 def score(inputs: StageInputs, callbacks_of: CallbacksOf) -> None:

@@ -22,10 +22,10 @@ from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.robustness import Robustness, drops_by_operator, robustness_of
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.evaluation.significance import Comparison, Testing, too_few_samples
+from xdr.evaluation.texts_coverage import coverage_of_texts, uneven
 from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.pipelines.correcting import Correcting, corrected_name
-from xdr.pipelines.coverage import coverage_of_texts, uneven
 from xdr.pipelines.systems import BASELINE, Role, Systems, on_both
 from xdr.retrieval.gathering import merge_systems, own_shards, unstacked
 from xdr.retrieval.index_search import index_search
@@ -246,11 +246,8 @@ class RetrievalTask:
         return warnings
 
     def _selection(self) -> Selection:
-        """Which of the stored sums belong to the wanted languages and numbers."""
         assert self.fusing is not None
-        layout = self.layout
-        languages = None if layout.keep == "total" else self.fusing.languages
-        return layout.select(languages, (self.fusing.number or None) if layout.keep == "count" else None)
+        return self.fusing.selection(self.layout)
 
     def _selected(self) -> tuple[int, ...]:
         return self._selection().groups if self.fusing is not None else ()

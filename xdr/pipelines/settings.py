@@ -136,7 +136,8 @@ class EvaluationSettings:
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
     stage=sweep, which reads no data. `correction` is an `xdr.vectors.corrections.Correction` or None. `teacher` is an
-    `xdr.teaching.teacher.TeacherSettings` or None, and scores `lists`.
+    `xdr.teaching.teacher.TeacherSettings` or None, and scores `lists`. `vectors` is an `xdr.interop.vector_set.VectorTarget` or
+    None, to which stage=export writes.
 
     `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
 
@@ -147,6 +148,7 @@ class StageInputs:
     search: SearchSettings
     correction: Any
     noise: QueryNoise | None
+    vectors: Any
     teacher: Any
     lists: ListSettings | None
     evaluation: EvaluationSettings

@@ -111,7 +111,7 @@ class Hnsw:
     def build(self, vectors: Vectors, device: str) -> "FaissIndex":
         _require_cpu(device)
         index = load_faiss().index_factory(vectors.dimension, f"HNSW{self.links},Flat", 0)
-        index.hnsw.efConstruction = self.build_width
+        index.hnsw.efConstruction, index.hnsw.efSearch = self.build_width, self.search_width
         return FaissIndex(_filled(index, vectors), self.search_width)
 
 

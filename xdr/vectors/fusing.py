@@ -15,7 +15,7 @@ from xdr.encoders.encoder import Encoder
 from xdr.errors import UserError
 from xdr.vectors.fusion import Alpha, ControlName, Fusion, Side, fuse_vectors, system_name
 from xdr.vectors.generated_sums import sum_generated_passages
-from xdr.vectors.layout import Layout
+from xdr.vectors.layout import Layout, Selection
 from xdr.writing.generated_store import GeneratedStore
 
 
@@ -56,6 +56,11 @@ class Fusing:
                 f"augmentation.fusion must be a formula for vectors of any norm, got {self.fusion.name}: this encoder does not "
                 "normalize its vectors. Use unit_mean"
             )
+
+    def selection(self, layout: Layout) -> Selection:
+        """Which of the stored sums belong to the wanted languages and numbers."""
+        languages = None if layout.keep == "total" else self.languages
+        return layout.select(languages, (self.number or None) if layout.keep == "count" else None)
 
     def counts_of_queries(self) -> tuple[int, int]:
         """The least and the greatest number of passages that a query is fused with."""
