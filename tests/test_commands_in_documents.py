@@ -24,6 +24,7 @@ NOT_RUN = {
     r"^(pip install|wandb) ": "needs a package index or the W&B server",
     r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
     r"s3://": "needs a store of objects; tests/pipelines/test_remote.py has one",
+    r"bm25.trec": "needs a run of another tool; tests/pipelines/test_compare_to.py has one",
     r"data=mteb": "needs the hub; tests/interop has a folder in its place",
     r"^srun ": "needs a cluster",
     r"noise\.read_layouts": "needs the X keyboard database, and writes into the package",

@@ -59,3 +59,34 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_encoded(
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2 and problem in output, output
     assert not list(tmp_path.rglob("passages.npy"))
+
+
+def test_a_run_of_another_tool_is_scored_as_its_own_evaluation_was(trained_encoder: Path, tmp_path: Path) -> None:
+    """R@2kt reads the texts of passages; a run may be shorter than others, and lack queries."""
+    metrics = "evaluation.metrics=[MRR@10,recall@10,R@2kt]"
+    evaluate(tmp_path / "earlier", f"checkpoint={trained_encoder / 'checkpoints' / 'model'}", metrics)
+    lines = (tmp_path / "earlier" / "runs" / "baseline.trec").read_text().splitlines(keepends=True)
+    (tmp_path / "other.trec").write_text("".join(line for line in lines if not line.startswith("ar-1-4 ")))
+    names = f"compare_to=['bm25={tmp_path / 'other.trec'}',{tmp_path / 'earlier'}]"
+    output = evaluate(tmp_path / "run", f"checkpoint={trained_encoder}", metrics, names)
+    means = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert "bm25:run ranks nothing for 1 of 1,152 queries" in output
+    for language in ("fi", "ko"):
+        for metric in ("MRR@10", "recall@10", "R@2kt"):
+            assert means["bm25:run"][metric][language] == pytest.approx(means["earlier:baseline"][metric][language], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("q1 Q0 1 1 2.5 x\n", "must rank passages for these queries, got other query ids: q1"),
+        ("ar-1-4 Q0 nothing 1 2.5 x\n", "1 passage ids are not in the collection: nothing"),
+        ("ar-1-4 Q0 1\n", "a line must have 6 fields, got 3"),
+    ],
+)
+def test_a_run_that_does_not_fit_is_refused(lines: str, says: str, trained_encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "bm25.trec").write_text(lines)
+    given = (f"checkpoint={trained_encoder}", f"compare_to=[{tmp_path / 'bm25.trec'}]")
+    process = start(tmp_path / "run", *given, quick=QUICK_EVALUATION, script="evaluate.py")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and says in output, output

@@ -167,9 +167,9 @@ def test_earlier_evaluations_must_have_equal_noise_or_none(tmp_path: Path) -> No
     for name, noise in (("equal", "swap 1"), ("none", None), ("other", "delete 1")):
         (tmp_path / name).mkdir()
         write_environment({"noise": noise}, tmp_path / name)
-    require_equal_noise([str(tmp_path / "equal"), str(tmp_path / "none"), str(tmp_path / "missing")], "swap 1")
+    require_equal_noise([tmp_path / "equal", tmp_path / "none", tmp_path / "missing"], "swap 1")
     with pytest.raises(UserError, match="compare_to must be evaluations with equal noise or none, got .*other with 'delete 1'"):
-        require_equal_noise([str(tmp_path / "equal"), str(tmp_path / "other")], "swap 1")
+        require_equal_noise([tmp_path / "equal", tmp_path / "other"], "swap 1")
 
 
 def test_robustness_json_has_every_figure(report: Report, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from xdr.evaluation.metric_names import Metric, headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
 from xdr.evaluation.significance import Testing, require_same_queries
+from xdr.interop.compared import compared_systems, named_paths
 from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.noise.query_noise import QueryNoise
@@ -123,7 +124,8 @@ def retrieval_task(
         warnings.append(f"search.depth is {inputs.search.depth:,}, but there are {depth:,} passages: all of them are ranked")
     noisy = noisy_queries(inputs.noise, queries, hyde)
     if noisy is not None:
-        require_equal_noise(inputs.compare_to, noisy.described())
+        require_equal_noise([path for _, path in named_paths(inputs.compare_to)], noisy.described())
+    others, about_runs = compared_systems(inputs.compare_to, qrels, kept, store)
     task = RetrievalTask(
         ledger,
         store,
@@ -135,8 +137,8 @@ def retrieval_task(
         fusing,
         hyde,
         Testing(wanted.num_samples, wanted.confidence, wanted.seed, wanted.cluster),
-        _comparable(earlier_systems(inputs.compare_to), queries, kept),
-        tuple(warnings),
+        _comparable(others, queries, kept),
+        (*warnings, *about_runs),
         correcting,
         sentences=sentences,
         reranking=Reranking.by(wanted.rerank, wanted.rerank_all),
@@ -180,16 +182,3 @@ def _comparable(systems: dict[str, PerQuery], queries: Sequence[Query], metrics:
                 "among those, or score that system again"
             )
     return systems
-
-
-def earlier_systems(folders: Sequence[str]) -> dict[str, PerQuery]:
-    """The systems of earlier evaluations, named `FOLDER:SYSTEM`."""
-    found: dict[str, PerQuery] = {}
-    for name in folders:
-        folder = Path(name).expanduser()
-        for system, values in read_metrics(folder).items():
-            key = f"{folder.name}:{system}"
-            if key in found:
-                raise UserError(f"compare_to names two folders called {folder.name}; rename one")
-            found[key] = values
-    return found

@@ -89,10 +89,10 @@ def write_robustness(robustness: Robustness, folder: Path) -> None:
     write_json(folder / ROBUSTNESS, {**settings, "systems": systems})
 
 
-def require_equal_noise(folders: Sequence[str], noise: str) -> None:
+def require_equal_noise(folders: Sequence[Path], noise: str) -> None:
     """Refuses earlier evaluations with other noise. Those without noise are welcome."""
     for name in folders:
-        file = Path(name).expanduser() / ENVIRONMENT
+        file = name / ENVIRONMENT
         other = read_json(file).get("noise") if file.is_file() else None
         if other not in (None, noise):
             raise UserError(
