@@ -1,8 +1,5 @@
 """Open an encoder from a checkpoint, a folder or the hub."""
 
-import hashlib
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -152,34 +149,3 @@ def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Modu
             )
         tower.load_state_dict(weights)
     return queries, passages, tokenizer
-
-
-NOT_IN_VECTORS = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
-"""Fields of a backbone's configuration that do not change its vectors; the weights are read in the dtype that is asked for."""
-
-
-def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenizer: TextTokenizer) -> str:
-    """A digest of everything the vectors depend on: weights, the backbone's configuration, pooling, layers, truncation,
-    normalization, vocabulary, lengths and prefixes."""
-    digest = hashlib.sha256()
-    for tower in (queries, passages):
-        if tower is None:
-            continue
-        digest.update(f"{type(tower).__name__} {getattr(tower, 'pooling', '')} {tower.normalize}".encode())
-        if isinstance(tower, TransformerEncoder):
-            digest.update(_described(tower).encode())
-        for name, value in sorted(tower.state_dict().items()):
-            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    inner = tokenizer.tokenize.tokenizer  # type: ignore[attr-defined]  # both kinds have one
-    vocabulary = inner.backend_tokenizer if isinstance(tokenizer.tokenize, HuggingFaceTokenizer) else inner
-    described = json.loads(vocabulary.to_str()) | {"truncation": None, "padding": None}  # which the last call has set
-    digest.update(json.dumps(described, sort_keys=True).encode())
-    digest.update(json.dumps(asdict(tokenizer.input_format), sort_keys=True).encode())
-    return digest.hexdigest()[:32]
-
-
-def _described(encoder: TransformerEncoder) -> str:
-    config = {name: value for name, value in encoder.backbone.config.to_dict().items() if name not in NOT_IN_VECTORS}
-    layers = [str(layer) for layer in encoder.layers]
-    return json.dumps([config, layers, encoder.truncate_dim], sort_keys=True, default=str)

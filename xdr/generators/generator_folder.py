@@ -5,7 +5,6 @@ name, has no such file and is used with the task it is given.
 """
 
 import copy
-import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
+from xdr.encoders.fingerprints import fingerprint_model
 from xdr.errors import UserError, first_line
 from xdr.generators.causal_generator import CausalGenerator, CausalTokenizer
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_tokens
@@ -148,19 +148,10 @@ def _save_rest(tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, f
 
 
 def fingerprint_generator(generator: AnyGenerator, tokenizer: AnyTokenizer) -> str:
-    """A fingerprint of weights, tokenizer, task and language tokens."""
-    return fingerprint_model(generator, tokenizer.huggingface, [tokenizer.task.to_json(), dict(tokenizer.language_tokens)])
-
-
-def fingerprint_model(model: nn.Module, tokenizer: Any, described: Any) -> str:
-    """A fingerprint of weights, of a tokenizer of transformers, and of what else the outputs depend on."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    digest.update(tokenizer.backend_tokenizer.to_str().encode())
-    digest.update(json.dumps(described, sort_keys=True).encode())
-    return digest.hexdigest()[:32]
+    """A fingerprint of weights, configuration, end tokens, tokenizer, task and language tokens."""
+    ends = generator.model.generation_config.eos_token_id
+    described = [ends, tokenizer.task.to_json(), dict(tokenizer.language_tokens)]
+    return fingerprint_model(generator, generator.model.config, tokenizer.huggingface, described)
 
 
 def _t5_tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> GeneratorTokenizer:

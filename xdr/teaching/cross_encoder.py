@@ -12,11 +12,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from xdr.encoders.encoding import CPU_TOKENS, length_sorted_batches
-from xdr.encoders.open_encoder import NOT_IN_VECTORS
+from xdr.encoders.fingerprints import fingerprint_model
 from xdr.encoders.texts import pad, texts_of
 from xdr.encoders.transformer_encoder import load_config, num_positions
 from xdr.errors import UserError, did_you_mean, shown
-from xdr.generators.generator_folder import fingerprint_model
 from xdr.text.prompts import passage_text
 from xdr.text.records import Passage, Query
 
@@ -91,5 +90,4 @@ def _label_of(config: Any, label: str | int | None) -> int:
 
 
 def fingerprint_cross_encoder(teacher: CrossEncoder) -> str:
-    config = {name: value for name, value in teacher.model.config.to_dict().items() if name not in NOT_IN_VECTORS}
-    return fingerprint_model(teacher.model, teacher.tokenizer, [config, teacher.label, teacher.length])
+    return fingerprint_model(teacher.model, teacher.model.config, teacher.tokenizer, [teacher.label, teacher.length])
