@@ -1,6 +1,7 @@
 """What a user asks of an encoder, and what its files say."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.encoders.conftest import TEXTS
 from tests.encoders.test_encoder_folder import PASSAGES
 from xdr.encoders.encoder import load_encoder
 from xdr.encoders.encoder_folder import load_encoder_folder, save_encoder
+from xdr.encoders.fingerprints import fingerprint_encoder
 from xdr.encoders.input_format import EncoderOptions, InputFormat
 from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
@@ -24,8 +26,11 @@ from xdr.errors import UserError
 
 @pytest.fixture
 def folder(small_models: dict[str, Path], tmp_path: Path) -> Path:
+    return _saved(small_models["bert"], tmp_path)
+
+
+def _saved(backbone: Path, tmp_path: Path) -> Path:
     """In sentence-transformers' layout, with a mean, and without prefixes, as the folders of E5 are."""
-    backbone = small_models["bert"]
     encoder = TransformerEncoder(load_backbone(str(backbone), torch.float32, "packed"), "mean", True, "packed")
     tokenizer = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(backbone)), InputFormat(24, 48))
     save_encoder(encoder, tokenizer, tmp_path / "encoder")
@@ -186,3 +191,44 @@ def test_a_folder_that_lower_cases_does_so(folder: Path) -> None:
 def test_static_vectors_are_not_truncated(static_folder: Path) -> None:
     with pytest.raises(UserError, match="truncate_dim must be null for static vectors, got 2"):
         open_encoder(str(static_folder), EncoderOptions(truncate_dim=2))
+
+
+class _Code:
+    """Unpickling it writes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.file), "w")
+
+
+def test_weights_with_code_are_refused_in_one_sentence_and_not_run(small_models: dict[str, Path], tmp_path: Path) -> None:
+    folder, ran = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(small_models["bert"], folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": _Code(ran)}, folder / "pytorch_model.bin")
+    for write in (lambda: None, lambda: (folder / "pytorch_model.bin").write_bytes(b"garbage" * 50)):
+        write()
+        with pytest.raises(UserError, match="^the model in .* cannot be loaded: its weights are not plain tensors.*") as said:
+            open_encoder(str(folder), EncoderOptions(pooling="mean"))
+        assert len(str(said.value).splitlines()) == 1
+    checkpoint = tmp_path / "step=1.ckpt"
+    torch.save({"state_dict": {"weight": _Code(ran)}}, checkpoint)
+    save_encoder(*load_encoder_folder(_saved(small_models["bert"], tmp_path)), tmp_path / "model" / "encoder")
+    with pytest.raises(UserError, match=r"^the encoder in .*step=1.ckpt cannot be loaded: its weights are not plain tensors"):
+        open_encoder(str(checkpoint))
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "modules.json", "xdr.json", "1_Pooling/config.json", "tokenizer.json", "model.safetensors"]
+)
+@pytest.mark.parametrize("content", [b"", b"[1, 2", b"\xff\xfe{}", b"3", b'{"a": [1]}'])
+def test_a_damaged_file_of_an_encoder_is_refused_in_one_sentence(folder: Path, file: str, content: bytes) -> None:
+    before = fingerprint_encoder(*open_encoder(str(folder)))
+    (folder / file).write_bytes(content)
+    try:
+        assert fingerprint_encoder(*open_encoder(str(folder))) != before
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1 and str(folder) in str(error)  # noqa: PT017  of the two outcomes

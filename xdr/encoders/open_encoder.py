@@ -21,7 +21,7 @@ from xdr.encoders.tokenization import (
     ends_texts,
 )
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_config, load_transformer, num_positions
-from xdr.errors import UserError
+from xdr.errors import UserError, loading
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 
 
@@ -31,7 +31,11 @@ def open_encoder(
     """Returns the encoder of queries, that of passages if it is another, and the tokenizer. `checkpoint` is a Lightning
     checkpoint of ours, the output folder of a training, an encoder in sentence-transformers' layout or a plain backbone in
     Hugging Face's (by folder or hub name), or a folder of static vectors. Only plain backbones need a pooling."""
-    options = options or EncoderOptions()
+    with loading(f"the encoder in {checkpoint}"):
+        return _opened(checkpoint, options or EncoderOptions(), dtype)
+
+
+def _opened(checkpoint: str, options: EncoderOptions, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
     path = Path(checkpoint).expanduser()
     if path.is_file():
         queries, passages, tokenizer = _from_checkpoint(path, dtype)
@@ -58,6 +62,13 @@ def open_model(
 ) -> tuple[nn.Module, TextTokenizer]:
     """An encoder in sentence-transformers' layout, or a plain backbone, by folder or hub name. `parameter` names `path` in
     errors."""
+    with loading(f"the encoder in {path}"):
+        return _opened_model(path, options, batching, dtype, parameter)
+
+
+def _opened_model(
+    path: str, options: EncoderOptions, batching: Batching | None, dtype: torch.dtype, parameter: str
+) -> tuple[nn.Module, TextTokenizer]:
     local = Path(path).expanduser()
     source = str(local) if local.exists() else path
     folder = sentence_transformers_folder(source)
