@@ -214,3 +214,16 @@ def test_ids_that_are_no_ids_are_refused_in_one_sentence(tmp_path: Path, content
     _replaced(tmp_path / "shard-00000" / "ids.arrow", content)
     with pytest.raises(ArtefactError, match=r"ids.arrow .*Remove .*shard-00000 and run the command"):
         store.ids(np.array([1]))
+
+
+@pytest.mark.parametrize(
+    ("vectors", "equal"),
+    [
+        (np.zeros((3, 2)), True),
+        (np.full((3, 2), 0.7), True),
+        (np.array([[1.0, 0.0]]), False),
+        (np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.01]]), False),
+    ],
+)
+def test_equal_vectors_are_told_from_others(tmp_path: Path, vectors: NDArray, equal: bool) -> None:
+    assert store_of(tmp_path, vectors).are_equal() == equal

@@ -195,6 +195,11 @@ class EmbeddingStore:
         norms_N = np.linalg.norm(next(self.blocks(sample)).passages().astype(np.float32), axis=1)
         return bool((np.abs(norms_N - 1) < 5e-3).all())
 
+    def are_equal(self, sample: int = 1024) -> bool:
+        """True if the first `sample` passages have the same vector, to the rounding of float16, and there are two at least."""
+        vectors_ND = next(self.blocks(sample)).passages().astype(np.float32)
+        return len(vectors_ND) > 1 and np.allclose(vectors_ND, vectors_ND[0], rtol=2e-3, atol=1e-6)
+
     def file(self, shard: _Shard, name: str) -> tuple[Path, int]:
         """A file of a shard, and where the values of its array begin."""
         found = self._opened.get((shard.number, name))
