@@ -20,10 +20,11 @@ from omegaconf.errors import MissingMandatoryValue
 from conf import schema, sweep, targets
 from conf.job import INTERRUPTED, run_job
 from conf.labels import labels_of
-from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_unchecked, explain, key_of
+from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_unchecked, explain, key_of, require_folder
 from conf.schema import check_settings
 from xdr.data.part_of_training import PartOfTraining
 from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
+from xdr.storage.remote import is_remote
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -54,15 +55,23 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
 def check(name: str, overrides: list[str]) -> sweep.Sweep | None:
     """Checks every job of the command line before the first one starts. Returns None for a single job."""
     settings = compose(name, sweep.common(overrides), with_hydra=True)
+    HydraConfig.instance().set_config(settings)  # output_dir refers to it
     if not sweep.is_multirun(settings):
         compose(name, overrides)
+        _require_folders(settings)
         return None
-    HydraConfig.instance().set_config(settings)  # output_dir refers to it
+    _require_folders(settings)
     if not any(override.startswith("output_dir=") for override in overrides):
         overrides = [*overrides, f"output_dir='{settings.output_dir}'"]
     planned = sweep.plan(overrides, settings, partial(compose, name))
     sys.argv[1:] = [*(word for word in sys.argv[1:] if not _is_override(word)), *planned.overrides]  # argparse: side by side
     return planned
+
+
+def _require_folders(settings: DictConfig) -> None:
+    for name in ("output_dir", "artifacts_dir"):
+        if name in settings and not is_remote(str(settings[name])):
+            require_folder(name, str(settings[name]))
 
 
 def _own_files(words: list[str]) -> list[str]:

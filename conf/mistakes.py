@@ -1,5 +1,6 @@
 """What is wrong with a command line, in one sentence, with the setting that may have been meant."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from xdr.errors import did_you_mean
+from xdr.errors import UserError, did_you_mean, first_line, shown
 
 FOLDER = Path(__file__).parent
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
@@ -40,6 +41,18 @@ def explain(name: str, overrides: list[str], error: Exception) -> str:
         except COMPOSE_ERRORS as problem:
             return _wrong_value(name, groups, override, problem)
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def require_folder(name: str, value: str) -> None:
+    """Refuses a folder that cannot be created, before Hydra and the jobs fail to create it."""
+    path = Path(value).absolute()
+    try:
+        nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    except OSError as error:
+        raise UserError(f"{name} must be a folder that can be created, got {shown(value)}: {first_line(error)}") from None
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        problem = "is a file" if nearest.is_file() else "cannot be written to"
+        raise UserError(f"{name} must be a folder that can be created, got {value}: {nearest} {problem}. Choose another folder")
 
 
 def choices_among(overrides: list[str]) -> list[str]:

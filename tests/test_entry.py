@@ -290,3 +290,19 @@ def test_every_experiment_says_what_it_reproduces_first() -> None:
         lines = (ROOT / "conf" / "experiment" / f"{name}.yaml").read_text().splitlines()
         assert lines[0] == "# @package _global_"
         assert lines[1].startswith("# ")
+
+
+@pytest.mark.parametrize("setting", ["output_dir", "artifacts_dir"])
+def test_a_folder_that_cannot_be_created_is_refused_before_the_work(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "file").write_text("")
+    own = "experiment=sample_evaluation", "stage=prepare", f"output_dir={tmp_path}/out"
+    for value, problem in (
+        (f"{tmp_path}/file/run", f"{tmp_path}/file is a file"),
+        (f"{tmp_path}/{'a' * 300}", "name too long"),
+    ):
+        said = refused("evaluate.py", *own, f"{setting}={value}", folder=tmp_path)
+        assert said.startswith(f"error: {setting} must be a folder that can be created, got"), said
+        assert problem in said and len(said.splitlines()) == 1
+    assert "output_dir must be a folder" in refused(
+        "train.py", "experiment=sample_bi_encoder", f"output_dir={tmp_path}/file/x", "-m", "seed=1,2", folder=tmp_path
+    )

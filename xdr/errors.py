@@ -2,9 +2,11 @@
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from pickle import UnpicklingError
 
 
 class UserError(ValueError):
@@ -61,6 +63,20 @@ def shown(value: object, limit: int = 60) -> str:
 def first_line(error: Exception) -> str:
     """The first line of a library's message, which can be pages long."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Makes one sentence of what a library raises that loads a model: each has errors of its own."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except UnpicklingError:
+        remedy = "Give weights in the format safetensors"
+        raise UserError(f"{what} cannot be loaded: its weights are not plain tensors, and no code is run. {remedy}") from None
+    except Exception as error:
+        raise UserError(f"{what} cannot be loaded: {first_line(error)}") from error
 
 
 def print_in_any_terminal() -> None:

@@ -1,4 +1,5 @@
 import multiprocessing
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 
 from xdr.data import id_index, passage_store
 from xdr.data.id_index import hash_ids
-from xdr.data.passage_store import BATCH_ROWS, PassageStore, convert_passages
+from xdr.data.passage_batches import BATCH_ROWS
+from xdr.data.passage_store import PassageStore, convert_passages
 from xdr.errors import ArtefactError, DataError
 from xdr.text.records import Passage
 
@@ -92,6 +94,83 @@ def test_a_truncated_or_missing_file_is_refused(tmp_path: Path, file: str) -> No
     path.unlink()
     with pytest.raises(ArtefactError, match="must be a whole store"):
         PassageStore(tmp_path / "store")
+
+
+def _damage(path: Path, place: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(place, 2 if place < 0 else 0)
+        file.write(content)
+
+
+def test_a_changed_text_of_the_same_size_is_noticed_when_it_is_read(tmp_path: Path) -> None:
+    convert_passages(passages(2 * BATCH_ROWS), tmp_path / "store", {})
+    path = tmp_path / "store" / "passages.arrow"
+    _damage(path, path.read_bytes().index(f"text {BATCH_ROWS + 9} ".encode()), b"TEXT")
+    store = PassageStore(tmp_path / "store")
+    assert store[BATCH_ROWS - 1] == passages(BATCH_ROWS)[-1], "another batch is whole"
+    assert store.rows(["id-5000"]) == [5000], "and so are the ids"
+    said = rf"passages\.arrow is damaged: passages {BATCH_ROWS + 1:,} to .* Remove .*store, and it is made again"
+    with pytest.raises(ArtefactError, match=said):
+        store[BATCH_ROWS]
+    with pytest.raises(ArtefactError, match=said):
+        list(store)
+
+
+@pytest.mark.parametrize("column", ["id-778", "title 778", "text 778", "fienfien"])
+def test_every_column_has_a_checksum(tmp_path: Path, column: str) -> None:
+    convert_passages(passages(1000), tmp_path / "store", {})
+    path = tmp_path / "store" / "passages.arrow"
+    _damage(path, path.read_bytes().index(column.encode()), b"xx")
+    with pytest.raises(ArtefactError, match="is damaged"):
+        list(PassageStore(tmp_path / "store"))
+
+
+def test_a_changed_language_is_noticed_where_only_languages_are_read(tmp_path: Path) -> None:
+    convert_passages(passages(1000), tmp_path / "store", {})
+    path = tmp_path / "store" / "passages.arrow"
+    _damage(path, path.read_bytes().index(b"fienfien"), b"sv")
+    with pytest.raises(ArtefactError, match="is damaged"):
+        PassageStore(tmp_path / "store").languages()
+
+
+@pytest.mark.parametrize("file", ["id_hashes.npy", "id_rows.npy"])
+@pytest.mark.parametrize("place", [0, -4])
+def test_a_damaged_index_is_refused_when_an_id_is_looked_up(tmp_path: Path, file: str, place: int) -> None:
+    convert_passages(passages(1000), tmp_path / "store", {})
+    _damage(tmp_path / "store" / file, place, b"\xaa\xbb\xcc\xdd")
+    with pytest.raises(ArtefactError, match=rf"{file} is damaged: .* Remove .*store, and it is made again"):
+        PassageStore(tmp_path / "store").rows(["id-1"])
+
+
+@pytest.mark.parametrize("place", [0, 8, 100, -4, -11, -60, -200])
+def test_a_damaged_head_or_footer_is_an_error_of_ours_or_has_no_effect(tmp_path: Path, place: int) -> None:
+    convert_passages(passages(1000), tmp_path / "store", {})
+    _damage(tmp_path / "store" / "passages.arrow", place, b"\xff\xee\xdd\xff")
+    with suppress(ArtefactError):
+        assert list(PassageStore(tmp_path / "store")) == passages(1000), "bytes that nobody reads"
+
+
+def test_a_destroyed_footer_is_refused(tmp_path: Path) -> None:
+    convert_passages(passages(1000), tmp_path / "store", {})
+    _damage(tmp_path / "store" / "passages.arrow", -300, bytes(300))
+    with pytest.raises(ArtefactError, match=r"passages\.arrow is damaged: .* Remove .*store, and it is made again"):
+        PassageStore(tmp_path / "store")
+
+
+def test_a_changed_number_in_the_manifest_is_refused(tmp_path: Path) -> None:
+    convert_passages(passages(1000), tmp_path / "store", {})
+    path = tmp_path / "store" / "store.json"
+    path.write_text(path.read_text().replace('"num_passages": 1000', '"num_passages": 900'))
+    with pytest.raises(ArtefactError, match="must be a whole store"):
+        PassageStore(tmp_path / "store")
+
+
+def test_the_file_of_another_store_is_refused(tmp_path: Path) -> None:
+    convert_passages(passages(1000), tmp_path / "one", {})
+    convert_passages([*passages(999), Passage("id-999", "", "text 999 é 本", "en")], tmp_path / "two", {})
+    (tmp_path / "two" / "passages.arrow").rename(tmp_path / "one" / "passages.arrow")
+    with pytest.raises(ArtefactError, match="is damaged"):
+        list(PassageStore(tmp_path / "one"))
 
 
 def test_a_store_made_from_something_else_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a user asks of an encoder, and what its files say."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from tests.encoders.conftest import TEXTS
 from tests.encoders.test_encoder_folder import PASSAGES
 from xdr.encoders.encoder import load_encoder
 from xdr.encoders.encoder_folder import load_encoder_folder, save_encoder
+from xdr.encoders.fingerprints import fingerprint_encoder
 from xdr.encoders.input_format import EncoderOptions, InputFormat
-from xdr.encoders.open_encoder import fingerprint_encoder, open_encoder
+from xdr.encoders.open_encoder import open_encoder
 from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_backbone
 from xdr.encoders.vector_layers import Dense
@@ -24,8 +26,11 @@ from xdr.errors import UserError
 
 @pytest.fixture
 def folder(small_models: dict[str, Path], tmp_path: Path) -> Path:
+    return _saved(small_models["bert"], tmp_path)
+
+
+def _saved(backbone: Path, tmp_path: Path) -> Path:
     """In sentence-transformers' layout, with a mean, and without prefixes, as the folders of E5 are."""
-    backbone = small_models["bert"]
     encoder = TransformerEncoder(load_backbone(str(backbone), torch.float32, "packed"), "mean", True, "packed")
     tokenizer = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(backbone)), InputFormat(24, 48))
     save_encoder(encoder, tokenizer, tmp_path / "encoder")
@@ -142,43 +147,6 @@ def test_prompts_are_those_of_sentence_transformers_and_others_can_be_given(
     assert (without.input_format.query_prefix, without.input_format.passage_prefix) == ("", "other: ")
 
 
-def test_everything_that_decides_a_vector_is_in_the_fingerprint(folder: Path) -> None:
-    known = {fingerprint_encoder(*open_encoder(str(folder)))}
-    assert fingerprint_encoder(*open_encoder(str(folder))) in known
-
-    def is_new(file: str, **changes: Any) -> bool:
-        path = folder / file
-        before = path.read_text()
-        path.write_text(json.dumps(json.loads(before) | changes))
-        found = fingerprint_encoder(*open_encoder(str(folder)))
-        path.write_text(before)
-        new = found not in known
-        known.add(found)
-        return new
-
-    assert is_new("config.json", hidden_act="relu")
-    assert is_new("config.json", layer_norm_eps=1e-3)
-    assert is_new("config.json", num_attention_heads=4)
-    assert is_new("config_sentence_transformers.json", prompts={"query": "q: "})
-    assert is_new("config_sentence_transformers.json", prompts={"document": "q: "})
-    assert is_new("config_sentence_transformers.json", truncate_dim=16)
-    assert is_new("xdr.json", query_length=10)
-    assert not is_new("config.json", architectures=["Other"], transformers_version="4.0")
-    for options in ({"truncate_dim": 8}, {"query_prefix": "a"}, {"passage_length": 9}):
-        assert fingerprint_encoder(*open_encoder(str(folder), EncoderOptions(**options))) not in known
-
-
-def test_a_dense_layer_s_activation_is_in_the_fingerprint(small_models: dict[str, Path]) -> None:
-    backbone = load_backbone(str(small_models["bert"]), torch.float32, "packed")
-    tokenizer = TextTokenizer(HuggingFaceTokenizer(AutoTokenizer.from_pretrained(small_models["bert"])), InputFormat(24, 48))
-    layer = Dense(64, 8, True, torch.nn.Tanh())
-    prints = set()
-    for activation in (torch.nn.Tanh(), torch.nn.ReLU(), torch.nn.Identity()):
-        layer.activation = activation
-        prints.add(fingerprint_encoder(TransformerEncoder(backbone, "mean", True, "packed", [layer]), None, tokenizer))
-    assert len(prints) == 3
-
-
 @pytest.mark.parametrize(
     ("file", "changes", "said"),
     [
@@ -223,3 +191,44 @@ def test_a_folder_that_lower_cases_does_so(folder: Path) -> None:
 def test_static_vectors_are_not_truncated(static_folder: Path) -> None:
     with pytest.raises(UserError, match="truncate_dim must be null for static vectors, got 2"):
         open_encoder(str(static_folder), EncoderOptions(truncate_dim=2))
+
+
+class _Code:
+    """Unpickling it writes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.file), "w")
+
+
+def test_weights_with_code_are_refused_in_one_sentence_and_not_run(small_models: dict[str, Path], tmp_path: Path) -> None:
+    folder, ran = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(small_models["bert"], folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": _Code(ran)}, folder / "pytorch_model.bin")
+    for write in (lambda: None, lambda: (folder / "pytorch_model.bin").write_bytes(b"garbage" * 50)):
+        write()
+        with pytest.raises(UserError, match="^the model in .* cannot be loaded: its weights are not plain tensors.*") as said:
+            open_encoder(str(folder), EncoderOptions(pooling="mean"))
+        assert len(str(said.value).splitlines()) == 1
+    checkpoint = tmp_path / "step=1.ckpt"
+    torch.save({"state_dict": {"weight": _Code(ran)}}, checkpoint)
+    save_encoder(*load_encoder_folder(_saved(small_models["bert"], tmp_path)), tmp_path / "model" / "encoder")
+    with pytest.raises(UserError, match=r"^the encoder in .*step=1.ckpt cannot be loaded: its weights are not plain tensors"):
+        open_encoder(str(checkpoint))
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "modules.json", "xdr.json", "1_Pooling/config.json", "tokenizer.json", "model.safetensors"]
+)
+@pytest.mark.parametrize("content", [b"", b"[1, 2", b"\xff\xfe{}", b"3", b'{"a": [1]}'])
+def test_a_damaged_file_of_an_encoder_is_refused_in_one_sentence(folder: Path, file: str, content: bytes) -> None:
+    before = fingerprint_encoder(*open_encoder(str(folder)))
+    (folder / file).write_bytes(content)
+    try:
+        assert fingerprint_encoder(*open_encoder(str(folder))) != before
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1 and str(folder) in str(error)  # noqa: PT017  of the two outcomes

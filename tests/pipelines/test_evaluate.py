@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file, save_file
 
 from conf import entry
 from evaluate import main
@@ -333,3 +334,15 @@ def test_vectors_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
     with pytest.raises(UserError, match="the vectors of 144 passages take 9,216 bytes, and only 5,000 bytes are free"):
         main(settings)
     assert not vectors(tmp_path)
+
+
+def test_an_encoder_whose_vectors_are_all_equal_is_told(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "encoder", tmp_path / "zeros")
+    weights = load_file(tmp_path / "zeros" / "model.safetensors")
+    save_file(
+        {name: value.zero_() for name, value in weights.items()}, tmp_path / "zeros" / "model.safetensors", {"format": "pt"}
+    )
+    warning = "the vectors of passages are all equal, so they rank by id alone. Are these the encoder's weights?"
+    assert warning in evaluate(tmp_path / "of-zeros", f"checkpoint={tmp_path}/zeros")
+    assert "vectors of passages are all equal" in (tmp_path / "of-zeros" / "report.html").read_text()
+    assert warning not in evaluate(tmp_path / "trained", f"checkpoint={trained}")

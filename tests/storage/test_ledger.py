@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import random
 import signal
@@ -24,7 +25,7 @@ def test_a_complete_ledger_gives_its_shards_back(tmp_path: Path) -> None:
     make(tmp_path)
     ledger = ShardLedger.open(tmp_path, "embeddings")
     ledger.require_complete()
-    assert [(ledger.shard(i) / "vectors.bin").read_bytes()[:2] for i in range(3)] == [b"\0\0", b"\1\1", b"\2\2"]
+    assert [ledger.file(i, "vectors.bin").read_bytes()[:2] for i in range(3)] == [b"\0\0", b"\1\1", b"\2\2"]
 
 
 def test_a_shard_that_failed_is_missing_and_named(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_shard_that_failed_is_missing_and_named(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="lacks 2 of 2 shards: shard-00000, shard-00001"):
         ledger.require_complete()
     with pytest.raises(ArtefactError, match="shard-00001 is missing"):
-        ledger.shard(1)
+        ledger.file(1, "vectors.bin")
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "entry"])
@@ -53,8 +54,19 @@ def test_a_damaged_shard_is_refused_by_name(tmp_path: Path, damage: str) -> None
     else:
         (tmp_path / "shard-00001" / "shard.json").write_text('{"shard": 1')
     with pytest.raises(ArtefactError, match="shard-00001"):
-        ledger.shard(1)
-    assert ledger.shard(0).is_dir()
+        ledger.file(1, "vectors.bin")
+    assert ledger.file(0, "vectors.bin").is_file()
+
+
+def test_a_shard_whose_entry_names_no_files_is_refused(tmp_path: Path) -> None:
+    ledger = make(tmp_path)
+    entry = tmp_path / "shard-00001" / "shard.json"
+    entry.write_text(json.dumps({**json.loads(entry.read_text()), "files": {}}))
+    with pytest.raises(ArtefactError, match=r"shard-00001/vectors.bin is missing. Remove .*shard-00001 and run the command"):
+        ledger.file(1, "vectors.bin")
+    (tmp_path / "shard-00001" / "vectors.bin").unlink()
+    with pytest.raises(ArtefactError, match=r"shard-00001/vectors.bin is missing"):
+        ledger.file(1, "vectors.bin")
 
 
 def test_a_foreign_shard_is_refused(tmp_path: Path) -> None:
@@ -67,7 +79,7 @@ def test_a_foreign_shard_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ours" / "shard-00002").rmdir()
     (tmp_path / "other" / "shard-00002").rename(tmp_path / "ours" / "shard-00002")
     with pytest.raises(ArtefactError, match="shard-00002 was made from something else"):
-        ShardLedger.open(tmp_path / "ours", "embeddings").shard(2)
+        ShardLedger.open(tmp_path / "ours", "embeddings").file(2, "vectors.bin")
 
 
 def test_a_ledger_that_was_made_from_something_else_is_refused_with_what_differs(tmp_path: Path) -> None:
@@ -111,6 +123,6 @@ def test_two_processes_that_are_killed_and_started_again_finish_one_ledger(tmp_p
         worker.join()
     ledger = ShardLedger.create(tmp_path, "embeddings", 20, MADE_BY)
     ledger.require_complete()
-    contents = [(ledger.shard(i) / "vectors.bin").read_bytes() for i in range(20)]
+    contents = [ledger.file(i, "vectors.bin").read_bytes() for i in range(20)]
     assert contents == [bytes([i]) * 1000 for i in range(20)]
     assert not list(tmp_path.glob(".*.partial")), "leftovers of killed processes are removed"

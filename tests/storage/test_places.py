@@ -11,8 +11,8 @@ from tests.storage.test_remote import address as address  # the fixture
 from xdr.data.lines import open_binary, read_lines, require_file
 from xdr.data.problems import Problems
 from xdr.errors import DataError, UserError
-from xdr.storage.fingerprint import identify_files
-from xdr.storage.places import place
+from xdr.storage.places import place, read_ranges
+from xdr.storage.sources import identify_files
 
 
 def put(address: str, name: str, content: bytes) -> Path:
@@ -32,6 +32,10 @@ def test_a_remote_file_has_the_lines_of_a_local_one(address: str, name: str, tmp
 
 
 def test_a_remote_file_that_changed_is_another_one(address: str) -> None:
+    before = identify_files([put(address, "big.txt", b"one\n" * 10**6)])
+    edited = bytearray(b"one\n" * 10**6)
+    edited[2_000_000:2_100_000] = b"x" * 100_000
+    assert identify_files([put(address, "big.txt", bytes(edited))]) != before
     before = identify_files([put(address, "a.txt", b"one\n" * 1000)])
     assert identify_files([put(address, "a.txt", b"one\n" * 999 + b"two\n")]) != before
 
@@ -55,3 +59,11 @@ def test_a_connection_that_breaks_is_one_sentence(address: str, monkeypatch: pyt
 def test_an_unknown_protocol_is_one_sentence() -> None:
     with pytest.raises(UserError, match="nowhere://bucket/a cannot be used: ValueError"):
         place("nowhere://bucket/a")
+
+
+def test_ranges_of_a_remote_file_are_those_of_a_local_one(address: str, tmp_path: Path) -> None:
+    content = random.Random(0).randbytes(10_000)
+    (tmp_path / "a.bin").write_bytes(content)
+    wanted = [content[start : start + 700] for start in (0, 5, 9_000, 9_900)]
+    for path in (tmp_path / "a.bin", put(address, "a.bin", content)):
+        assert read_ranges(path, [0, 5, 9_000, 9_900], 700) == wanted

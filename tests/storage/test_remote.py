@@ -58,11 +58,11 @@ def test_what_one_machine_made_another_reads(here: Path, there: Path) -> None:
     write(ledger_in(here), 1, b"one")
     ledger = ShardLedger.open(there / "texts" / "f1", "texts")
     assert ledger.missing() == []
-    assert (ledger.shard(1) / "b.bin").read_bytes() == b"oneone"
+    assert ledger.file(1, "b.bin").read_bytes() == b"oneone"
     assert files_in(there) - {"remote.json"} == {
         "texts/f1/manifest.json",
-        *(f"texts/f1/shard-00001/{name}" for name in ("a.bin", "b.bin", "shard.json")),
-    }, "the other shard was not fetched"
+        *(f"texts/f1/shard-00001/{name}" for name in ("b.bin", "shard.json")),
+    }, "nothing else was fetched"
     assert ledger.num_bytes() == 3 * 4 + 3 * 3
 
 
@@ -83,7 +83,7 @@ def test_a_shard_without_its_entry_is_missing(here: Path, there: Path, monkeypat
     assert ledger_in(here).missing() == ledger_in(there).missing() == [0, 1]
     write(ledger_in(there), 0, b"zero")
     assert ledger_in(here).missing() == [1]
-    assert (ledger_in(here).shard(0) / "a.bin").read_bytes() == b"zero"
+    assert ledger_in(here).file(0, "a.bin").read_bytes() == b"zero"
 
 
 def test_of_two_machines_that_make_a_shard_the_first_one_counts(here: Path, there: Path) -> None:
@@ -93,7 +93,7 @@ def test_of_two_machines_that_make_a_shard_the_first_one_counts(here: Path, ther
         (partial / "a.bin").write_bytes(b"slow")
         write(quick, 0, b"quick")
     for ledger in (slow, quick, ledger_in(here)):
-        assert (ledger.shard(0) / "a.bin").read_bytes() == b"quick"
+        assert ledger.file(0, "a.bin").read_bytes() == b"quick"
 
 
 def test_files_of_two_machines_that_put_a_shard_at_once_do_not_mix(
@@ -105,8 +105,8 @@ def test_files_of_two_machines_that_put_a_shard_at_once_do_not_mix(
         (partial / "a.bin").write_bytes(b"slow")
         write(quick, 0, b"quick")
     monkeypatch.undo()
-    assert (ledger_in(mirror_of("memory://bucket/artifacts", here.parent / "third")).shard(0) / "a.bin").read_bytes() == b"slow"
-    assert (quick.shard(0) / "a.bin").read_bytes() == b"quick"
+    assert ledger_in(mirror_of("memory://bucket/artifacts", here.parent / "third")).file(0, "a.bin").read_bytes() == b"slow"
+    assert quick.file(0, "a.bin").read_bytes() == b"quick"
 
 
 def test_a_damaged_object_is_refused_by_name(here: Path, there: Path) -> None:
@@ -114,11 +114,11 @@ def test_a_damaged_object_is_refused_by_name(here: Path, there: Path) -> None:
     (name,) = (name for name in objects() if "shard-00000/a.bin" in name)
     fsspec.filesystem("memory").pipe(name, b"zer0")
     with pytest.raises(ArtefactError, match="shard-00000/a.bin is damaged"):
-        ledger_in(there).shard(0)
+        ledger_in(there).file(0, "a.bin")
     fsspec.filesystem("memory").rm(name)
     (there / "texts/f1/shard-00000/a.bin").unlink()
     with pytest.raises(UserError, match="memory://bucket/artifacts cannot be used: FileNotFoundError"):
-        ledger_in(there).shard(0)
+        ledger_in(there).file(0, "a.bin")
 
 
 def test_a_search_fetches_only_the_vectors_that_it_reads(here: Path, there: Path) -> None:

@@ -159,13 +159,13 @@ def test_a_killed_pass_is_resumed_to_equal_bytes(store: EmbeddingStore, generato
         run("killed", kill)
     killed = hubness_ledger(store.ledger, correction, "killed", ["baseline"])
     assert killed.missing() == [1, 2]
-    kept = (killed.shard(0) / "measures.npy").stat()
+    kept = killed.file(0, "measures.npy").stat()
     seen: list[int] = []
     run("killed", seen.append)
     assert seen == [10, 20], "the first shard is not measured again"
-    assert (killed.shard(0) / "measures.npy").stat().st_mtime_ns == kept.st_mtime_ns
+    assert killed.file(0, "measures.npy").stat().st_mtime_ns == kept.st_mtime_ns
     for shard in range(3):
-        assert (whole.shard(shard) / "measures.npy").read_bytes() == (killed.shard(shard) / "measures.npy").read_bytes()
+        assert whole.file(shard, "measures.npy").read_bytes() == killed.file(shard, "measures.npy").read_bytes()
     assert np.array_equal(read_measures(killed), measure(store, families, bank_BD, none_B, correction))
 
 

@@ -1,4 +1,7 @@
+import hashlib
+import json
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +166,64 @@ def test_counts_and_norms_of_a_collection_are_known(tmp_path: Path) -> None:
     assert store.count_range(store.layout.select()) == (0, 7)
     assert store.has_unit_norms()
     assert not store_of(tmp_path / "b", unit_ND * 2).has_unit_norms()
+
+
+def _replaced(file: Path, content: bytes) -> None:
+    """With an entry that fits the new content."""
+    entry = file.parent / "shard.json"
+    described = json.loads(entry.read_text())
+    file.write_bytes(content)
+    described["files"][file.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    entry.write_text(json.dumps(described))
+
+
+def _saved(values: NDArray, version: tuple[int, int] | None = None) -> bytes:
+    file = BytesIO()
+    np.lib.format.write_array(file, values, version=version)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _saved(np.array([["a", {}], [1, None], [2, 3]], object)),
+        _saved(np.ones((3, 2), np.float16), (2, 0)),
+        _saved(np.ones((3, 2), np.float32)),
+        _saved(np.ones((3, 2, 1), np.float16)),
+        _saved(np.asfortranarray(np.ones((3, 2), np.float16))),
+        _saved(np.float16(1)),
+        _saved(np.ones((3, 2), np.float16))[:-4],
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x01\x00\xff\xff{'descr'",
+        b"\x93NUMPY\x01\x00\x10\x00{'descr': 3}    \n",
+        b"\x93NUMPY\x01\x00\x10\x00\xff\xfe\x00(((((((((((\n\n",
+        b"PK\x03\x04" + bytes(200),
+    ],
+)
+def test_another_array_with_a_fitting_checksum_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    store_of(tmp_path, np.ones((3, 2)))
+    _replaced(tmp_path / "shard-00000" / "passages.npy", content)
+    with pytest.raises(ArtefactError, match=r"passages.npy .*Remove .*shard-00000 and run the command"):
+        [block.passages() for block in EmbeddingStore.open(tmp_path).blocks(10)]
+
+
+@pytest.mark.parametrize("content", [b"", b"ARROW1\0\0", b"garbage" * 100])
+def test_ids_that_are_no_ids_are_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    store = store_of(tmp_path, np.ones((3, 2)))
+    _replaced(tmp_path / "shard-00000" / "ids.arrow", content)
+    with pytest.raises(ArtefactError, match=r"ids.arrow .*Remove .*shard-00000 and run the command"):
+        store.ids(np.array([1]))
+
+
+@pytest.mark.parametrize(
+    ("vectors", "equal"),
+    [
+        (np.zeros((3, 2)), True),
+        (np.full((3, 2), 0.7), True),
+        (np.array([[1.0, 0.0]]), False),
+        (np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.01]]), False),
+    ],
+)
+def test_equal_vectors_are_told_from_others(tmp_path: Path, vectors: NDArray, equal: bool) -> None:
+    assert store_of(tmp_path, vectors).are_equal() == equal

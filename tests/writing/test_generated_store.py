@@ -57,6 +57,16 @@ def test_a_shard_that_is_missing_or_damaged_or_anothers_is_refused(written: Path
         list(GeneratedStore(written))
 
 
+def test_a_shard_whose_entry_names_no_files_is_refused(written: Path) -> None:
+    shard = written / "shard-00001"
+    entry = json.loads((shard / "shard.json").read_text())
+    (shard / "shard.json").write_text(json.dumps({**entry, "files": {}}))
+    (shard / "texts.arrow").unlink()
+    for read in (list, GeneratedStore.numbers, GeneratedStore.counts):
+        with pytest.raises(ArtefactError, match=r"shard-0000\d/\w+.\w+ is missing. Remove .* and run the command"):
+            read(GeneratedStore(written))
+
+
 def test_what_is_exported_is_what_xqg_published_and_comes_back(written: Path, passages: PassageStore, tmp_path: Path) -> None:
     export_generated(GeneratedStore(written), passages, tmp_path / "out.jsonl.gz")
     with gzip.open(tmp_path / "out.jsonl.gz", "rt", encoding="utf-8") as file:

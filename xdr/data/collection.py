@@ -9,7 +9,8 @@ from xdr.data.lines import require_file
 from xdr.data.passage_store import STORE_FORMAT, PassageStore, convert_passages
 from xdr.data.problems import Problems
 from xdr.errors import UserError
-from xdr.storage.fingerprint import Json, fingerprint, identify_files
+from xdr.storage.fingerprint import Json, fingerprint
+from xdr.storage.sources import identify_files
 
 
 def open_collection(

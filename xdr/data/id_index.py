@@ -1,12 +1,16 @@
 """An index from passage ids to rows: hashes in ascending order on disk, for binary search."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from xdr.errors import ArtefactError
+from xdr.storage.fingerprint import checksum_file
 
 _SORTED_AT_ONCE = 1 << 22
 """Hashes in memory: 4 million take about 100 MB while they are sorted."""
@@ -27,11 +31,26 @@ def hash_ids(passage_ids: Sequence[str]) -> NDArray[np.uint64]:
 
 
 class IdIndex:
-    """The files that `write_id_index` left in a folder."""
+    """The files that `write_id_index` left in a folder. All of them is compared with `checksums` when an id is first looked
+    up: 18 million ids take half a second."""
 
-    def __init__(self, folder: Path) -> None:
-        self._hashes = np.load(folder / "id_hashes.npy", mmap_mode="r")
-        self._rows = np.load(folder / "id_rows.npy", mmap_mode="r")
+    def __init__(self, folder: Path, checksums: Mapping[str, str]) -> None:
+        self._folder, self._checksums = folder, checksums
+
+    @cached_property
+    def _hashes(self) -> NDArray[np.uint64]:
+        return self._opened("id_hashes.npy")
+
+    @cached_property
+    def _rows(self) -> NDArray[np.uint32]:
+        return self._opened("id_rows.npy")
+
+    def _opened(self, name: str) -> NDArray:
+        path = self._folder / name
+        if checksum_file(path) != self._checksums[name]:
+            raise ArtefactError(f"{path} is damaged: its SHA-256 differs. Remove {self._folder}, and it is made again")
+        values: NDArray = np.load(path, mmap_mode="r")
+        return values
 
     def find(self, passage_ids: Sequence[str], id_of_row: Callable[[int], str]) -> list[int | None]:
         """The row of each id, None if it is not there. `id_of_row` decides between ids of the same hash."""

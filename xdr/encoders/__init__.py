@@ -1,7 +1,8 @@
 """Encoders turn queries or passages into vectors.
 
 - encoder: Encoder, load_encoder
-- open_encoder: open_encoder, fingerprint_encoder
+- open_encoder: open_encoder
+- fingerprints: fingerprint_encoder, fingerprint_model
 - input_format: EncoderOptions, LoraOptions, InputFormat
 - models: TransformerBiEncoder, StaticBiEncoder, SmallBiEncoder
 - pooling: POOLINGS

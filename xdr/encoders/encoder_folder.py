@@ -211,13 +211,15 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     value = json.loads(path.read_text(encoding="utf-8"))
-    assert isinstance(value, dict)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a JSON object")
     return value
 
 
 def read_list(path: Path) -> list[dict[str, Any]]:
     value = json.loads(path.read_text(encoding="utf-8"))
-    assert isinstance(value, list)
+    if not isinstance(value, list):
+        raise UserError(f"{path} must hold a JSON list")
     return value
 
 

@@ -1,8 +1,5 @@
 """Open an encoder from a checkpoint, a folder or the hub."""
 
-import hashlib
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -24,7 +21,7 @@ from xdr.encoders.tokenization import (
     ends_texts,
 )
 from xdr.encoders.transformer_encoder import TransformerEncoder, load_config, load_transformer, num_positions
-from xdr.errors import UserError
+from xdr.errors import UserError, loading
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 
 
@@ -34,7 +31,11 @@ def open_encoder(
     """Returns the encoder of queries, that of passages if it is another, and the tokenizer. `checkpoint` is a Lightning
     checkpoint of ours, the output folder of a training, an encoder in sentence-transformers' layout or a plain backbone in
     Hugging Face's (by folder or hub name), or a folder of static vectors. Only plain backbones need a pooling."""
-    options = options or EncoderOptions()
+    with loading(f"the encoder in {checkpoint}"):
+        return _opened(checkpoint, options or EncoderOptions(), dtype)
+
+
+def _opened(checkpoint: str, options: EncoderOptions, dtype: torch.dtype) -> tuple[nn.Module, nn.Module | None, TextTokenizer]:
     path = Path(checkpoint).expanduser()
     if path.is_file():
         queries, passages, tokenizer = _from_checkpoint(path, dtype)
@@ -61,6 +62,13 @@ def open_model(
 ) -> tuple[nn.Module, TextTokenizer]:
     """An encoder in sentence-transformers' layout, or a plain backbone, by folder or hub name. `parameter` names `path` in
     errors."""
+    with loading(f"the encoder in {path}"):
+        return _opened_model(path, options, batching, dtype, parameter)
+
+
+def _opened_model(
+    path: str, options: EncoderOptions, batching: Batching | None, dtype: torch.dtype, parameter: str
+) -> tuple[nn.Module, TextTokenizer]:
     local = Path(path).expanduser()
     source = str(local) if local.exists() else path
     folder = sentence_transformers_folder(source)
@@ -152,34 +160,3 @@ def _from_checkpoint(path: Path, dtype: torch.dtype) -> tuple[nn.Module, nn.Modu
             )
         tower.load_state_dict(weights)
     return queries, passages, tokenizer
-
-
-NOT_IN_VECTORS = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
-"""Fields of a backbone's configuration that do not change its vectors; the weights are read in the dtype that is asked for."""
-
-
-def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenizer: TextTokenizer) -> str:
-    """A digest of everything the vectors depend on: weights, the backbone's configuration, pooling, layers, truncation,
-    normalization, vocabulary, lengths and prefixes."""
-    digest = hashlib.sha256()
-    for tower in (queries, passages):
-        if tower is None:
-            continue
-        digest.update(f"{type(tower).__name__} {getattr(tower, 'pooling', '')} {tower.normalize}".encode())
-        if isinstance(tower, TransformerEncoder):
-            digest.update(_described(tower).encode())
-        for name, value in sorted(tower.state_dict().items()):
-            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    inner = tokenizer.tokenize.tokenizer  # type: ignore[attr-defined]  # both kinds have one
-    vocabulary = inner.backend_tokenizer if isinstance(tokenizer.tokenize, HuggingFaceTokenizer) else inner
-    described = json.loads(vocabulary.to_str()) | {"truncation": None, "padding": None}  # which the last call has set
-    digest.update(json.dumps(described, sort_keys=True).encode())
-    digest.update(json.dumps(asdict(tokenizer.input_format), sort_keys=True).encode())
-    return digest.hexdigest()[:32]
-
-
-def _described(encoder: TransformerEncoder) -> str:
-    config = {name: value for name, value in encoder.backbone.config.to_dict().items() if name not in NOT_IN_VECTORS}
-    layers = [str(layer) for layer in encoder.layers]
-    return json.dumps([config, layers, encoder.truncate_dim], sort_keys=True, default=str)

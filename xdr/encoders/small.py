@@ -17,8 +17,8 @@ from transformers import (
     XLMRobertaTokenizer,
 )
 
-from xdr.encoders.small_vocabulary import train_unigram, word_pieces
 from xdr.storage.files import creating_folder
+from xdr.text.small_vocabulary import train_unigram, word_pieces
 
 VOCABULARY = 6000
 """About the smallest size at which the sample's eight scripts have whole words."""

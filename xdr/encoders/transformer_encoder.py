@@ -17,7 +17,7 @@ from xdr.encoders.packing import BERT_LIKE, FIRST_POSITION, NAME, packed_inputs,
 from xdr.encoders.pooling import pool, token_of
 from xdr.encoders.texts import Texts, by_length, pad, select
 from xdr.encoders.vector_layers import output_dimension
-from xdr.errors import UserError, first_line
+from xdr.errors import UserError, first_line, loading
 
 NUM_GROUPS = 4
 """The number of groups of similar length that `grouped` splits a batch into."""
@@ -90,7 +90,7 @@ def load_config(path: str, subfolder: str = "", parameter: str = "path") -> Any:
     """The configuration of a backbone, by folder or hub name. `parameter` names `path` in the error."""
     try:
         return AutoConfig.from_pretrained(path, subfolder=subfolder)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # transformers has errors of many kinds
         raise UserError(
             f"{parameter} must be a model folder, or the name of a model on the hub that can be reached, got {path}. "
             f"{first_line(error)}"
@@ -110,10 +110,8 @@ def load_backbone(path: str, dtype: torch.dtype, batching: Batching, subfolder: 
         arguments["attn_implementation"] = NAME
     if "add_pooling_layer" in inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters:
         arguments["add_pooling_layer"] = False
-    try:
+    with loading(f"the model in {path}"):
         return AutoModel.from_pretrained(path, config=config, **arguments)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"the model in {path} cannot be loaded: {first_line(error)}") from None
 
 
 def load_transformer(

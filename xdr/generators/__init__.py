@@ -8,8 +8,7 @@ query_generator:    QueryGenerator, GeneratorTokenizer, token_losses, choose_lan
 causal_generator:   CausalGenerator, CausalTokenizer, require_packable
 packed_texts:       PackedTexts, pack, attention_masks: several texts behind one prompt, to learn
 sliced_losses:      sliced_losses: losses over a large vocabulary
-generator_folder:   open_generator, load_generator, save_generator, save_without_weights, fingerprint_generator,
-                    fingerprint_model
+generator_folder:   open_generator, load_generator, save_generator, save_without_weights, fingerprint_generator
 small:              build_small_mt5
 language_vocabulary: tokens_of, restricted: the tokens that a language may contain
 """

@@ -5,7 +5,6 @@ name, has no such file and is used with the task it is given.
 """
 
 import copy
-import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -17,11 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from xdr.errors import UserError, first_line
+from xdr.encoders.fingerprints import fingerprint_model
+from xdr.errors import UserError, first_line, loading
 from xdr.generators.causal_generator import CausalGenerator, CausalTokenizer
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator, choose_language_tokens
 from xdr.generators.settings import Task
-from xdr.storage.files import creating_folder
+from xdr.storage.files import creating_folder, read_json
 from xdr.storage.model_folders import GENERATOR, MODEL
 from xdr.text.identification import LanguageIdentifier, load_identifier, save_identifier
 
@@ -56,10 +56,9 @@ def load_generator(path: str, task: Task, dtype: torch.dtype = torch.float32) ->
     logger = logging.getLogger("transformers.modeling_utils")
     logger.addFilter(_is_no_warning_of_untied_heads)
     try:
-        model = family.models.from_pretrained(path, config=config, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"the generator in {path} cannot be loaded: {first_line(error)}") from None
+        with loading(f"the generator in {path}"):
+            model = family.models.from_pretrained(path, config=config, dtype=dtype)
+            tokenizer = AutoTokenizer.from_pretrained(path)
     finally:
         logger.removeFilter(_is_no_warning_of_untied_heads)
     return family.generator(model), family.tokenizer(tokenizer, task, trained)
@@ -95,7 +94,8 @@ def _load_checkpoint(
 ) -> tuple[AnyGenerator, AnyTokenizer]:
     if trained is None:
         raise UserError(f"{path} is not a checkpoint of a generator: it needs {folder} beside it, with {_XDR}")
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    with loading(f"the checkpoint {path}"):
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     weights: dict[str, Tensor] = {name.removeprefix("generator."): value for name, value in state.items()}
     config = _config(str(folder))
     family = _family(config, str(folder))
@@ -148,19 +148,10 @@ def _save_rest(tokenizer: AnyTokenizer, identifier: LanguageIdentifier | None, f
 
 
 def fingerprint_generator(generator: AnyGenerator, tokenizer: AnyTokenizer) -> str:
-    """A fingerprint of weights, tokenizer, task and language tokens."""
-    return fingerprint_model(generator, tokenizer.huggingface, [tokenizer.task.to_json(), dict(tokenizer.language_tokens)])
-
-
-def fingerprint_model(model: nn.Module, tokenizer: Any, described: Any) -> str:
-    """A fingerprint of weights, of a tokenizer of transformers, and of what else the outputs depend on."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    digest.update(tokenizer.backend_tokenizer.to_str().encode())
-    digest.update(json.dumps(described, sort_keys=True).encode())
-    return digest.hexdigest()[:32]
+    """A fingerprint of weights, configuration, end tokens, tokenizer, task and language tokens."""
+    ends = generator.model.generation_config.eos_token_id
+    described = [ends, tokenizer.task.to_json(), dict(tokenizer.language_tokens)]
+    return fingerprint_model(generator, generator.model.config, tokenizer.huggingface, described)
 
 
 def _t5_tokenizer(tokenizer: Any, task: Task, trained: _Trained | None) -> GeneratorTokenizer:
@@ -212,7 +203,7 @@ def _require_same_task(path: str, trained: Task, wanted: Task) -> Task:
 def _config(path: str) -> Any:
     try:
         config = copy.deepcopy(AutoConfig.from_pretrained(path))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # transformers has errors of many kinds
         raise UserError(
             f"path must be a model folder or a hub name that can be reached, got {path}: {first_line(error)}"
         ) from None
@@ -233,7 +224,7 @@ def _family(config: Any, path: str) -> _Family:
 def _trained(folder: Path) -> _Trained | None:
     if not (folder / _XDR).is_file():
         return None
-    values = json.loads((folder / _XDR).read_text(encoding="utf-8"))
+    values: Any = read_json(folder / _XDR)
     if "task" not in values:
         raise UserError(f"{folder} must be the folder of a generator, got another model's: its {_XDR} names no task")
     return _Trained(

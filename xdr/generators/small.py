@@ -10,7 +10,7 @@ import torch
 from transformers import MT5Config, MT5ForConditionalGeneration, T5Tokenizer
 
 from xdr.encoders.small import VOCABULARY, save_seeded
-from xdr.encoders.small_vocabulary import train_unigram
+from xdr.text.small_vocabulary import train_unigram
 
 
 def build_small_mt5(texts: Sequence[str], folder: Path, *, seed: int, hidden: int = 128, layers: int = 3) -> Path:

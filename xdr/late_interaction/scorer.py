@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xdr.encoders.open_encoder import fingerprint_encoder
+from xdr.encoders.fingerprints import fingerprint_encoder
 from xdr.encoders.texts import Texts, by_length, select
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.late_interaction.max_similarity import MOST_PRODUCTS, joined, max_similarity, max_similarity_of_pairs

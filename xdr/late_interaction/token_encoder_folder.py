@@ -18,7 +18,7 @@ from xdr.encoders.packing import FIRST_POSITION
 from xdr.encoders.tokenization import HuggingFaceTokenizer, TextTokenizer
 from xdr.encoders.transformer_encoder import load_backbone, load_config
 from xdr.encoders.vector_layers import load_layer, save_layer
-from xdr.errors import UserError
+from xdr.errors import UserError, loading
 from xdr.late_interaction.token_encoder import TokenChoice, TokenEncoder
 from xdr.storage.files import creating_folder
 from xdr.storage.model_folders import ENCODER, MODEL
@@ -42,9 +42,10 @@ def open_token_encoder(checkpoint: str, dtype: torch.dtype = torch.float32) -> t
     path = Path(checkpoint).expanduser()
     if path.is_file():
         encoder, tokenizer = open_token_encoder(str(path.parent / MODEL / ENCODER), dtype)
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        own = {key.removeprefix("bi_encoder."): value for key, value in state.items() if key.startswith("bi_encoder.")}
-        encoder.load_state_dict(own)
+        with loading(f"the checkpoint {path}"):
+            state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+            own = {key.removeprefix("bi_encoder."): value for key, value in state.items() if key.startswith("bi_encoder.")}
+            encoder.load_state_dict(own)
         return encoder, tokenizer
     source = source_of(checkpoint)
     folder = sentence_transformers_folder(source)
@@ -53,7 +54,8 @@ def open_token_encoder(checkpoint: str, dtype: torch.dtype = torch.float32) -> t
             "a late-interaction encoder must be a checkpoint or the output folder of a training with model=colbert, or a "
             f"folder or hub name in the layout of sentence-transformers' MultiVectorEncoder, got {checkpoint}"
         )
-    return load_token_encoder(folder, weights=source, dtype=dtype)
+    with loading(f"the encoder in {checkpoint}"):
+        return load_token_encoder(folder, weights=source, dtype=dtype)
 
 
 def source_of(path: str) -> str:

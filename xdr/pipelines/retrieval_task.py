@@ -238,6 +238,8 @@ class RetrievalTask:
 
     def _fusion_warnings(self) -> list[str]:
         unit_norms, warnings = self.embeddings.has_unit_norms(), []
+        if self.embeddings.are_equal():
+            warnings.append("the vectors of passages are all equal, so they rank by id alone. Are these the encoder's weights?")
         if self.fusing is not None:
             counts = self.embeddings.count_range(self._selection())
             warnings += self.fusing.fusion.warnings("passages", counts, unit_norms)

@@ -9,7 +9,6 @@ A systems, M measures of a row, N rows, B texts of the bank, D dimensions, W wei
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from xdr.retrieval.search import worker_threads
 from xdr.storage.fingerprint import Json, fingerprint
-from xdr.storage.ledger import ShardLedger
+from xdr.storage.ledger import ShardLedger, refusing_damage
 from xdr.vectors.corrections import Correction
 from xdr.vectors.embeddings import Block, Embeddings, EmbeddingStore
 from xdr.vectors.families import BlockVectors, Family, line_norms
@@ -138,5 +137,9 @@ def _itself(block: Block, bank_rows_B: NDArray[np.int64], device: str) -> tuple[
 def read_measures(ledger: ShardLedger) -> NDArray[np.float32]:
     """(A, M, N) over all shards, which must be complete."""
     ledger.require_complete()
-    files: list[Path] = [ledger.shard(shard) / _FILE for shard in range(ledger.num_shards)]
-    return np.concatenate([np.load(file, allow_pickle=False) for file in files], axis=2)
+    measures = []
+    for shard in range(ledger.num_shards):
+        path = ledger.file(shard, _FILE)
+        with refusing_damage(path):
+            measures.append(np.load(path, allow_pickle=False))
+    return np.concatenate(measures, axis=2)

@@ -9,8 +9,8 @@ from torch import nn
 
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
+from xdr.encoders.fingerprints import fingerprint_encoder
 from xdr.encoders.inference import prepared_for_inference
-from xdr.encoders.open_encoder import fingerprint_encoder
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.sharding.disk_space import require_room
 from xdr.sharding.memory import TO_ENCODE

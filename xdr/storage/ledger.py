@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from xdr.errors import ArtefactError, shown
+from xdr.errors import ArtefactError, UserError, first_line, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
 from xdr.storage.remote import Remote, fetched, publish
@@ -118,12 +118,6 @@ class ShardLedger:
         finally:
             lock.release()
 
-    def shard(self, shard: int, *, checksum: bool = True) -> Path:
-        """Returns the folder of a shard after checking its fingerprint and files. `checksum=False` compares only sizes."""
-        for name in self._files(shard):
-            self.file(shard, name, checksum=checksum)
-        return self._path(shard)
-
     def file(self, shard: int, name: str, *, checksum: bool = True) -> Path:
         """Returns one file of a shard after checking it. A remote one is fetched first."""
         described, path = self._files(shard).get(name), self._path(shard) / name
@@ -132,7 +126,7 @@ class ShardLedger:
         _refuse_unless_whole(path, described, checksum)
         return path
 
-    def heads(self, name: str, num_bytes: int) -> list[bytes]:
+    def heads(self, name: str, num_bytes: int) -> dict[Path, bytes]:
         """The first bytes of a file of each shard. Of remote files nothing else is read."""
         self._fetch_entries(range(self.num_shards))
         files = {self._path(shard) / name: self._files(shard).get(name) for shard in range(self.num_shards)}
@@ -144,7 +138,7 @@ class ShardLedger:
                 _refuse_unless_whole(path, described, checksum=False)
                 with path.open("rb") as file:
                     heads[path] = file.read(num_bytes)
-        return [heads[path] for path in files]
+        return {path: heads[path] for path in files}
 
     def num_bytes(self) -> int:
         """The size of all shards."""
@@ -223,6 +217,21 @@ class ShardLedger:
         )
 
 
+@contextmanager
+def refusing_damage(file: Path) -> Iterator[None]:
+    """Makes one sentence of what a library raises that reads this file of a shard: each has errors of its own."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        raise ArtefactError(f"{file} is damaged: {first_line(error)}. {_remedy(file)}") from error
+
+
+def _remedy(file: Path) -> str:
+    return f"Remove {file.parent} and run the command that makes it again"
+
+
 def _suffix(described: Json) -> str:
     """Of a file's name in a store of objects."""
     assert isinstance(described, Mapping)
@@ -230,7 +239,7 @@ def _suffix(described: Json) -> str:
 
 
 def _refuse_unless_whole(file: Path, expected: Mapping[str, Json] | None, checksum: bool) -> None:
-    remedy = f"Remove {file.parent} and run the command that makes it again"
+    remedy = _remedy(file)
     if expected is None or not file.is_file():
         raise ArtefactError(f"{file} is missing. {remedy}")
     size = file.stat().st_size

@@ -12,11 +12,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from xdr.encoders.encoding import CPU_TOKENS, length_sorted_batches
-from xdr.encoders.open_encoder import NOT_IN_VECTORS
+from xdr.encoders.fingerprints import fingerprint_model
 from xdr.encoders.texts import pad, texts_of
 from xdr.encoders.transformer_encoder import load_config, num_positions
-from xdr.errors import UserError, did_you_mean, shown
-from xdr.generators.generator_folder import fingerprint_model
+from xdr.errors import UserError, did_you_mean, loading, shown
 from xdr.text.prompts import passage_text
 from xdr.text.records import Passage, Query
 
@@ -68,10 +67,11 @@ def load_cross_encoder(path: str, label: str | int | None, length: int, tokens_p
     most = num_positions(config)
     if most is not None and length > most:
         raise UserError(f"length must be at most {most}, the positions of the model, got {length}")
-    model, loading = AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
-    if missing := sorted(loading["missing_keys"]):
+    with loading(f"the cross-encoder in {path}"):
+        model, found = AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    if missing := sorted(found["missing_keys"]):
         raise UserError(f"path must be a sequence classifier, got {path}, whose files lack {missing[0]}")
-    tokenizer = AutoTokenizer.from_pretrained(path)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id  # a causal classifier finds the last token by it
@@ -91,5 +91,4 @@ def _label_of(config: Any, label: str | int | None) -> int:
 
 
 def fingerprint_cross_encoder(teacher: CrossEncoder) -> str:
-    config = {name: value for name, value in teacher.model.config.to_dict().items() if name not in NOT_IN_VECTORS}
-    return fingerprint_model(teacher.model, teacher.tokenizer, [config, teacher.label, teacher.length])
+    return fingerprint_model(teacher.model, teacher.model.config, teacher.tokenizer, [teacher.label, teacher.length])

@@ -13,7 +13,7 @@ import numpy as np
 
 from xdr.errors import ArtefactError, UserError
 from xdr.storage.files import read_json
-from xdr.storage.ledger import ShardLedger
+from xdr.storage.ledger import ShardLedger, refusing_damage
 from xdr.teaching.lists import Lists, TaughtList
 from xdr.teaching.teacher import Teacher
 
@@ -57,7 +57,8 @@ class TaughtScores:
 
     def __iter__(self) -> Iterator[Scored]:
         for shard in range(self._ledger.num_shards):
-            with (self._ledger.shard(shard) / _SCORES).open(encoding="utf-8") as file:
+            path = self._ledger.file(shard, _SCORES)
+            with refusing_damage(path), path.open(encoding="utf-8") as file:
                 for line in file:
                     row = json.loads(line)
                     yield row["query_id"], row["scores"]

@@ -37,8 +37,9 @@ class EncoderTeacher:
         from torch import device, nn
 
         from xdr.encoders.encoder import Encoder
+        from xdr.encoders.fingerprints import fingerprint_encoder
         from xdr.encoders.inference import prepared_for_inference
-        from xdr.encoders.open_encoder import fingerprint_encoder, open_encoder
+        from xdr.encoders.open_encoder import open_encoder
         from xdr.teaching.pair_encoder import PairEncoder
 
         queries, passages, tokenizer = open_encoder(self.path, EncoderOptions.of(self))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from xdr.errors import UserError
 from xdr.storage.fingerprint import Json, fingerprint
-from xdr.storage.ledger import ShardLedger
+from xdr.storage.ledger import ShardLedger, refusing_damage
 from xdr.vectors.embeddings import Block, EmbeddingStore, Rows, ShardBlock
 from xdr.vectors.layout import Selection
 
@@ -100,11 +100,17 @@ def mean_texts(store: EmbeddingStore, selection: Selection, by_language: bool, f
             with ledger.writing(0) as partial:
                 for name, values in zip(_FILES, _sums(store, selection), strict=True):
                     np.save(partial / name, values)
-    sums_GD, counts_G = (np.load(ledger.shard(0) / name, allow_pickle=False) for name in _FILES)
+    sums_GD, counts_G = (_read(ledger.file(0, name)) for name in _FILES)
     if not by_language:
         return MeanTexts([(selection, _mean(sums_GD.sum(axis=0), counts_G.sum()))])
     of_language = zip(selection.groups, sums_GD, counts_G, strict=True)
     return MeanTexts([(Selection((group,)), _mean(sum_D, count)) for group, sum_D, count in of_language])
+
+
+def _read(path: Path) -> NDArray:
+    with refusing_damage(path):
+        values: NDArray = np.load(path, allow_pickle=False)
+        return values
 
 
 def _mean(sum_D: NDArray[np.float64], count: int) -> NDArray[np.float64]:

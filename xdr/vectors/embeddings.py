@@ -9,6 +9,7 @@ A ledger lists the shards; rows are numbered through all of them, in order. A co
 grow with its size. Shapes: N rows, D dimensions, G groups.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,8 +23,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from xdr.errors import ArtefactError
-from xdr.storage.ledger import ShardLedger
+from xdr.storage.ledger import ShardLedger, refusing_damage
 from xdr.vectors.layout import Layout, Selection, layout_of
 
 KIND = "embeddings"
@@ -135,7 +135,8 @@ class EmbeddingStore:
         ledger.require_complete()
         layout = layout_of(ledger)
         name = "passages.npy" if layout.passages else "counts.npy"
-        rows = [_header(head, folder)[0][-2 if layout.passages else -1] for head in ledger.heads(name, _HEADER_BYTES)]
+        heads = ledger.heads(name, _HEADER_BYTES)
+        rows = [_header(head, path, 2)[0][-2 if layout.passages else -1] for path, head in heads.items()]
         first_rows = accumulate(rows, initial=0)
         return cls(ledger, layout, tuple(map(_Shard, range(ledger.num_shards), first_rows, rows)))
 
@@ -174,7 +175,8 @@ class EmbeddingStore:
         owners = np.searchsorted([shard.first_row for shard in self._shards], rows, side="right") - 1
         for owner in np.unique(owners):
             shard, owned = self._shards[owner], owners == owner
-            with pa.memory_map(str(self.file(shard, "ids.arrow")[0])) as file:
+            path, _ = self.file(shard, "ids.arrow")
+            with refusing_damage(path), pa.memory_map(str(path)) as file:
                 column = pa.ipc.open_file(file).get_batch(0).column(0)
                 ids[owned] = column.take(pa.array(rows[owned] - shard.first_row)).to_pylist()
         return ids.tolist()
@@ -193,6 +195,11 @@ class EmbeddingStore:
         norms_N = np.linalg.norm(next(self.blocks(sample)).passages().astype(np.float32), axis=1)
         return bool((np.abs(norms_N - 1) < 5e-3).all())
 
+    def are_equal(self, sample: int = 1024) -> bool:
+        """True if the first `sample` passages have the same vector, to the rounding of float16, and there are two at least."""
+        vectors_ND = next(self.blocks(sample)).passages().astype(np.float32)
+        return len(vectors_ND) > 1 and np.allclose(vectors_ND, vectors_ND[0], rtol=2e-3, atol=1e-6)
+
     def file(self, shard: _Shard, name: str) -> tuple[Path, int]:
         """A file of a shard, and where the values of its array begin."""
         found = self._opened.get((shard.number, name))
@@ -208,19 +215,22 @@ class EmbeddingStore:
             "companions.npy": ("float16", (groups, rows, dimension)),
             "counts.npy": ("uint16", (groups, rows)),
         }
+        dtype, shape = wanted[path.name]
         with path.open("rb") as file:
-            shape, dtype, start = _header(file.read(_HEADER_BYTES), path)
-        if (dtype, shape) != wanted[path.name]:
-            raise ArtefactError(f"{path} must hold {wanted[path.name]}, got {dtype} {shape}. Remove {path.parent}")
+            found, found_dtype, start = _header(file.read(_HEADER_BYTES), path, len(shape))
+        num_bytes = start + np.dtype(dtype).itemsize * math.prod(shape)
+        with refusing_damage(path):
+            if (found_dtype, found) != (dtype, shape) or path.stat().st_size != num_bytes:
+                raise ValueError(f"it must hold {shape} numbers of {dtype}, got {found} of {found_dtype}")
         return start
 
 
-def _header(start: bytes, of: Path) -> tuple[tuple[int, ...], str, int]:
+def _header(start: bytes, path: Path, axes: int) -> tuple[tuple[int, ...], str, int]:
     """The shape and the type of an array, and where its values begin, from the first bytes of its file."""
     file = BytesIO(start)
-    try:
+    with refusing_damage(path):
         np.lib.format.read_magic(file)  # version 1.0, as numpy writes for such arrays
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    except ValueError as error:
-        raise ArtefactError(f"{of} has an array without a header ({error}). Remove the folder and make it again") from error
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        if len(shape) != axes or by_columns:
+            raise ValueError(f"it must have {axes} axes in the order of C, got {len(shape)}")
     return shape, str(dtype), file.tell()

@@ -20,10 +20,11 @@ from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import ArtefactError, DataError, UserError
 from xdr.storage.files import read_json, replacing_file
-from xdr.storage.fingerprint import Json, fingerprint, identify_files
+from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
 from xdr.storage.places import place
 from xdr.storage.remote import fetched, in_mirror
+from xdr.storage.sources import identify_files
 from xdr.text.records import GeneratedTexts
 from xdr.writing.generated_store import KIND, GeneratedStore, write_texts
 from xdr.writing.people_questions import PREFIX, write_questions

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from xdr.errors import ArtefactError
 from xdr.storage.files import read_json, write_json
 from xdr.storage.fingerprint import Json
-from xdr.storage.ledger import ShardLedger
+from xdr.storage.ledger import ShardLedger, refusing_damage
 from xdr.text.records import GeneratedTexts
 from xdr.writing.quality import QualityCounts
 
@@ -84,7 +84,8 @@ class GeneratedStore:
         vectors: there may be many millions of sources."""
         lengths: dict[str, list[NDArray[np.uint16]]] = {language: [] for language in self.languages}
         for shard in range(self._ledger.num_shards):
-            with pa.memory_map(str(self._ledger.shard(shard, checksum=False) / _TEXTS)) as source:
+            path = self._ledger.file(shard, _TEXTS)
+            with refusing_damage(path), pa.memory_map(str(path)) as source:
                 table = pa.ipc.open_file(source).read_all()
                 for language, of_shards in lengths.items():
                     of_shards.append(pc.list_value_length(table[language]).to_numpy().astype(np.uint16))
@@ -95,8 +96,7 @@ class GeneratedStore:
         """The sums over all shards, by language."""
         total = {language: QualityCounts() for language in self.languages}
         for shard in range(self._ledger.num_shards):
-            path = self._ledger.shard(shard, checksum=False) / _COUNTS
-            for language, values in read_json(path).items() if path.exists() else ():
+            for language, values in read_json(self._ledger.file(shard, _COUNTS)).items():
                 assert isinstance(values, Mapping)
                 total[language] = total[language].merge(QualityCounts.from_json(values))
         return total
@@ -105,6 +105,7 @@ class GeneratedStore:
         return self._ledger.num_bytes()
 
     def _read(self, shard: int) -> list[GeneratedTexts]:
-        with pa.memory_map(str(self._ledger.shard(shard) / _TEXTS)) as source:
+        path = self._ledger.file(shard, _TEXTS)
+        with refusing_damage(path), pa.memory_map(str(path)) as source:
             rows = pa.ipc.open_file(source).read_all().to_pylist()
-        return [GeneratedTexts(row["id"], {language: tuple(row[language]) for language in self.languages}) for row in rows]
+            return [GeneratedTexts(row["id"], {language: tuple(row[language]) for language in self.languages}) for row in rows]
