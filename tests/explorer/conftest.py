@@ -16,12 +16,13 @@ QUESTIONS = ["augmentation=generated_queries", "augmentation.source=questions:tr
 
 @pytest.fixture(scope="session")
 def evaluations(trained_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`unit_mean` with all questions, and `sum` with those of two languages."""
+    """`unit_mean` with all questions, `sum` with those of two languages, and `plain` with none."""
     folder = tmp_path_factory.mktemp("evaluations")
-    shared = [f"checkpoint={trained_encoder}", f"artifacts_dir={folder / 'artifacts'}", *QUESTIONS, "search.depth=144"]
+    shared = [f"checkpoint={trained_encoder}", f"artifacts_dir={folder / 'artifacts'}", "search.depth=144"]
     for name, *more in (
-        ("unit_mean", "augmentation.fusion=unit_mean", "augmentation.alpha=[0.1,0.25,0.375]"),
-        ("sum", "augmentation.fusion=sum", "augmentation.alpha=[0.01,0.2]", "augmentation.languages=[fi,ar]"),
+        ("plain",),
+        ("unit_mean", *QUESTIONS, "augmentation.fusion=unit_mean", "augmentation.alpha=[0.1,0.25,0.375]"),
+        ("sum", *QUESTIONS, "augmentation.fusion=sum", "augmentation.alpha=[0.01,0.2]", "augmentation.languages=[fi,ar]"),
     ):
         run(folder / name, *shared, *more, quick=QUICK_EVALUATION, script="evaluate.py")
     return folder

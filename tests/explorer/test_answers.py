@@ -3,14 +3,16 @@
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conf.explore import kept_settings
 from xdr.errors import UserError
 from xdr.evaluation.per_query import means
 from xdr.explorer.answers import _FORMULAS, Answers
-from xdr.explorer.finished import Finished
+from xdr.explorer.finished import Finished, open_finished
 from xdr.explorer.query_vectors import QueryVectors
 from xdr.vectors.fusion import FUSIONS
 
@@ -113,6 +115,17 @@ def test_the_share_of_a_question_follows_from_its_vector(answers: Answers, finis
     ratios = [text["share"] / text["product"] for text in found]
     assert ratios == pytest.approx([ratios[0]] * len(ratios), rel=1e-3)
     assert (ratios[0] == pytest.approx(0.2)) == (finished.fusing.fusion.name == "sum")
+
+
+def test_without_generated_questions_there_is_the_baseline_alone(evaluations: Path, vectors: QueryVectors) -> None:
+    folder = evaluations / "plain"
+    answers = Answers(open_finished(folder, kept_settings(folder)), vectors)
+    state = answers.state()
+    assert (state["fusion"], state["systems"], state["best"]) == (None, [], None)
+    query_id = answers.questions("", "")["questions"][0]["id"]
+    found = answers.rankings(query_id, "", 0.5, 10)
+    assert found["fused"] is None and len(found["baseline"]) == 10
+    assert "shares" not in answers.passage(found["baseline"][0]["row"], query_id, "", 0.5)
 
 
 def test_what_does_not_exist_is_refused(answers: Answers) -> None:

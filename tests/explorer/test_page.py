@@ -48,6 +48,31 @@ def page(browser: tuple[Page, str]) -> Iterator[Page]:
     assert opened.problems == []
 
 
+def test_the_questions_are_there_before_the_encoder(evaluations: Path, vectors: QueryVectors, tmp_path: Path) -> None:
+    """And an evaluation without generated questions has one table and no slider."""
+    folder, may_load = evaluations / "plain", threading.Event()
+    finished = open_finished(folder, kept_settings(folder))
+    late = QueryVectors(lambda: finished.load_encoder() if may_load.wait(60) else None, [])  # type: ignore[arg-type, return-value]
+    late.start()
+    with ExplorerServer(Answers(finished, late), 0) as server, opened_page(tmp_path) as page:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        page.open(server.url)
+        page.wait_for("document.querySelectorAll('#questions option').length === 200")
+        assert texts(page, "#state") == ["The encoder is loading. Rankings follow as soon as it is ready."]
+        assert page.evaluate("document.querySelector('#search').disabled")
+        may_load.set()
+        page.wait_for("document.querySelectorAll('#baseline tbody tr').length === 10")
+        assert texts(page, "#state") == [""]
+        hidden = "['alpha-box', 'changes', 'fused'].map((id) => document.getElementById(id).getClientRects().length)"
+        assert page.evaluate(hidden) == [0, 0, 0]
+        page.click("#baseline tbody tr button")
+        page.wait_for("document.querySelector('#passage-text').textContent")
+        assert page.problems == []
+        server.shutdown()
+        thread.join()
+
+
 def texts(page: Page, selector: str) -> list[str]:
     found: list[str] = page.evaluate(f"[...document.querySelectorAll('{selector}')].map((e) => e.textContent)")
     return found
