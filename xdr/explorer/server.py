@@ -97,6 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "xdr", ""
     timeout = 60.0
+    disable_nagle_algorithm = True  # heads and bodies are sent apart, and the body would wait 40 ms for an acknowledgement
 
     def __init__(self, *arguments: Any, answers: Answers, page: dict[str, tuple[str, bytes]]) -> None:
         self._answers, self._page = answers, page

@@ -52,7 +52,7 @@ const systemName = () => state.fusion ? state.fusion.name + (state.fusion.takes_
 
 function moved(before, after) {
   if (before === after) return "same";
-  return after < before ? `up ${count(before - after)}` : `down ${count(after - before)}`;
+  return after < before ? `up\u00a0${count(before - after)}` : `down\u00a0${count(after - before)}`;
 }
 
 function nameOf(passage) { return passage.title || passage.snippet; }
@@ -163,7 +163,7 @@ function fill(table, name, passages, own, other) {
 function movedCell(passage, own, other) {
   const text = moved(passage.before.rank, passage.after.rank);
   const kind = text.startsWith("up") ? "rise" : text.startsWith("down") ? "fall" : "soft";
-  const place = own === "after" ? `from ${count(passage[other].rank)}` : `to ${count(passage[other].rank)}`;
+  const place = own === "after" ? `from\u00a0${count(passage[other].rank)}` : `to\u00a0${count(passage[other].rank)}`;
   return element("td", { class: kind, textContent: text === "same" ? text : `${text}, ${place}` });
 }
 
