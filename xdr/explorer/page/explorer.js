@@ -164,7 +164,9 @@ function movedCell(passage, own, other) {
   const text = moved(passage.before.rank, passage.after.rank);
   const kind = text.startsWith("up") ? "rise" : text.startsWith("down") ? "fall" : "soft";
   const place = own === "after" ? `from\u00a0${count(passage[other].rank)}` : `to\u00a0${count(passage[other].rank)}`;
-  return element("td", { class: kind, textContent: text === "same" ? text : `${text}, ${place}` });
+  const cell = element("td", { class: kind, textContent: text });
+  if (text !== "same") cell.append(" ", element("span", { class: "soft", textContent: place }));
+  return cell;
 }
 
 function markChosen() {
@@ -255,7 +257,8 @@ async function setUp() {
       button.addEventListener("click", () => { setAlpha(value); rank(); });
       return button;
     }));
-    if (values.some((value) => Math.abs(value * 100 - Math.round(value * 100)) > 1e-9)) $("alpha").step = "any";
+    const fits = (step) => values.every((value) => Math.abs(value / step - Math.round(value / step)) < 1e-6);
+    $("alpha").step = [0.01, 0.005, 0.001, 0.0001].find(fits) ?? "any";
     setAlpha(state.alphas[state.best] ?? values[0] ?? 0);
   } else show("formula", state.remark || "This evaluation fuses nothing into the passages: there is the baseline alone.");
   await Promise.all([listQuestions(), listChanges()]);
