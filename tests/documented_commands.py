@@ -13,7 +13,7 @@ EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
 STUDIES = sorted((ROOT / "conf" / "study").glob("*.yaml"))
 PYTHONS = ("python", ".venv/bin/python", "srun", "torchrun")
 MAKEFILE = ROOT / "Makefile"
-OTHERS = ("make", "pip", "wandb", "eval")
+OTHERS = ("make", "pip", "wandb", "eval", "xdr-explore")
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Command:
     def program(self) -> str | None:
         """`train.py`, `xdr.doctor`, `benchmarks/search.py`, `make` ...; None for a command that is not known here."""
         words = [word for word in self.words if not re.fullmatch(r"[A-Z_]+=.*", word)]
-        if words[0] in OTHERS:
-            return words[0]
-        programs = [word for word in words if word.endswith(".py") or word.startswith("xdr.")]
+        if (name := words[0].removeprefix(".venv/bin/")) in OTHERS:
+            return name
+        programs = [word for word in words if word.endswith(".py") or word.startswith(("xdr.", "conf."))]
         return programs[0] if programs and words[0] in PYTHONS else None
 
     @property
@@ -41,7 +41,8 @@ class Command:
     @property
     def arguments(self) -> tuple[str, ...]:
         assert self.program is not None
-        return self.words[self.words.index(self.program) + 1 :]
+        names = [word.removeprefix(".venv/bin/") for word in self.words]
+        return self.words[names.index(self.program) + 1 :]
 
     @property
     def overrides(self) -> list[str]:

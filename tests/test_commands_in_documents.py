@@ -35,6 +35,7 @@ NOT_RUN = {
     r" -m pytest ": "is a test itself",
     r"study=|outputs/study/": "are sweeps that train for hours; tests/test_studies.py runs a small one",
     r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
+    r"xdr-explore |-m conf.explore ": "serves a page until Ctrl-C; run by tests/explorer/test_server.py",
 }
 """Patterns of commands that are composed and not run, with the reason."""
 
@@ -90,7 +91,7 @@ def test_make_targets_scripts_and_modules_of_the_commands_exist() -> None:
         program = str(command.program)
         if program == "make":
             assert {word for word in command.arguments if "=" not in word} <= set(targets), command
-        elif program.startswith("xdr."):
+        elif program.startswith(("xdr.", "conf.")):
             assert (ROOT / f"{program.replace('.', '/')}.py").is_file(), command
         elif program.endswith(".py"):
             assert (ROOT / program).is_file(), command

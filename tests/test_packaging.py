@@ -91,6 +91,7 @@ def test_a_console_script_has_the_settings_of_the_script_in_the_checkout(start: 
         [sys.executable, str(ROOT / "train.py"), "--cfg", "job"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert "max_epochs" in installed
+    assert "usage: xdr-explore" in start("xdr-explore", "--help")
     assert installed == checkout.stdout
 
 
@@ -122,7 +123,7 @@ def test_console_scripts_name_functions_that_exist() -> None:
     from xdr import console
 
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert set(scripts) == {"xdr-train", "xdr-evaluate"}
+    assert set(scripts) == {"xdr-train", "xdr-evaluate", "xdr-explore"}
     for target in scripts.values():
         module, _, function = target.partition(":")
         assert module == "xdr.console"

@@ -1,4 +1,5 @@
-"""The console scripts of an installed xdr: `xdr-train` runs `train.py`, `xdr-evaluate` runs `evaluate.py`."""
+"""The console scripts of an installed xdr: `xdr-train` runs `train.py`, `xdr-evaluate` runs `evaluate.py`, `xdr-explore` runs
+`conf/explore.py`."""
 
 import os
 import runpy
@@ -14,6 +15,10 @@ def train() -> None:
 
 def evaluate() -> None:
     run_script("evaluate.py")
+
+
+def explore() -> None:
+    run_script("conf/explore.py")
 
 
 def run_script(name: str) -> None:
