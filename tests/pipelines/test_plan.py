@@ -56,6 +56,8 @@ def test_time_and_disk_are_the_sums_that_are_shown(tmp_path: Path) -> None:
         ({}, 360, 10),
         ({"accumulate_grad_batches": 5}, 80, 10),  # 36 batches are 7 steps of 5 and one of 1
         ({"max_steps": 100}, 100, 2),
+        ({"max_steps": 100, "max_epochs": -1}, 100, 2),
+        ({"max_steps": 100, "max_epochs": None}, 100, 2),
         ({"check_val_every_n_epoch": 3}, 360, 3),
         ({"val_check_interval": 0.25}, 360, 40),
         ({"val_check_interval": 10}, 360, 30),
@@ -66,6 +68,11 @@ def test_steps_and_validations_follow_from_the_trainer_s_settings(
     changes: dict[str, object], steps: int, validations: int
 ) -> None:
     assert Length.of(36, {**TRAINER, **changes}) == Length(steps, validations, 100 / 36 if "max_steps" in changes else 10)
+
+
+def test_a_training_without_an_end_is_refused() -> None:
+    with pytest.raises(UserError, match=r"trainer.max_epochs or trainer.max_steps must end the training"):
+        Length.of(36, {**TRAINER, "max_epochs": -1})
 
 
 def test_a_probe_grows_until_the_next_would_exceed_the_budget() -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xdr.errors import UserError
+
 
 @dataclass(frozen=True)
 class Length:
@@ -16,10 +18,12 @@ class Length:
     @classmethod
     def of(cls, num_batches: int, trainer: Mapping[str, Any]) -> "Length":
         """`num_batches` in an epoch; `trainer` holds the arguments of Lightning's Trainer."""
-        accumulated, most = trainer["accumulate_grad_batches"], trainer["max_steps"]
+        accumulated, epochs, most = trainer["accumulate_grad_batches"], trainer["max_epochs"], trainer["max_steps"]
         in_epoch = -(-num_batches // accumulated)
-        num_steps = trainer["max_epochs"] * in_epoch
-        num_steps = min(num_steps, most) if most > 0 else num_steps
+        ends = [end for end in (-1 if epochs is None else epochs * in_epoch, most) if end >= 0]
+        if not ends:
+            raise UserError("trainer.max_epochs or trainer.max_steps must end the training: one of them must be 0 or more")
+        num_steps = min(ends)
         every, interval = trainer["check_val_every_n_epoch"], trainer["val_check_interval"]
         if every is None:
             return cls(num_steps, num_steps * accumulated // interval, num_steps / in_epoch)
