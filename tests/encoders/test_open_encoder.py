@@ -221,6 +221,17 @@ def test_weights_with_code_are_refused_in_one_sentence_and_not_run(small_models:
     assert not ran.exists()
 
 
+def test_a_model_that_lacks_layers_is_refused(small_models: dict[str, Path], tmp_path: Path) -> None:
+    """transformers would give them random weights."""
+    shutil.copytree(small_models["bert"], tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(
+        json.dumps({**config, "num_hidden_layers": config["num_hidden_layers"] + 1})
+    )
+    with pytest.raises(UserError, match=r"^the model in .*model is not whole: its files lack encoder.layer.* other weights"):
+        open_encoder(str(tmp_path / "model"), EncoderOptions(pooling="mean"))
+
+
 @pytest.mark.parametrize(
     "file", ["config.json", "modules.json", "xdr.json", "1_Pooling/config.json", "tokenizer.json", "model.safetensors"]
 )

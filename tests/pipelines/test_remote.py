@@ -73,6 +73,7 @@ def test_rankings_and_scores_are_those_of_folders(bucket: "s3fs.S3FileSystem", t
         assert (tmp_path / "remote" / file).read_bytes() == (tmp_path / "another" / file).read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_generated_texts_are_found_by_their_address(
     bucket: "s3fs.S3FileSystem", trained_generator: Path, trained_encoder: Path, tmp_path: Path
 ) -> None:

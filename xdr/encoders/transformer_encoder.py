@@ -111,7 +111,10 @@ def load_backbone(path: str, dtype: torch.dtype, batching: Batching, subfolder: 
     if "add_pooling_layer" in inspect.signature(AutoModel._model_mapping[type(config)].__init__).parameters:
         arguments["add_pooling_layer"] = False
     with loading(f"the model in {path}"):
-        return AutoModel.from_pretrained(path, config=config, **arguments)
+        backbone, found = AutoModel.from_pretrained(path, config=config, output_loading_info=True, **arguments)
+    if missing := sorted(found["missing_keys"]):  # transformers would give them random values
+        raise UserError(f"the model in {path} is not whole: its files lack {missing[0]} and {len(missing) - 1} other weights")
+    return backbone
 
 
 def load_transformer(
