@@ -1,12 +1,13 @@
-"""What the page is told, and how fast."""
+"""The answers that the page gets, and how long they take."""
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from conf.explore import kept_settings
 from xdr.errors import UserError
@@ -18,18 +19,27 @@ from xdr.vectors.fusion import FUSIONS
 
 MOST_SECONDS = 0.1
 TRIES = 7
-"""The fastest counts, in CPU time: other work of the machine takes none of it."""
+"""The fastest counts, in CPU time of one thread: threads of torch that wait for each other on a busy machine count too."""
 
 
 def fastest(call: Callable[[int], Any]) -> float:
     seconds = []
     for number in range(TRIES):
-        start = time.process_time()
+        start = time.thread_time()
         json.dumps(call(number))
-        seconds.append(time.process_time() - start)
+        seconds.append(time.thread_time() - start)
     return min(seconds)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_answers_take_less_than_a_tenth_of_a_second_on_the_sample(answers: Answers, finished: Finished) -> None:
     ids = [query.query_id for query in finished.qrels.queries]
     best = answers.state()["best"]
