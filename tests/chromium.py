@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars"),
+)
+PHONE = 600
+"""Screens below this width are those of phones."""
 SECONDS = 20.0
 _MIDDLE = """(selector) => {
   const element = document.querySelector(selector);
@@ -30,11 +36,11 @@ class Page:
     def __init__(self, commands: int, answers: int) -> None:
         self._commands, self._answers = os.fdopen(commands, "wb", buffering=0), os.fdopen(answers, "rb")
         self._number, self._buffer, self._session = 0, b"", ""
-        self.problems: list[str] = []
-        """What the page's console and scripts complained about, and what its policy refused."""
+        self.events: list[dict[str, Any]] = []
+        """What the page logged and asked for since it was opened."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
@@ -47,7 +53,7 @@ class Page:
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]
-            self._listen(answer)
+            self.events.append(answer)
 
     def _next(self) -> Any:
         while b"\0" not in self._buffer:
@@ -57,17 +63,27 @@ class Page:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def _listen(self, event: Any) -> None:
-        kind, content = event.get("method"), event.get("params", {})
-        if kind == "Runtime.exceptionThrown" or (kind == "Log.entryAdded" and content["entry"]["level"] == "error"):
-            self.problems.append(json.dumps(content))
+    def named(self, method: str) -> list[dict[str, Any]]:
+        return [event["params"] for event in self.events if event.get("method") == method]
 
-    def size(self, width: int, height: int, scheme: str = "light") -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    @property
+    def problems(self) -> list[dict[str, Any]]:
+        """What the page's scripts and its console complained about, and what its policy refused."""
+        logged = [each for each in self.named("Log.entryAdded") if each["entry"]["level"] == "error"]
+        return self.named("Runtime.exceptionThrown") + logged
+
+    def size(self, width: int, height: int = 900, scheme: str = "light") -> None:
+        of_screen = {"width": width, "height": height, "deviceScaleFactor": 1}
+        self.call("Emulation.setDeviceMetricsOverride", mobile=width < PHONE, **of_screen)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, url: str) -> None:
+        """Returns when the page is loaded and drawn."""
+        self.events.clear()
         self.call("Page.navigate", url=url)
+        while not self.named("Page.loadEventFired"):
+            self.events.append(self._next())
+        self.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression of JavaScript in the page."""
@@ -108,18 +124,10 @@ def opened_page(folder: Path) -> Iterator[Page]:
     assert program is not None
     for_browser, commands = os.pipe()
     answers, from_browser = os.pipe()
-    options = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        f"--user-data-dir={folder}",
-    ]
     # The protocol is spoken through the descriptors 3 and 4.
     script = f'exec "$0" "$@" 3<&{for_browser} 4>&{from_browser}'
     process = subprocess.Popen(
-        ["bash", "-c", script, program, "--remote-debugging-pipe", *options],
+        ["bash", "-c", script, program, "--remote-debugging-pipe", f"--user-data-dir={folder}", *FLAGS],
         pass_fds=(for_browser, from_browser),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,8 +2,8 @@
 
 import difflib
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from pickle import UnpicklingError
@@ -66,17 +66,28 @@ def first_line(error: Exception) -> str:
 
 
 @contextmanager
-def loading(what: str) -> Iterator[None]:
-    """Makes one sentence of what a library raises that loads a model: each has errors of its own."""
+def in_one_sentence(error_of: Callable[[Exception], UserError]) -> Iterator[None]:
+    """Raises `error_of(error)` in place of any error of a library. Every library has errors of its own, so no list of them is
+    complete."""
     try:
         yield
     except (UserError, MemoryError):
         raise
-    except UnpicklingError:
-        remedy = "Give weights in the format safetensors"
-        raise UserError(f"{what} cannot be loaded: its weights are not plain tensors, and no code is run. {remedy}") from None
     except Exception as error:
-        raise UserError(f"{what} cannot be loaded: {first_line(error)}") from error
+        raise error_of(error) from error
+
+
+def loading(what: str) -> AbstractContextManager[None]:
+    """Around code that loads a model: a library's error becomes one sentence about `what`."""
+
+    def error_of(error: Exception) -> UserError:
+        if isinstance(error, UnpicklingError):
+            problem = "its weights are not plain tensors, and no code is run. Give weights in the format safetensors"
+        else:
+            problem = first_line(error)
+        return UserError(f"{what} cannot be loaded: {problem}")
+
+    return in_one_sentence(error_of)
 
 
 def print_in_any_terminal() -> None:

@@ -52,7 +52,7 @@ def test_the_questions_are_there_before_the_encoder(evaluations: Path, vectors: 
     """And an evaluation without generated questions has one table and no slider."""
     folder, may_load = evaluations / "plain", threading.Event()
     finished = open_finished(folder, kept_settings(folder))
-    late = QueryVectors(lambda: finished.load_encoder() if may_load.wait(60) else None, [])  # type: ignore[arg-type, return-value]
+    late = QueryVectors(lambda: finished.load_encoder() if may_load.wait(60) else None, [])  # type: ignore[arg-type, return-value]  # it waits, then loads
     late.start()
     with ExplorerServer(Answers(finished, late), 0) as server, opened_page(tmp_path) as page:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

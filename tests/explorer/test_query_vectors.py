@@ -24,7 +24,7 @@ class Counting:
 
 def test_nothing_is_answered_before_the_encoder_is_there_and_nothing_is_encoded_twice() -> None:
     encoder, may_load = Counting(), threading.Event()
-    vectors = QueryVectors(lambda: may_load.wait(60) and encoder, ["aa", "bbb"])  # type: ignore[arg-type, return-value]
+    vectors = QueryVectors(lambda: may_load.wait(60) and encoder, ["aa", "bbb"])  # type: ignore[arg-type, return-value]  # it waits, then loads
     vectors.start()
     with pytest.raises(NotReady):
         vectors.of(["aa"])
@@ -38,7 +38,7 @@ def test_nothing_is_answered_before_the_encoder_is_there_and_nothing_is_encoded_
 
 
 @pytest.mark.parametrize("error", [UserError("the checkpoint is gone"), OSError("the checkpoint is gone")])
-def test_whoever_asks_is_told_why_there_is_no_encoder(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_request_says_why_there_is_no_encoder(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     def load() -> Any:
         raise error
 

@@ -106,7 +106,7 @@ def test_a_cluster_gives_what_one_process_gives(bucket: "s3fs.S3FileSystem", tra
 def test_killed_machines_leave_what_an_undisturbed_one_leaves(
     bucket: "s3fs.S3FileSystem", trained_generator: Path, tmp_path: Path
 ) -> None:
-    """Each start is a machine of its own: nothing but the store remains of the one before."""
+    """Each command begins with an empty folder, as on a new machine. Only the store is shared."""
     generate(tmp_path / "local", trained_generator)
     rng, kills = random.Random(0), 0
     for number in range(100):

@@ -172,7 +172,9 @@ def test_an_artifact_has_an_address(here: Path, there: Path, tmp_path: Path) -> 
 
 def test_a_mirror_has_one_address(here: Path, address: str, tmp_path: Path) -> None:
     assert mirror_of(address + "/", here) == here
-    with pytest.raises(UserError, match=r"artifacts_mirror must be a folder of its own.*mirrors memory://bucket/artifacts"):
+    with pytest.raises(
+        UserError, match=r"artifacts_mirror must be another folder: .* is the mirror of memory://bucket/artifacts, not of"
+    ):
         mirror_of("memory://bucket/others", here)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()

@@ -31,8 +31,8 @@ def hash_ids(passage_ids: Sequence[str]) -> NDArray[np.uint64]:
 
 
 class IdIndex:
-    """The files that `write_id_index` left in a folder. All of them is compared with `checksums` when an id is first looked
-    up: 18 million ids take half a second."""
+    """The files that `write_id_index` left in a folder. Each is compared with its checksum when an id is first looked up: 18
+    million ids take half a second."""
 
     def __init__(self, folder: Path, checksums: Mapping[str, str]) -> None:
         self._folder, self._checksums = folder, checksums
@@ -49,7 +49,7 @@ class IdIndex:
         path = self._folder / name
         if checksum_file(path) != self._checksums[name]:
             raise ArtefactError(f"{path} is damaged: its SHA-256 differs. Remove {self._folder}, and it is made again")
-        values: NDArray = np.load(path, mmap_mode="r")
+        values: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
         return values
 
     def find(self, passage_ids: Sequence[str], id_of_row: Callable[[int], str]) -> list[int | None]:

@@ -25,7 +25,7 @@ class NotReady(Exception):  # noqa: N818  not an error
 
 
 class QueryVectors:
-    """`load` opens the encoder; a `UserError` of it is told to everyone who asks for a vector."""
+    """`load` returns the encoder. If it fails, every request for a vector raises a `UserError` with the reason."""
 
     def __init__(self, load: Callable[[], Encoder], stored: Sequence[str]) -> None:
         self._load, self._texts = load, stored

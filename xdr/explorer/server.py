@@ -50,7 +50,7 @@ class ExplorerServer(ThreadingHTTPServer):
         self.server_name, self.server_port = LOOPBACK, self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes on to another question closes its connection."""
+        """Prints nothing: a browser closes its connection when the user asks another question."""
 
     @property
     def url(self) -> str:

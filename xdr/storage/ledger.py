@@ -11,13 +11,13 @@ have their checksums appended there, so that the files of two machines that make
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from xdr.errors import ArtefactError, UserError, first_line, shown
+from xdr.errors import ArtefactError, first_line, in_one_sentence, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
 from xdr.storage.remote import Remote, fetched, publish
@@ -217,15 +217,9 @@ class ShardLedger:
         )
 
 
-@contextmanager
-def refusing_damage(file: Path) -> Iterator[None]:
-    """Makes one sentence of what a library raises that reads this file of a shard: each has errors of its own."""
-    try:
-        yield
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:
-        raise ArtefactError(f"{file} is damaged: {first_line(error)}. {_remedy(file)}") from error
+def refusing_damage(file: Path) -> AbstractContextManager[None]:
+    """Around code that reads this file of a shard: a library's error becomes one sentence."""
+    return in_one_sentence(lambda error: ArtefactError(f"{file} is damaged: {first_line(error)}. {_remedy(file)}"))
 
 
 def _remedy(file: Path) -> str:

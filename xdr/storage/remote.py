@@ -9,12 +9,12 @@ the JSON file that names its other files; it is put last. Hidden files and folde
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xdr.errors import UserError, first_line
+from xdr.errors import UserError, first_line, in_one_sentence
 from xdr.storage.files import read_json, remove_leftovers, replacing_file, write_json
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ def is_remote(address: str) -> bool:
     return "://" in address
 
 
-@contextmanager
-def reaching(address: str) -> Iterator[None]:
-    """Makes one sentence of what goes wrong. Each kind of store has errors of its own."""
+def reaching(address: str) -> AbstractContextManager[None]:
+    """Around code that reads or writes at an address: an error of the store becomes one sentence."""
     for library in ("aiobotocore", "botocore"):
         logging.getLogger(library).setLevel(logging.WARNING)  # they tell where they found credentials
-    try:
-        yield
-    except ImportError as error:
-        raise UserError(f"{address} needs a package: {first_line(error)} (pip install 'xdr[remote]')") from error
-    except Exception as error:
+
+    def error_of(error: Exception) -> UserError:
+        if isinstance(error, ImportError):
+            return UserError(f"{address} needs a package: {first_line(error)} (pip install 'xdr[remote]')")
         problem = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"{address} cannot be used: {problem}. Check the address and the credentials") from error
+        return UserError(f"{address} cannot be used: {problem}. Check the address and the credentials")
+
+    return in_one_sentence(error_of)
 
 
 def mirror_of(address: str, mirror: Path) -> Path:
@@ -50,7 +50,7 @@ def mirror_of(address: str, mirror: Path) -> Path:
     address = address.rstrip("/")
     if (mirror / _MARKER).is_file():
         if (known := read_json(mirror / _MARKER).get("url")) != address:
-            raise UserError(f"artifacts_mirror must be a folder of its own for each artifacts_dir: {mirror} mirrors {known}")
+            raise UserError(f"artifacts_mirror must be another folder: {mirror} is the mirror of {known}, not of {address}")
     elif mirror.is_dir() and any(mirror.iterdir()):
         raise UserError(f"artifacts_mirror must be new or mirror {address}: {mirror} holds something else")
     write_json(mirror / _MARKER, {"url": address})
