@@ -14,18 +14,18 @@ from conf import entry, targets
 from conf.schema import BESIDE
 from conf.sweep import as_kept
 from xdr.errors import UserError
-from xdr.pipelines.settings import PLANNED_STAGES, SHARED_STAGES, StageInputs
 from xdr.sharding.engine import Local
 from xdr.storage.remote import mirror_of
+from xdr.tasks.settings import PLANNED_STAGES, SHARED_STAGES, StageInputs
 from xdr.teaching.settings import ListSettings
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from xdr.pipelines.retrieval_task import RetrievalTask
     from xdr.retrieval.trec_runs import Run
     from xdr.sharding.encode import EncodingJob
     from xdr.sharding.engine import Engine
+    from xdr.tasks.retrieval_task import RetrievalTask
 
     Logging = Callable[[str], AbstractContextManager[Any]]
 

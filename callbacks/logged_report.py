@@ -6,10 +6,10 @@ from lightning.pytorch.loggers import Logger
 
 from callbacks.run_rows import Cell, Table
 from callbacks.wandb_logger import log_row
-from xdr.evaluation.noisy import MEAN, WORST
+from xdr.comparison.noisy import MEAN, WORST
+from xdr.comparison.robustness import Robustness
+from xdr.comparison.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.robustness import Robustness
-from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.reporting.report import Report, alpha_curves, corrected_p, is_significant
 
 TESTED = ["difference", "difference from", "difference to"]

@@ -9,13 +9,13 @@ from callbacks.logged_report import log_report
 from callbacks.wandb_logger import log_files
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.pipelines.report_evaluation import NOISY_QUERIES, write_answer
-from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
 from xdr.reporting.evaluation_files import ROBUSTNESS
 from xdr.reporting.findings import answer, coverage_sentence
 from xdr.reporting.report import best_system
 from xdr.reporting.robustness import noise_findings
 from xdr.reporting.terminal_table import control_terminal_table, evaluation_terminal_table
 from xdr.sharding.encode import EncodingJob
+from xdr.tasks.retrieval_task import EvaluationResult, RetrievalTask
 
 FILES = ("report.html", "metrics.json", "significance.json", "per_query.parquet", "environment.json")
 NOISE_FILES = (ROBUSTNESS, NOISY_QUERIES)

@@ -8,12 +8,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
 from xdr.retrieval.gathering import gather_rankings
 from xdr.retrieval.rankings import Rankings
 from xdr.sharding.encode import Encoding
 from xdr.sharding.engine import Engine
 from xdr.sharding.shard_module import ShardModule
+from xdr.tasks.retrieval_task import EvaluationResult, RetrievalTask
 
 
 class RetrievalEvaluation(pl.Callback):

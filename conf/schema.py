@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from conf.targets import check, fit
 from xdr.errors import UserError, did_you_mean
-from xdr.pipelines.settings import StageName
+from xdr.tasks.settings import StageName
 from xdr.teaching.settings import ListSettings
 
 CHECKED_AT_START = (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from xdr.comparison.significance import RANDOMISATION, Testing
 from xdr.evaluation.per_query import MACRO, means
-from xdr.evaluation.significance import RANDOMISATION, Testing
 from xdr.reporting.evaluation_files import read_metrics
 from xdr.studies.points import mean_over
 

@@ -36,7 +36,7 @@ def test_every_exported_name_is_there_and_others_are_not() -> None:
     assert not hasattr(xdr, "find")
 
 
-@pytest.mark.parametrize("module", ["xdr.retrieval.trec_runs", "xdr.retrieval.in_memory", "xdr.evaluation.runs"])
+@pytest.mark.parametrize("module", ["xdr.retrieval.trec_runs", "xdr.retrieval.in_memory", "xdr.comparison.runs"])
 def test_the_examples_of_docstrings_are_right(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(import_module(module))

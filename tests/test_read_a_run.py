@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.documented_commands import ROOT
+from xdr.comparison.significance import T_TEST, compare_systems
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.significance import T_TEST, compare_systems
 from xdr.reporting.evaluation_files import write_comparisons, write_metrics
 
 VALUES = {

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from xdr.comparison.runs import compare, evaluate, read_qrels
     from xdr.encoders.encoder import Encoder, load_encoder
-    from xdr.evaluation.runs import compare, evaluate, read_qrels
     from xdr.interop.mteb_model import mteb_model
     from xdr.retrieval.in_memory import fuse, hub_correction, search
     from xdr.retrieval.trec_runs import read_run, write_run
@@ -42,9 +42,9 @@ _MODULES = {
     "fuse": "xdr.retrieval.in_memory",
     "hub_correction": "xdr.retrieval.in_memory",
     "search": "xdr.retrieval.in_memory",
-    "evaluate": "xdr.evaluation.runs",
-    "compare": "xdr.evaluation.runs",
-    "read_qrels": "xdr.evaluation.runs",
+    "evaluate": "xdr.comparison.runs",
+    "compare": "xdr.comparison.runs",
+    "read_qrels": "xdr.comparison.runs",
     "read_run": "xdr.retrieval.trec_runs",
     "mteb_model": "xdr.interop.mteb_model",
     "write_run": "xdr.retrieval.trec_runs",

@@ -18,7 +18,7 @@ from tests.stand_ins import DEV, NUM_DEV, PASSAGES, some, write_collection
 from xdr.encoders.small import build_small_bert
 from xdr.errors import UserError
 from xdr.noise.query_noise import QueryNoise
-from xdr.pipelines.retrieval_setup import noisy_queries
+from xdr.tasks.retrieval_setup import noisy_queries
 from xdr.text.prompts import passage_text
 
 EXAMPLES = some(DEV, NUM_DEV)

@@ -12,8 +12,8 @@ import pytest
 from jinja2 import UndefinedError
 from rich.console import Console
 
+from xdr.comparison.significance import RANDOMISATION, T_TEST, compare_systems
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.evaluation.significance import RANDOMISATION, T_TEST, compare_systems
 from xdr.reporting.charts import differences_limits
 from xdr.reporting.findings import answer, findings
 from xdr.reporting.pages import render_page

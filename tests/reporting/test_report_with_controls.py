@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from tests.reporting.test_report import hits, per_query
-from xdr.evaluation import significance
-from xdr.evaluation.controls import compare_with_best_control
+from xdr.comparison import significance
+from xdr.comparison.controls import compare_with_best_control
+from xdr.comparison.significance import compare_systems
 from xdr.evaluation.coverage import coverage_of
 from xdr.evaluation.per_query import means
-from xdr.evaluation.significance import compare_systems
 from xdr.reporting.findings import answer, coverage_sentence, findings
 from xdr.reporting.report import FusedSystem, Report, choose_systems
 from xdr.reporting.report_page import render_report

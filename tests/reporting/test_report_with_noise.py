@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from callbacks import logged_report
 from callbacks.run_rows import Table
+from xdr.comparison import significance
+from xdr.comparison.noisy import LABELS, MEAN, noisy_name, on_equal_noise
+from xdr.comparison.robustness import Ratio, robustness_of
+from xdr.comparison.significance import compare_systems
 from xdr.errors import UserError
-from xdr.evaluation import significance
-from xdr.evaluation.noisy import LABELS, MEAN, noisy_name, on_equal_noise
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.evaluation.robustness import Ratio, robustness_of
-from xdr.evaluation.significance import compare_systems
 from xdr.reporting.evaluation_files import require_equal_noise, write_environment, write_robustness
 from xdr.reporting.findings import findings
 from xdr.reporting.report import FusedSystem, Report, choose_systems

@@ -8,8 +8,8 @@ from lightning.pytorch.loggers import CSVLogger
 
 from callbacks import report_sweep
 from tests.studies.test_sweep import job, report_of, scored
+from xdr.comparison.significance import RANDOMISATION
 from xdr.errors import UserError
-from xdr.evaluation.significance import RANDOMISATION
 from xdr.storage.jobs import Job, write_listing
 from xdr.studies.figure import panels
 from xdr.studies.files import write_sweep

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from xdr.comparison import significance
 from xdr.errors import UserError
-from xdr.evaluation import significance
 from xdr.evaluation.per_query import PerQuery
 from xdr.reporting.evaluation_files import write_environment, write_metrics
 from xdr.storage.jobs import Job, read_job

@@ -20,7 +20,7 @@ from xdr.explorer.gains import Change, most_changed
 from xdr.explorer.query_vectors import QueryVectors
 from xdr.explorer.scores import Products, best_rows, ranks
 from xdr.explorer.shares import Shares, shares
-from xdr.pipelines.systems import BASELINE
+from xdr.tasks.systems import BASELINE
 from xdr.text.languages import find_language
 from xdr.text.records import Passage, Query
 from xdr.vectors.fusion import Alpha

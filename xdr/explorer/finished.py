@@ -19,11 +19,11 @@ from xdr.evaluation.metric_names import headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, qrels_of
 from xdr.explorer.scores import Scores
-from xdr.pipelines.settings import AugmentationSettings, EvaluationSettings
-from xdr.pipelines.systems import BASELINE
 from xdr.reporting.evaluation_files import ENVIRONMENT, PER_QUERY, read_metrics
 from xdr.storage.files import read_json
 from xdr.storage.jobs import is_sweep
+from xdr.tasks.settings import AugmentationSettings, EvaluationSettings
+from xdr.tasks.systems import BASELINE
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.fusing import Fusing, require_languages_of
 from xdr.vectors.fusion import fusion_named, require_alphas

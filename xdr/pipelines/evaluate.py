@@ -14,14 +14,14 @@ from xdr.evaluation.metric_names import parse_metrics, require_headline
 from xdr.interop.vector_set import VectorSet, write_vectors
 from xdr.pipelines.plan_evaluation import plan_evaluation
 from xdr.pipelines.prepare import collection_of
-from xdr.pipelines.retrieval_setup import fusing_of, retrieval_task
-from xdr.pipelines.retrieval_task import RetrievalTask
-from xdr.pipelines.settings import StageInputs, StageName
 from xdr.sharding.encode import EncodingJob, EncodingSettings, sentences_job, shard_job
 from xdr.sharding.progress import counting
 from xdr.sharding.shard_module import make_shards
 from xdr.storage.fingerprint import Json
 from xdr.storage.ledger import ShardLedger
+from xdr.tasks.retrieval_setup import fusing_of, retrieval_task
+from xdr.tasks.retrieval_task import RetrievalTask
+from xdr.tasks.settings import StageInputs, StageName
 from xdr.training.run import silence_libraries
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.families import baseline_family, fused_family

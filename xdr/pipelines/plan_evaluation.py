@@ -18,7 +18,6 @@ from torch import nn
 
 from xdr.encoders.encoder import Encoder
 from xdr.pipelines.report_evaluation import write_answer
-from xdr.pipelines.retrieval_task import RetrievalTask
 from xdr.retrieval.gathering import own_shards
 from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
@@ -36,6 +35,7 @@ from xdr.sharding.plan import (
 from xdr.sharding.shard_module import run_probe
 from xdr.sharding.shards import Shards
 from xdr.storage.ledger import ShardLedger
+from xdr.tasks.retrieval_task import RetrievalTask
 from xdr.vectors.embedding_writer import create_embeddings, writing_shard
 from xdr.vectors.generated_sums import ROWS_AT_ONCE, sum_generated_passages
 from xdr.vectors.layout import Layout

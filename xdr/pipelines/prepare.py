@@ -6,10 +6,10 @@ from xdr.data.collection import open_collection
 from xdr.data.collection_summary import as_table, count_benchmark
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
-from xdr.pipelines.settings import StageInputs
 from xdr.sharding.progress import counting
 from xdr.storage.files import write_json
 from xdr.storage.fingerprint import Json
+from xdr.tasks.settings import StageInputs
 
 
 def collection_of(inputs: StageInputs) -> PassageStore:

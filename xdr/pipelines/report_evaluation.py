@@ -7,9 +7,6 @@ from pathlib import Path
 from xdr.evaluation.metric_names import headline_of
 from xdr.evaluation.per_query import means
 from xdr.evaluation.scoring import first_relevant_ranks
-from xdr.pipelines.correcting import corrected_name
-from xdr.pipelines.retrieval_task import EvaluationResult, RetrievalTask
-from xdr.pipelines.systems import BASELINE, on_both
 from xdr.reporting.evaluation_files import write_comparisons, write_environment, write_metrics, write_robustness
 from xdr.reporting.report import FusedSystem, MovedQuery, Report, best_system, most_moved
 from xdr.reporting.report_page import render_report
@@ -17,6 +14,9 @@ from xdr.retrieval.rankings import Rankings
 from xdr.sharding.encode import EncodingJob
 from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
+from xdr.tasks.correcting import corrected_name
+from xdr.tasks.retrieval_task import EvaluationResult, RetrievalTask
+from xdr.tasks.systems import BASELINE, on_both
 from xdr.vectors.fusing import Fusing
 from xdr.vectors.fusion import Alpha, system_name
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
-from xdr.evaluation.significance import Testing
-from xdr.pipelines.settings import StageInputs
+from xdr.comparison.significance import Testing
 from xdr.storage.jobs import Job, read_jobs
 from xdr.studies.files import write_sweep
 from xdr.studies.findings import could_have_shown, sweep_answer
 from xdr.studies.settings import SweepSettings
 from xdr.studies.sweep_report import SweepReport, sweep_report
 from xdr.studies.terminal_table import sweep_terminal_table
+from xdr.tasks.settings import StageInputs
 from xdr.training.run import silence_libraries
 
 

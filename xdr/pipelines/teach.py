@@ -2,9 +2,9 @@
 
 from xdr.data.problems import Problems
 from xdr.errors import UserError
-from xdr.pipelines.settings import StageInputs
 from xdr.sharding.teach import TeachingJob, plan_scores, score_lists
 from xdr.storage.files import write_json
+from xdr.tasks.settings import StageInputs
 from xdr.teaching.lists import read_lists
 from xdr.teaching.scores import REPORT, shares_of_positives
 from xdr.training.run import silence_libraries

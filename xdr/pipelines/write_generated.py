@@ -7,12 +7,12 @@ from xdr.data.problems import Problems
 from xdr.errors import UserError
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.pipelines.prepare import collection_of
-from xdr.pipelines.settings import GenerationOptions, StageInputs
 from xdr.sharding.generate import GenerationJob, Request, generate_collection, plan_generation
 from xdr.sharding.progress import counting
 from xdr.sharding.shards import Sources, queries_as_sources
 from xdr.storage.files import write_json
 from xdr.storage.remote import address_of
+from xdr.tasks.settings import GenerationOptions, StageInputs
 from xdr.text.languages import language_codes
 from xdr.training.run import silence_libraries
 from xdr.writing.backends import Wanted

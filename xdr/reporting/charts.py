@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
+from xdr.comparison.significance import Comparison
 from xdr.evaluation.metric_names import counts_ranks
-from xdr.evaluation.significance import Comparison
 from xdr.reporting.report import Curve, corrected_p
 from xdr.reporting.wording import group_name, p_phrase, points, signed_points
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from xdr.comparison.noisy import LABELS, noisy_name
+from xdr.comparison.robustness import Ratio, Robustness
+from xdr.comparison.significance import Comparison
 from xdr.errors import ArtefactError, UserError
 from xdr.evaluation.coverage import Coverage
-from xdr.evaluation.noisy import LABELS, noisy_name
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.evaluation.robustness import Ratio, Robustness
-from xdr.evaluation.significance import Comparison
 from xdr.storage.files import read_json, replacing_file, write_json
 from xdr.storage.fingerprint import Json
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from xdr.comparison.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.evaluation.coverage import Coverage, Share, warn_of_augmentation
 from xdr.evaluation.per_query import Means
-from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison
 from xdr.reporting.report import Report, best_system, corrected_p, is_significant
 from xdr.reporting.robustness import noise_findings
 from xdr.reporting.wording import group_name, interval_and_p, language_name, p_phrase, points, signed_points

@@ -6,8 +6,8 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from xdr.comparison.significance import RANDOMISATION, T_TEST
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.significance import RANDOMISATION, T_TEST
 from xdr.reporting import charts, findings, report, wording
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from xdr.comparison.robustness import Robustness
+from xdr.comparison.significance import RANDOMISATION, Comparison
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.per_query import MACRO, Means
-from xdr.evaluation.robustness import Robustness
-from xdr.evaluation.significance import RANDOMISATION, Comparison
 
 TEST = RANDOMISATION
 """Decides what is significant, since it assumes nothing about values that are 0 or 1. The t-test is reported beside it."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from xdr.evaluation.noisy import LABELS, MEAN, WORST, noisy_name
+from xdr.comparison.noisy import LABELS, MEAN, WORST, noisy_name
+from xdr.comparison.robustness import Ratio, Robustness
+from xdr.comparison.significance import Comparison
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.robustness import Ratio, Robustness
-from xdr.evaluation.significance import Comparison
 from xdr.reporting.charts import Limits
 from xdr.reporting.report import Report, best_system, is_significant
 from xdr.reporting.wording import interval_and_p, points, signed_points

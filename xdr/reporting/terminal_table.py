@@ -4,8 +4,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from xdr.comparison.significance import Comparison
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.significance import Comparison
 from xdr.reporting.findings import notes
 from xdr.reporting.report import Choice, Report, choose_systems, control_rows, corrected_p, is_significant
 from xdr.reporting.wording import (

@@ -1,9 +1,9 @@
 """Numbers and names as reports print them: values times 100, p-values as journals do."""
 
+from xdr.comparison.significance import Comparison
 from xdr.errors import DataError
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.significance import Comparison
 from xdr.reporting.report import TEST, corrected_p
 from xdr.text.languages import find_language
 

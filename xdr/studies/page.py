@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from xdr.comparison.significance import Comparison
 from xdr.evaluation.metric_names import counts_ranks
-from xdr.evaluation.significance import Comparison
 from xdr.reporting.pages import render_page
 from xdr.studies import figure, points, surface, sweep_report
 from xdr.studies.curves import Slice, slices

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.evaluation.clusters import Units, summed_by_cluster
+from xdr.comparison.clusters import Units, summed_by_cluster
 
 Array = NDArray[np.float64]
 

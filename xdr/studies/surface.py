@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xdr.evaluation.paired_tests import holm
+from xdr.comparison.paired_tests import holm
+from xdr.comparison.significance import Comparison
 from xdr.evaluation.per_query import MACRO
-from xdr.evaluation.significance import Comparison
 from xdr.reporting.charts import ticks
 from xdr.reporting.report import TEST, is_significant
 from xdr.reporting.wording import value_text

@@ -10,18 +10,18 @@ from statistics import fmean, stdev
 import numpy as np
 from scipy.special import stdtrit
 
-from xdr.errors import UserError, did_you_mean
-from xdr.evaluation.clusters import clusters_of, mean_over_languages, resampled_by_cluster, units_by_language
-from xdr.evaluation.metric_names import counts_ranks
-from xdr.evaluation.per_query import MACRO, Means, PerQuery, means
-from xdr.evaluation.resampling import resampled_means
-from xdr.evaluation.significance import (
+from xdr.comparison.clusters import clusters_of, mean_over_languages, resampled_by_cluster, units_by_language
+from xdr.comparison.resampling import resampled_means
+from xdr.comparison.significance import (
     Comparison,
     Testing,
     corrected_together,
     paired_differences,
     too_few_samples,
 )
+from xdr.errors import UserError, did_you_mean
+from xdr.evaluation.metric_names import counts_ranks
+from xdr.evaluation.per_query import MACRO, Means, PerQuery, means
 from xdr.storage.jobs import Job, read_jobs
 from xdr.studies.points import (
     BASELINE,

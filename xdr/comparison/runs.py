@@ -6,13 +6,13 @@ from typing import TypeAlias
 
 import numpy as np
 
+from xdr.comparison.significance import Comparison, compare_systems
 from xdr.data import qrels as qrels_file
 from xdr.data.problems import Problems
 from xdr.errors import UserError
 from xdr.evaluation.metric_names import ANSWER_RECALL, OF_POOLS, parse_metrics
 from xdr.evaluation.per_query import MACRO, PerQuery
 from xdr.evaluation.ranking_metrics import metric_values, relevant_ranks
-from xdr.evaluation.significance import Comparison, compare_systems
 from xdr.retrieval.trec_runs import best_first
 
 Ranked: TypeAlias = Mapping[str, Mapping[str, float]]

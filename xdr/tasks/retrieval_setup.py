@@ -4,29 +4,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from xdr.comparison.choosing import chosen_systems
+from xdr.comparison.clusters import clusters_of
+from xdr.comparison.significance import Testing, require_same_queries
 from xdr.data.collection_summary import check_judgements
 from xdr.data.passage_store import PassageStore
 from xdr.data.problems import Problems
 from xdr.errors import UserError, shown
-from xdr.evaluation.choosing import chosen_systems
-from xdr.evaluation.clusters import clusters_of
 from xdr.evaluation.language_pools import PassageLanguages
 from xdr.evaluation.metric_names import Metric, headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
-from xdr.evaluation.significance import Testing, require_same_queries
 from xdr.interop.compared import compared_systems, named_paths
 from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.noise.query_noise import QueryNoise
-from xdr.pipelines.correcting import correcting_of
-from xdr.pipelines.retrieval_task import RetrievalTask
-from xdr.pipelines.settings import AugmentationSettings, StageInputs
-from xdr.pipelines.systems import BASELINE
 from xdr.reporting.evaluation_files import read_metrics, require_equal_noise
 from xdr.sharding.progress import counting
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
+from xdr.tasks.correcting import correcting_of
+from xdr.tasks.retrieval_task import RetrievalTask
+from xdr.tasks.settings import AugmentationSettings, StageInputs
+from xdr.tasks.systems import BASELINE
 from xdr.text.records import Query
 from xdr.vectors.fusing import Fusing, require_languages_of
 from xdr.vectors.fusion import QUERIES, Alpha, Fusion, fusion_named, require_alphas

@@ -19,7 +19,7 @@ from xdr.benchmarks.sample import Sample
 from xdr.data.collection import open_collection
 from xdr.data.problems import Problems
 from xdr.errors import UserError
-from xdr.pipelines.retrieval_setup import _chosen
+from xdr.tasks.retrieval_setup import _chosen
 from xdr.vectors.query_bank import QueryBank
 from xdr.writing.generated_source import import_generated
 

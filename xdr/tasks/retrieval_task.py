@@ -11,28 +11,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xdr.comparison.controls import compare_with_best_control
+from xdr.comparison.noisy import is_noisy, on_equal_noise, version_names, with_noise
+from xdr.comparison.robustness import Robustness, drops_by_operator, robustness_of
+from xdr.comparison.significance import Comparison, Testing, too_few_samples
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
 from xdr.errors import UserError
-from xdr.evaluation.controls import compare_with_best_control
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.metric_names import Metric
-from xdr.evaluation.noisy import is_noisy, on_equal_noise, version_names, with_noise
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.robustness import Robustness, drops_by_operator, robustness_of
 from xdr.evaluation.scoring import Qrels, score_rankings
-from xdr.evaluation.significance import Comparison, Testing, too_few_samples
 from xdr.evaluation.texts_coverage import coverage_of_texts, uneven
 from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
-from xdr.pipelines.correcting import Correcting, corrected_name
-from xdr.pipelines.systems import BASELINE, Role, Systems, on_both
 from xdr.retrieval.gathering import merge_systems, own_shards, unstacked
 from xdr.retrieval.index_search import index_search
 from xdr.retrieval.indexes import Index
 from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
+from xdr.tasks.correcting import Correcting, corrected_name
+from xdr.tasks.systems import BASELINE, Role, Systems, on_both
 from xdr.vectors.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.families import Family, TextSums, baseline_family, fused_family

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from xdr.comparison.significance import Comparison, Testing
 from xdr.evaluation.metric_names import counts_ranks
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.evaluation.significance import Comparison, Testing
 
 
 def best_control(systems: Mapping[str, PerQuery], controls: Sequence[str], metric: str) -> str:

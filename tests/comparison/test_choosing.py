@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from xdr.comparison.choosing import chosen_systems, kind_of
 from xdr.errors import UserError
-from xdr.evaluation.choosing import chosen_systems, kind_of
 from xdr.evaluation.per_query import PerQuery
 
 

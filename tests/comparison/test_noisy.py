@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xdr.evaluation.noisy import on_equal_noise, over_versions, version_names, with_noise
+from xdr.comparison.noisy import on_equal_noise, over_versions, version_names, with_noise
 from xdr.evaluation.per_query import PerQuery
 
 

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.errors import UserError, did_you_mean
-from xdr.evaluation.clusters import (
+from xdr.comparison.clusters import (
     Units,
     clustered_t_test_p,
     clusters_of,
@@ -25,9 +24,10 @@ from xdr.evaluation.clusters import (
     summed_by_cluster,
     units_by_language,
 )
-from xdr.evaluation.paired_tests import effect_size, holm, stratified_mean, t_test_p
+from xdr.comparison.paired_tests import effect_size, holm, stratified_mean, t_test_p
+from xdr.comparison.resampling import flipped_means, resampled_means, sign_flip_p
+from xdr.errors import UserError, did_you_mean
 from xdr.evaluation.per_query import MACRO, PerQuery
-from xdr.evaluation.resampling import flipped_means, resampled_means, sign_flip_p
 from xdr.storage.fingerprint import Json
 
 Array = NDArray[np.float64]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from xdr.comparison.clusters import clustered_t_test_p, clusters_of
+from xdr.comparison.significance import RANDOMISATION, T_TEST, Comparison, compare_systems
 from xdr.errors import UserError
-from xdr.evaluation.clusters import clustered_t_test_p, clusters_of
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison, compare_systems
 
 Generator = np.random.Generator
 LANGUAGES = ("fi", "ko", "te")

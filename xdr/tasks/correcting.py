@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from xdr.data.passage_store import PassageStore
 from xdr.encoders.encoder import Encoder
-from xdr.pipelines.settings import StageInputs
 from xdr.retrieval.hubness import hubness_ledger, measure_shards, read_measures
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
+from xdr.tasks.settings import StageInputs
 from xdr.vectors.corrections import Correction
 from xdr.vectors.embeddings import EmbeddingStore
 from xdr.vectors.families import Family, Offset

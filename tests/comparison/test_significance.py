@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from xdr.comparison.paired_tests import effect_size, holm, t_test_p
+from xdr.comparison.resampling import all_sign_sums, flipped_means, resampled_means, sign_flip_p
+from xdr.comparison.significance import RANDOMISATION, T_TEST, Comparison, compare_systems, too_few_samples
 from xdr.errors import UserError
-from xdr.evaluation.paired_tests import effect_size, holm, t_test_p
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.resampling import all_sign_sums, flipped_means, resampled_means, sign_flip_p
-from xdr.evaluation.significance import RANDOMISATION, T_TEST, Comparison, compare_systems, too_few_samples
 
 Generator = np.random.Generator
 

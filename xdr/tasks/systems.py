@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from xdr.late_interaction.reranking import Reranking
-from xdr.pipelines.correcting import Correcting, corrected_name
+from xdr.tasks.correcting import Correcting, corrected_name
 from xdr.vectors.fusing import Fusing
 from xdr.vectors.fusion import both_name
 

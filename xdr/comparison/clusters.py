@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from xdr.comparison.resampling import flipped_means, resampled_means
 from xdr.errors import UserError
-from xdr.evaluation.resampling import flipped_means, resampled_means
 
 Array = NDArray[np.float64]
 Units = NDArray[np.int64]

@@ -1,10 +1,10 @@
 import numpy as np
 
-from xdr.evaluation import significance
-from xdr.evaluation.controls import best_control, compare_with_best_control
-from xdr.evaluation.paired_tests import holm
+from xdr.comparison import significance
+from xdr.comparison.controls import best_control, compare_with_best_control
+from xdr.comparison.paired_tests import holm
+from xdr.comparison.significance import RANDOMISATION
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.significance import RANDOMISATION
 
 TESTING = significance.Testing(2000, 0.95, 0)
 

@@ -13,16 +13,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xdr.evaluation.clusters import clusters_of, resampled_macro, units_by_language
-from xdr.evaluation.noisy import LABELS, MEAN, noisy_name
-from xdr.evaluation.per_query import MACRO, PerQuery, means
-from xdr.evaluation.significance import (
+from xdr.comparison.clusters import clusters_of, resampled_macro, units_by_language
+from xdr.comparison.noisy import LABELS, MEAN, noisy_name
+from xdr.comparison.significance import (
     Comparison,
     Testing,
     corrected_together,
     paired_differences,
     percentile_interval,
 )
+from xdr.evaluation.per_query import MACRO, PerQuery, means
 
 Array = NDArray[np.float64]
 Compare: TypeAlias = Callable[[Mapping[str, PerQuery], str], list[Comparison]]

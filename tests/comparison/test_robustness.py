@@ -8,11 +8,11 @@ import pytest
 import scipy.stats
 from numpy.typing import NDArray
 
-from xdr.evaluation import significance
-from xdr.evaluation.noisy import MEAN, WORST, noisy_name
+from xdr.comparison import significance
+from xdr.comparison.noisy import MEAN, WORST, noisy_name
+from xdr.comparison.robustness import Robustness, drops_by_operator, robustness_of
+from xdr.comparison.significance import RANDOMISATION
 from xdr.evaluation.per_query import PerQuery
-from xdr.evaluation.robustness import Robustness, drops_by_operator, robustness_of
-from xdr.evaluation.significance import RANDOMISATION
 
 METRIC = "recall@10"
 TESTING = significance.Testing(3000, 0.95, 0)
