@@ -1,4 +1,4 @@
-"""Everything after training: prepare, generate, export, encode, score, teach, mine, sweep. See `python evaluate.py --help`."""
+"""Everything after training, one stage at a time. See `python evaluate.py --help`."""
 
 import os
 from collections.abc import Callable
@@ -78,8 +78,9 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
     if stage == "sweep":
         settings = as_kept(settings, list(HydraConfig.get().overrides.task))
     inputs = StageInputs(
-        benchmark=entry.build_benchmark(settings) if stage != "sweep" else None,
+        benchmark=entry.build_benchmark(settings) if stage not in ("sweep", "verify") else None,
         strict=settings.data.strict,
+        verify=settings.data.verify,
         checkpoint=settings.checkpoint,
         augmentation=entry.build(settings, "augmentation"),
         search=entry.build(settings, "search"),
@@ -106,6 +107,10 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         read_sweep(inputs, entry.build(settings, "sweep"), log_sweep)
     elif stage == "score":
         return _score(inputs)
+    elif stage == "verify":
+        from xdr.pipelines.verify import verify
+
+        verify(inputs)
     elif stage == "prepare":
         from xdr.pipelines.prepare import prepare
 
@@ -162,7 +167,6 @@ def _read_runs(folder: Path) -> "dict[str, Run]":
 
 def _mine(inputs: StageInputs, settings: "DictConfig") -> None:
     """A round of mining: retrieves, lets the teacher score what was found, and labels it."""
-    from xdr.data.problems import Problems
     from xdr.pipelines.teach import teach
     from xdr.teaching.mining import MiningJob, mine
 
@@ -186,7 +190,7 @@ def _mine(inputs: StageInputs, settings: "DictConfig") -> None:
         teach(replace(inputs, lists=lists, output_dir=scores, logging=logging))
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         job = MiningJob(inputs.benchmark, run, scores, rules, inputs.artifacts_dir, inputs.output_dir)
-        mine(job, Problems(inputs.strict), inputs.console)
+        mine(job, inputs.problems(), inputs.console)
 
 
 if __name__ == "__main__":

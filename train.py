@@ -55,6 +55,7 @@ def main(settings: "DictConfig") -> float | None:
             twins=entry.build_twins(settings),
             noise=entry.build(settings, "noise"),
             strict=settings.data.strict,
+            verify=settings.data.verify,
             validates=validation.get("largest_pool", 0) + validation.get("largest_dev", 0) > 0,
             run=run,
             console=console,

@@ -33,6 +33,7 @@ CHECKED_AT_START = (
 BESIDE: dict[str, dict[str, Any]] = {
     "data": {
         "strict": bool,
+        "verify": bool,
         "share": float,
         "negatives": str | None,
         "teacher_scores": str | None,

@@ -41,3 +41,12 @@ def test_empty_files_and_files_of_one_block_have_an_identity(tmp_path: Path) -> 
         (tmp_path / "file").write_bytes(b"x" * size)
         prints.add(str(identify_files([tmp_path / "file"])))
     assert len(prints) == 7
+
+
+def test_an_edit_between_the_blocks_is_seen_only_in_the_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(b"x" * 10_000_000)
+    sampled, whole = identify_files([file]), identify_files([file], whole=True)
+    _edit(file, 5_000_000, b"y")
+    assert identify_files([file]) == sampled
+    assert identify_files([file], whole=True) != whole

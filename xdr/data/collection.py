@@ -23,7 +23,7 @@ def open_collection(
     made_from: dict[str, Json] = {
         "benchmark": _name(benchmark),
         "settings": _settings(benchmark),
-        "sources": identify_files(map(require_file, benchmark.passage_sources())),
+        "sources": identify_files(map(require_file, benchmark.passage_sources()), whole=problems.whole_files),
         "strict": problems.strict,
         "format": STORE_FORMAT,
     }

@@ -52,6 +52,10 @@ class IdIndex:
         values: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
         return values
 
+    def verify(self) -> None:
+        for name in self._checksums:
+            self._opened(name)
+
     def find(self, passage_ids: Sequence[str], id_of_row: Callable[[int], str]) -> list[int | None]:
         """The row of each id, None if it is not there. `id_of_row` decides between ids of the same hash."""
         hashes = hash_ids(passage_ids)

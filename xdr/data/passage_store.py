@@ -93,6 +93,12 @@ class PassageStore:
             raise DataError(problem, file=wanted_by, remedy=f"Is {self.folder} the collection of the same release?")
         return [row for row in rows if row is not None]
 
+    def verify(self) -> None:
+        """Compares all of it with its checksums."""
+        for batch in range(len(self._batches)):
+            self._batches.read(batch)
+        self._ids.verify()
+
     def languages(self) -> tuple[tuple[str, ...], NDArray[np.integer]]:
         """The languages of the passages, and the index of its language for each row."""
         batches = [self._batches.view(batch, "language") for batch in range(len(self._batches))]

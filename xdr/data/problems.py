@@ -15,10 +15,12 @@ _NUM_SHOWN = 3
 
 @dataclass(slots=True)
 class Problems:
-    """Is filled while records are read. `omitted` counts what no reader can use although the published file holds it, such as
-    a passage without text. That is no error in either mode, but `report` names it."""
+    """Is filled while records are read. `whole_files` says that a changed file is seen from all of its bytes, not from samples.
+    `omitted` counts what no reader can use although the published file holds it, such as a passage without text. That is no
+    error in either mode, but `report` names it."""
 
     strict: bool = True
+    whole_files: bool = False
     num_skipped: int = 0
     first: list[str] = field(default_factory=list)
     omitted: Counter[str] = field(default_factory=Counter)

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from xdr.data.collection import open_collection
 from xdr.data.collection_summary import as_table, count_benchmark
 from xdr.data.passage_store import PassageStore
-from xdr.data.problems import Problems
 from xdr.sharding.progress import counting
 from xdr.storage.files import write_json
 from xdr.storage.fingerprint import Json
@@ -15,11 +14,11 @@ from xdr.tasks.settings import StageInputs
 def collection_of(inputs: StageInputs) -> PassageStore:
     """The benchmark's passages as a store, which is converted on first use."""
     with counting("passages", inputs.console) as progress:
-        return open_collection(inputs.benchmark, inputs.artifacts_dir, Problems(inputs.strict), progress)
+        return open_collection(inputs.benchmark, inputs.artifacts_dir, inputs.problems(), progress)
 
 
 def prepare(inputs: StageInputs) -> None:
-    problems = Problems(inputs.strict)
+    problems = inputs.problems()
     store = collection_of(inputs)
     counts = count_benchmark(inputs.benchmark, store, problems)
     inputs.console.print(as_table(f"{len(store):,} passages, fingerprint {store.fingerprint}", counts))

@@ -1,6 +1,5 @@
 """stage=teach: a teacher's scores of the training queries' passages, for `data.teacher_scores`."""
 
-from xdr.data.problems import Problems
 from xdr.errors import UserError
 from xdr.sharding.teach import TeachingJob, plan_scores, score_lists
 from xdr.storage.files import write_json
@@ -15,7 +14,7 @@ def teach(inputs: StageInputs) -> None:
     if inputs.teacher is None or inputs.lists is None:
         raise UserError("stage=teach needs a teacher: teacher=encoder, late_interaction, ... and its teacher.path")
     silence_libraries()
-    trainer, problems = dict(inputs.trainer), Problems(inputs.strict)
+    trainer, problems = dict(inputs.trainer), inputs.problems()
     loaded = inputs.teacher.load(str(trainer["precision"]))
     lists = read_lists(inputs.benchmark, inputs.lists, inputs.artifacts_dir, problems)
     for note in problems.report():

@@ -61,6 +61,7 @@ class TrainingInputs:
     twins: str | Rewording | None
     noise: QueryNoise | None
     strict: bool
+    verify: bool
     validates: bool
     run: TrainingRun
     console: Console
@@ -142,7 +143,7 @@ def model_files(output_dir: Path) -> list[Path]:
 
 def _read_examples(inputs: TrainingInputs) -> tuple[TrainingSet, list[TrainingExample]]:
     """The training set and the dev examples, counted in the terminal."""
-    problems, artifacts_dir, twins = Problems(inputs.strict), inputs.run.output_dir / "artifacts", inputs.twins
+    problems, artifacts_dir, twins = Problems(inputs.strict, inputs.verify), inputs.run.output_dir / "artifacts", inputs.twins
     sources = inputs.negatives, inputs.teacher_scores, inputs.mined
     train = training_examples(inputs.benchmark, *sources, artifacts_dir, problems)
     if isinstance(twins, str) and twins != NOISE:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from xdr.data.beir_folder import write_beir_folder
-from xdr.data.problems import Problems
 from xdr.errors import UserError
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.pipelines.prepare import collection_of
@@ -60,7 +59,7 @@ def _sources(inputs: StageInputs, settings: GenerationOptions, task: Task) -> tu
     if task.direction == "query_from_passage":
         store = collection_of(inputs)
         return store, store.fingerprint
-    queries = queries_as_sources(inputs.benchmark.queries(settings.split, Problems(inputs.strict)))
+    queries = queries_as_sources(inputs.benchmark.queries(settings.split, inputs.problems()))
     return queries, queries.fingerprint
 
 
@@ -105,7 +104,7 @@ def export(inputs: StageInputs) -> None:
     if augmentation is None:
         folder = inputs.output_dir / "beir"
         with counting("passages", inputs.console) as progress:
-            write_beir_folder(inputs.benchmark, folder, Problems(inputs.strict), progress)
+            write_beir_folder(inputs.benchmark, folder, inputs.problems(), progress)
         inputs.console.print(f"BEIR folder: {folder}", markup=False, soft_wrap=True)
         return
     if augmentation.export is None or augmentation.source is None:

@@ -51,19 +51,21 @@ class ShardLedger:
         return wanted
 
     @classmethod
-    def open(cls, folder: Path, kind: str) -> "ShardLedger":
+    def open(cls, folder: Path, kind: str | None = None) -> "ShardLedger":
+        """Opens the ledger of artifacts of this kind; None: of any."""
         if not fetched(folder / "manifest.json"):
-            raise ArtefactError(f"{folder} must hold {kind}, and it has no manifest.json")
+            raise ArtefactError(f"{folder} must hold {kind or 'an artifact'}, and it has no manifest.json")
         manifest = read_json(folder / "manifest.json")
         made_by, num_shards = manifest.get("made_by"), manifest.get("num_shards")
         if manifest.get("format") != LEDGER_FORMAT or not isinstance(made_by, dict) or not isinstance(num_shards, int):
             raise ArtefactError(
                 f"{folder}/manifest.json must have format {LEDGER_FORMAT}, got {shown(manifest.get('format'))}. "
-                "Another version of xdr wrote it"
+                f"It is damaged, or another version of xdr wrote it. Remove {folder}, and it is made again"
             )
-        if manifest.get("kind") != kind:
-            raise ArtefactError(f"{folder} must hold {kind}, got {manifest.get('kind')}")
-        return cls(folder, kind, num_shards, made_by)
+        found = str(manifest.get("kind"))
+        if kind not in (None, found):
+            raise ArtefactError(f"{folder} must hold {kind}, got {found}")
+        return cls(folder, found, num_shards, made_by)
 
     @property
     def fingerprint(self) -> str:
@@ -125,6 +127,12 @@ class ShardLedger:
             remote.get(path, _suffix(described))
         _refuse_unless_whole(path, described, checksum)
         return path
+
+    def verify(self, shard: int) -> None:
+        """Compares the files of a shard with its entry. A mirror's files are those that it holds."""
+        for name in self._files(shard):
+            if (self._path(shard) / name).exists() or not Remote.of(self.folder):
+                self.file(shard, name)
 
     def heads(self, name: str, num_bytes: int) -> dict[Path, bytes]:
         """The first bytes of a file of each shard. Of remote files nothing else is read."""

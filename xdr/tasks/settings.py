@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from xdr.data.problems import Problems
 from xdr.errors import UserError, shown
 from xdr.generators.settings import Vocabulary
 from xdr.noise.query_noise import QueryNoise
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from xdr.sharding.engine import Engine
 
 
-StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "mine", "sweep"]
+StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "mine", "sweep", "verify"]
 PLANNED_STAGES = ("generate", "encode", "score", "teach")
 SHARED_STAGES = (*PLANNED_STAGES, "mine")
 """Of which a cluster can do the work."""
@@ -135,14 +136,15 @@ class EvaluationSettings:
 @dataclass(frozen=True)
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
-    stage=sweep, which reads no data. `correction` is an `xdr.vectors.corrections.Correction` or None. `teacher` is an
-    `xdr.teaching.teacher.TeacherSettings` or None, and scores `lists`. `vectors` is an `xdr.interop.vector_set.VectorTarget` or
-    None, to which stage=export writes.
+    stage=sweep and stage=verify, which read no data. `correction` is an `xdr.vectors.corrections.Correction` or None.
+    `teacher` is an `xdr.teaching.teacher.TeacherSettings` or None, and scores `lists`. `vectors` is an
+    `xdr.interop.vector_set.VectorTarget` or None, to which stage=export writes.
 
     `logging` opens the logger of a kind of job. `locate` returns what a dotted path names."""
 
     benchmark: Any
     strict: bool
+    verify: bool
     checkpoint: str | None
     augmentation: AugmentationSettings | None
     search: SearchSettings
@@ -161,6 +163,9 @@ class StageInputs:
     console: "Console"
     logging: "Callable[[str], AbstractContextManager[Logger]]"
     locate: "Callable[[str], object]"
+
+    def problems(self) -> Problems:
+        return Problems(self.strict, self.verify)
 
     def require_checkpoint(self, stage: StageName, model: str) -> str:
         if self.checkpoint is None:

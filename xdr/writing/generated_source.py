@@ -35,10 +35,15 @@ IMPORT_FORMAT = 1
 
 
 def open_generated(
-    source: str, passages: PassageStore, artifacts_dir: Path, progress: Callable[[int], None] = lambda number: None
+    source: str,
+    passages: PassageStore,
+    artifacts_dir: Path,
+    progress: Callable[[int], None] = lambda number: None,
+    *,
+    whole_files: bool = False,
 ) -> GeneratedStore:
     """`source` is a folder that stage=generate wrote, its output folder, or files in xQG's format: a name, or a pattern such as
-    `xqg/shard_*.jsonl`. Texts about another collection are refused."""
+    `xqg/shard_*.jsonl`. Texts about another collection are refused. `whole_files` as in `Problems`."""
     path = place(source)
     if isinstance(path, Path) and (path / "generated.json").is_file():
         source = str(read_json(path / "generated.json")["generated"])
@@ -53,7 +58,7 @@ def open_generated(
             file=source,
             remedy="Nothing of that name exists",
         )
-    return import_generated(files, passages, artifacts_dir, progress)
+    return import_generated(files, passages, artifacts_dir, progress, whole_files=whole_files)
 
 
 def open_texts(
@@ -62,11 +67,13 @@ def open_texts(
     passages: PassageStore,
     artifacts_dir: Path,
     progress: Callable[[int], None] = lambda number: None,
+    *,
+    whole_files: bool = False,
 ) -> GeneratedStore:
     """`source` is what `open_generated` takes; or `questions:SPLIT`, the questions of the benchmark's examples; or None, the
     texts that the benchmark comes with."""
     if source is not None and not source.startswith(PREFIX):
-        return open_generated(source, passages, artifacts_dir, progress)
+        return open_generated(source, passages, artifacts_dir, progress, whole_files=whole_files)
     own = benchmark.generated_file()
     if source is not None:
         own = write_questions(benchmark, source.removeprefix(PREFIX), artifacts_dir / "questions")
@@ -75,7 +82,7 @@ def open_texts(
             "augmentation.source must be given: a folder that stage=generate left, or files in the format of the published xQG "
             "data. This collection has no generated.jsonl"
         )
-    return import_generated([own], passages, artifacts_dir, progress)
+    return import_generated([own], passages, artifacts_dir, progress, whole_files=whole_files)
 
 
 def _fitting(store: GeneratedStore, passages: PassageStore) -> GeneratedStore:
@@ -88,12 +95,17 @@ def _fitting(store: GeneratedStore, passages: PassageStore) -> GeneratedStore:
 
 
 def import_generated(
-    files: Sequence[Path], passages: PassageStore, artifacts_dir: Path, progress: Callable[[int], None]
+    files: Sequence[Path],
+    passages: PassageStore,
+    artifacts_dir: Path,
+    progress: Callable[[int], None],
+    *,
+    whole_files: bool = False,
 ) -> GeneratedStore:
     """Reads the files twice: first to sort their lines into shards, then to write each shard in the collection's order. A
     passage without a line has no texts."""
     made_from: dict[str, Json] = {
-        "files": identify_files(files),
+        "files": identify_files(files, whole=whole_files),
         "sources": passages.fingerprint,
         "num_sources": len(passages),
         "shard_size": IMPORTED_SHARD,
