@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from conf import entry, targets
 from conf.schema import BESIDE
 from conf.sweep import as_kept
+from xdr.data.first_lines import read_first_passages, read_first_queries
 from xdr.errors import UserError
 from xdr.sharding.engine import Local
 from xdr.storage.remote import mirror_of
@@ -100,6 +101,10 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         logging=logging,
         locate=partial(targets.locate, plugins=tuple(settings.plugins)),
     )
+    if inputs.benchmark is not None and stage != "prepare":
+        read_first_passages(inputs.benchmark, inputs.problems())
+    if stage in ("score", "mine"):
+        read_first_queries(inputs.benchmark, inputs.evaluation.split, inputs.problems())
     if stage == "sweep":
         from callbacks.report_sweep import log_sweep
         from xdr.pipelines.sweep import read_sweep

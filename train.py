@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from conf import entry, targets
 from conf.schema import BESIDE
+from xdr.data.first_lines import read_first_examples
+from xdr.data.problems import Problems
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -17,7 +19,9 @@ SCORING = ("score_scale", "learn_scale", "chunk_size")
 
 def main(settings: "DictConfig") -> float | None:
     """Trains. Returns the monitored metric of the best checkpoint."""
-    benchmark = entry.build_benchmark(settings)  # before the imports that take seconds
+    benchmark, problems = entry.build_benchmark(settings), Problems(settings.data.strict, settings.data.verify)
+    if settings.data.mined is None:  # takes the place of the examples
+        read_first_examples(benchmark, "train", problems)  # before the imports that take seconds
     from rich.console import Console
 
     from callbacks.wandb_logger import log_files

@@ -109,6 +109,39 @@ def test_a_mistake_is_one_sentence_in_no_time(
     assert float(seconds) < MOST_STARTS * start_of_hydra
 
 
+GOOD = {
+    "corpus.jsonl": '{"docid": "1", "text": "a"}\n',
+    "queries.jsonl": '{"query_id": "q", "query": "?", "lang": "te", "split": "test"}\n',
+    "qrels.tsv": "q 0 1 1\n",
+    "train.jsonl": '{"query_id": "t", "query": "?", "lang": "te", "positive_passages": [{"docid": "1", "text": "a"}]}\n',
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("evaluate.py checkpoint=nowhere", "corpus.jsonl"),
+        ("evaluate.py checkpoint=nowhere evaluation.split=test", "queries.jsonl"),
+        ("evaluate.py checkpoint=nowhere evaluation.split=test", "qrels.tsv"),
+        ("evaluate.py checkpoint=nowhere stage=encode", "corpus.jsonl"),
+        ("evaluate.py checkpoint=nowhere stage=generate augmentation=generated_queries", "corpus.jsonl"),
+        ("train.py", "train.jsonl"),
+    ],
+)
+def test_a_mistake_in_the_data_is_told_before_torch_is_imported(
+    command: str, file: str, tmp_path: Path, start_of_hydra: float
+) -> None:
+    (tmp_path / "mine").mkdir()
+    for name, content in GOOD.items():
+        (tmp_path / "mine" / name).write_text(content + ("wrong\n" if name == file else ""))
+    script, *arguments = command.split()
+    own = [*arguments, "data=collection", "data.path=mine"]
+    sentence, heavy, seconds = refused("tests/measured_start.py", str(ROOT / script), *own, folder=tmp_path).splitlines()
+    assert sentence.startswith(f"error: mine/{file}, line 2: ")
+    assert heavy == "set()"
+    assert float(seconds) < MOST_STARTS * start_of_hydra
+
+
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
 def test_a_process_tells_a_mistake_in_no_time(script: str, tmp_path: Path) -> None:
     result, starts = timed(script, "data=collection", "data.path=nowhere", folder=tmp_path)
