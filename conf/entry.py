@@ -151,7 +151,8 @@ def _whole_benchmark(settings: DictConfig) -> Any:
     if "parts" not in settings.data:
         return build(settings, "data", *schema.BESIDE["data"])
     described = plain(settings.data)["parts"]
-    if not isinstance(described, dict) or not all(isinstance(part, dict) and "data" in part for part in described.values()):
+    whole = isinstance(described, dict) and all(isinstance(part, dict) for part in described.values())
+    if not whole or not all(isinstance(part.get("data"), str) for part in described.values()):
         raise UserError("data.parts must be {NAME: {data: BENCHMARK, path: ..., weight: 1}, ...}")
     weights = {str(name): part.pop("weight", 1.0) for name, part in described.items()}
     pool = {str(name): part.pop("pool") for name, part in described.items() if "pool" in part}

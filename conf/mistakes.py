@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from xdr.errors import UserError, did_you_mean, first_line, shown
 
 FOLDER = Path(__file__).parent
-COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, OSError, TypeError, ValueError)
 
 
 def compose_unchecked(name: str, overrides: list[str], with_hydra: bool = False) -> DictConfig:

@@ -49,10 +49,17 @@ def build(settings: DictConfig, plugins: tuple[str, ...], name: str, **arguments
     try:
         return hydra.utils.instantiate(settings, **arguments, _convert_="all")
     except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__
-        raise UserError(str(cause or error.__cause__ or error)) from None
+        raise UserError(_explained(error, name)) from None
+
+
+def _explained(error: InstantiationException, name: str) -> str:
+    """A UserError's sentence, after `name` where it does not hold it; another error's is introduced."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    if cause is None:
+        return f"{name} cannot be made from these settings: {first_line(error.__cause__ or error)[:300]}"
+    return str(cause) if name in str(cause) else f"{name}: {cause}"
 
 
 def check(
@@ -81,7 +88,7 @@ def check(
             value = node[key]
             plain = OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
             fitting = fit(f"{path}.{key}", plain, accepted.get(key, Any))
-            if fitting is not plain and not isinstance(value, DictConfig | ListConfig):
+            if repr(fitting) != repr(plain):  # numbers that became text
                 node[key] = fitting
 
 

@@ -3,11 +3,16 @@
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
+from xdr.advisories import ADVISORIES
 from xdr.doctor import Finding, examine, main
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +84,24 @@ def test_an_nltk_whose_tokens_differ_from_those_of_published_figures_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     finding = about(examine(tmp_path, 0), "nltk")
     assert not finding.broken and "pip install 'nltk==3.9.2'" in finding.remedy
+
+
+def test_a_version_with_a_known_hole_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not [finding for finding in examine(tmp_path, 0) if "hole" in finding.state], "none is installed"
+    distribution(tmp_path, "lightning", "2.6.3")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = [finding for finding in examine(tmp_path, 0) if finding.subject == "lightning 2.6.3"]
+    assert len(found) == 2 and all(finding.broken for finding in found)
+    assert "malicious" in found[1].remedy and "pip install --upgrade lightning" in found[1].remedy
+
+
+def test_xdr_allows_no_version_with_a_known_hole() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needs = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    allowed = {need.name.lower(): need.specifier for need in map(Requirement, needs)}
+    for advisory in ADVISORIES:
+        (least,) = (rule.version for rule in allowed[advisory.package] if rule.operator in (">=", "=="))
+        assert not SpecifierSet(advisory.affected).contains(least), advisory
 
 
 def test_a_package_that_is_missing_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from xdr.advisories import affected
 from xdr.errors import UserError, print_in_any_terminal
 from xdr.retrieval.faiss_import import PACKAGES, has_gpu, load_faiss
 
@@ -50,6 +51,7 @@ def examine(output_dir: Path, least_free: float) -> Iterator[Finding]:
     yield _python(sys.version_info[:3])
     for package in REQUIRED:
         yield _package(package)
+    yield from _advisories()
     yield _tokens()
     yield _faiss()
     for package, (extra, setting) in OPTIONAL.items():
@@ -85,6 +87,12 @@ def _package(name: str) -> Finding:
             "it tokenizes differently from 3.9.2. To compare R@kt with published figures: pip install 'nltk==3.9.2'",
         )
     return Finding(name, installed)
+
+
+def _advisories() -> Iterator[Finding]:
+    for installed, known in affected():
+        remedy = f"{known.what} ({known.name}): pip install --upgrade {known.package}"
+        yield Finding(f"{known.package} {installed}", "has a known hole", remedy, broken=True)
 
 
 def _tokens() -> Finding:

@@ -60,7 +60,7 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of a library's message, which can be pages long."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

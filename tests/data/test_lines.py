@@ -1,10 +1,11 @@
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from xdr.data.lines import read_lines
+from xdr.data.lines import LONGEST_LINE, read_lines
 from xdr.data.problems import Problems
 from xdr.errors import DataError
 
@@ -59,3 +60,16 @@ def test_lenient_reading_skips_counts_and_shows_the_first_three(write: Write) ->
     assert report[0] == "5 bad lines were skipped (data.strict=false); the first:"
     assert len(report) == 4
     assert "line 2" in report[1]
+
+
+def test_a_decompression_bomb_takes_no_more_memory_than_the_longest_line(tmp_path: Path) -> None:
+    bomb = tmp_path / "corpus.jsonl.gz"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        for _ in range(3):
+            file.write(b" " * LONGEST_LINE)
+    assert bomb.stat().st_size < 2_000_000
+    tracemalloc.start()
+    with pytest.raises(DataError, match="a line is longer than 64 MiB"):
+        list(read_lines(bomb, Problems()))
+    assert tracemalloc.get_traced_memory()[1] < 4 * LONGEST_LINE
+    tracemalloc.stop()

@@ -111,7 +111,7 @@ def load_encoder_folder(
 ) -> tuple[nn.Module, TextTokenizer]:
     """Reads sentence-transformers' layout: Transformer and Pooling, or static embeddings, and what follows them. `weights`
     is the hub name of the transformer if `folder` does not hold its weights."""
-    modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in read_list(folder / "modules.json")]
+    modules = read_modules(folder)
     names, paths = [name for name, _ in modules], [path for _, path in modules]
     normalize = names[-1:] == ["Normalize"]
     if normalize:
@@ -216,11 +216,17 @@ def read_settings(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_list(path: Path) -> list[dict[str, Any]]:
-    value = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(value, list):
+def read_modules(folder: Path) -> list[tuple[str, str]]:
+    """The kind of each module and its path, which must not lead out of the folder."""
+    path = folder / "modules.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(described, list):
         raise UserError(f"{path} must hold a JSON list")
-    return value
+    modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in described]
+    for kind, place in modules:
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise UserError(f"the path of {kind} in {path} must be inside the folder, got {place}")
+    return modules
 
 
 def write_settings(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xdr.encoders.encoder_folder import is_encoder_folder, load_tokenizer, read_list, read_settings, write_settings
+from xdr.encoders.encoder_folder import is_encoder_folder, load_tokenizer, read_modules, read_settings, write_settings
 from xdr.encoders.hub import sentence_transformers_folder
 from xdr.encoders.input_format import Batching, EncoderOptions, InputFormat
 from xdr.encoders.packing import FIRST_POSITION
@@ -182,8 +182,7 @@ def _save_dense(layer: nn.Module, folder: Path) -> None:
 def _modules(folder: Path) -> dict[str, str]:
     """The path of each module by its name. Dense layers after the first are Dense2, Dense3 ..."""
     found: dict[str, str] = {}
-    for module in read_list(folder / "modules.json"):
-        name = str(module["type"]).rsplit(".", 1)[-1]
+    for name, path in read_modules(folder):
         number = sum(known.startswith(name) for known in found)
-        found[f"{name}{number + 1}" if number else name] = str(module["path"])
+        found[f"{name}{number + 1}" if number else name] = path
     return found

@@ -157,8 +157,13 @@ def samples_table(samples: Sequence[GeneratedSample], per_language: int = 2) -> 
         shown[target.query_language] += 1
         if shown[target.query_language] <= per_language:
             source = target.source.title or target.source.text
-            table.add_row(target.query_language, *(escape(text[:120]) for text in (source, sample.text, target.text)))
+            table.add_row(target.query_language, *map(_cell, (source, sample.text, target.text)))
     return table
+
+
+def _cell(text: str) -> str:
+    """Without what a terminal or rich would take as a command."""
+    return escape("".join(letter if letter.isprintable() else " " for letter in text[:120]))
 
 
 def _with_means(by_language: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
