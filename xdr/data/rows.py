@@ -133,7 +133,7 @@ class Row:
     def _get(self, field: str) -> Any:
         value = self._values.get(field, _MISSING)
         if value is _MISSING:
-            hint = did_you_mean(field, self._values) or f"The fields are {', '.join(map(repr, self._values)) or 'none'}"
+            hint = did_you_mean(field, self._values) or f"The fields are {shown(', '.join(self._values), 300)}"
             raise self.error("the field is missing", field, hint)
         return value
 
