@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,13 +27,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-TRAIN = [
-    "model.hidden=32",
-    "model.layers=1",
-    "data.batches.size=64",
-    "trainer.max_epochs=1",
-    "trainer.enable_progress_bar=false",
-]
+QUIET = "trainer.enable_progress_bar=false"
+TRAIN = ["model.hidden=32", "model.layers=1", "data.batches.size=64", "trainer.max_epochs=1", QUIET]
 
 
 def commands(folder: Path) -> list[list[str]]:
@@ -44,7 +40,7 @@ def commands(folder: Path) -> list[list[str]]:
     generate += ["augmentation.generation.output_length=8", "augmentation.generation.shard_size=12"]
     generate += ["augmentation.generation.refuse=[]", "augmentation.generation.probe=0", f"output_dir={texts}"]
     score = ["experiment=sample_evaluation", f"checkpoint={encoder}", f"augmentation.source={texts}", "search.shard_size=12"]
-    score += ["evaluation.num_samples=200", "trainer.enable_progress_bar=false", f"output_dir={scores}"]
+    score += ["evaluation.num_samples=200", QUIET, f"output_dir={scores}"]
     return [["train.py", *encode], ["train.py", *ask], ["evaluate.py", *generate], ["evaluate.py", *score]]
 
 
@@ -65,7 +61,8 @@ def work(folder: Path, rounds: int) -> None:
 
 def usage() -> dict[str, int]:
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return {"bytes": resident, "files": len(os.listdir("/proc/self/fd")), "threads": len(os.listdir("/proc/self/task"))}
+    files, threads = (len(list(Path("/proc/self", kind).iterdir())) for kind in ("fd", "task"))
+    return {"bytes": resident, "files": files, "threads": threads}
 
 
 def results(folder: Path) -> str:
@@ -128,7 +125,7 @@ class Soak:
 
     def seconds_a_round(self) -> float:
         marks = sorted(mark.stat().st_mtime for mark in self.folder.glob("round-*.done"))
-        return median(after - before for before, after in zip(marks, marks[1:], strict=False)) if len(marks) > 1 else 60.0
+        return median(after - before for before, after in pairwise(marks)) if len(marks) > 1 else 60.0
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
