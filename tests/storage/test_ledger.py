@@ -3,11 +3,14 @@ import multiprocessing
 import random
 import signal
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from xdr.errors import ArtefactError
+from xdr.sharding.shard_module import warn_about
 from xdr.storage.ledger import ShardLedger
 
 MADE_BY = {"checkpoint": "abc", "max_length": 128}
@@ -126,3 +129,18 @@ def test_two_processes_that_are_killed_and_started_again_finish_one_ledger(tmp_p
     contents = [ledger.file(i, "vectors.bin").read_bytes() for i in range(20)]
     assert contents == [bytes([i]) * 1000 for i in range(20)]
     assert not list(tmp_path.glob(".*.partial")), "leftovers of killed processes are removed"
+
+
+def test_shards_of_other_versions_are_told_of_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = ShardLedger.create(tmp_path, "texts", 2, {})
+    for shard, installed in enumerate(({"transformers": "4"}, {"transformers": "5"})):
+        monkeypatch.setattr("xdr.storage.ledger.versions", lambda installed=installed: installed)
+        with ledger.writing(shard) as partial:
+            (partial / "a.bin").write_bytes(b"a")
+    assert ledger.other_versions() == ["transformers 4"]
+    assert ledger.missing() == []
+    console = Console(file=StringIO(), width=300)
+    warn_about(ledger, console)
+    assert "has shards of transformers 4, and other versions are installed" in console.file.getvalue()  # type: ignore[attr-defined]
+    monkeypatch.setattr("xdr.storage.ledger.versions", dict)
+    assert ledger.other_versions() == ["transformers 4", "transformers 5"]

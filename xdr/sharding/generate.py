@@ -30,7 +30,7 @@ from xdr.sharding.plan import (
     total,
 )
 from xdr.sharding.progress import shown_seconds
-from xdr.sharding.shard_module import ShardJob, make_shards, run_probe, warn_of_emptied
+from xdr.sharding.shard_module import ShardJob, make_shards, run_probe, warn_about
 from xdr.sharding.shard_run import ShardProgress
 from xdr.sharding.shards import Shards, Sources
 from xdr.storage.fingerprint import Json, fingerprint
@@ -111,7 +111,7 @@ def generate_collection(
     request, shards = job.request, job.shards(str(trainer_settings["precision"]))
     if not shards.ledger.missing():
         console.print(f"All {shards.ledger.num_shards:,} shards exist already", markup=False)
-        warn_of_emptied(shards.ledger, console)
+        warn_about(shards.ledger, console)
         return GeneratedStore(shards.ledger.folder)
 
     def work_on(device: torch.device, progress: ShardProgress) -> _Writing:

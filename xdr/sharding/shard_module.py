@@ -61,13 +61,19 @@ def make_shards(
     counted = counting(job.unit, bar, job.shards.num_missing() * job.per_source)
     with counted as show, reporting_full_disk(), explaining_device_memory(job.remedy):
         trainer.test(ShardModule(job, ShardProgress(job.shards, job.per_source, show), engine), verbose=False)
-    warn_of_emptied(job.shards.ledger, console)
+    warn_about(job.shards.ledger, console)
 
 
-def warn_of_emptied(ledger: ShardLedger, console: Console) -> None:
+def warn_about(ledger: ShardLedger, console: Console) -> None:
+    """Sources that were left out, and shards of other versions."""
+    warnings = []
     if ids := ledger.emptied():
         named = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
-        warning = f"{len(ids)} of the texts killed each process that worked on them, and were taken as empty: {named}"
+        warnings.append(f"{len(ids)} of the texts killed each process that worked on them, and were taken as empty: {named}")
+    if others := ledger.other_versions():
+        made = f"{ledger.folder} has shards of {', '.join(others)}, and other versions are installed"
+        warnings.append(f"{made}: digits can differ. Remove it to make it again")
+    for warning in warnings:
         console.print(warning, style="yellow", markup=False, soft_wrap=True)
 
 

@@ -1,7 +1,7 @@
 """The shard ledger: which shards of an artifact exist, their checksums, and what they were made from.
 
     FOLDER/manifest.json        kind, number of shards, what they were made from, its fingerprint
-    FOLDER/shard-00007/         the shard's files, and shard.json: the fingerprint, and each file's size and SHA-256
+    FOLDER/shard-00007/         the shard's files, and shard.json: fingerprint, library versions, each file's size and SHA-256
 
 A shard's folder is renamed into place together with its entry, so even after a kill a shard is complete or absent. Any number
 of processes can work on one ledger: each makes what `missing()` names. Two that make the same shard do no harm.
@@ -21,6 +21,7 @@ from xdr.errors import ArtefactError, first_line, in_one_sentence, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
 from xdr.storage.remote import Remote, fetched, publish
+from xdr.storage.versions import versions
 
 LEDGER_FORMAT = 1
 _ENTRY = "shard.json"
@@ -88,17 +89,21 @@ class ShardLedger:
             files: dict[str, Json] = {
                 file.name: {"bytes": file.stat().st_size, "sha256": checksum_file(file)} for file in sorted(partial.iterdir())
             }
-            entry: dict[str, Json] = {"shard": shard, "fingerprint": self.fingerprint, "files": files}
+            made: dict[str, Json] = {"fingerprint": self.fingerprint, "versions": dict(versions())}
+            entry: dict[str, Json] = {"shard": shard, **made, "files": files}
             write_json(partial / _ENTRY, entry | ({"emptied": list(emptied)} if emptied else {}))
             if remote := Remote.of(self.folder):
                 self._commit(remote, shard, partial, files)
 
     def emptied(self) -> list[str]:
         """The ids of sources that were taken as if they had no text, in the shards that exist."""
-        there = sorted(set(range(self.num_shards)) - set(self.missing()))
-        self._fetch_entries(there)
-        entries = (read_json(self._path(shard) / _ENTRY) for shard in there)
-        return [str(source) for entry in entries for source in entry.get("emptied", ())]  # type: ignore[union-attr]  # as written
+        return [str(source) for entry in self._entries() for source in entry.get("emptied", ())]  # type: ignore[union-attr]  # as written
+
+    def other_versions(self) -> list[str]:
+        """Names and versions of libraries that made shards and are not those of now."""
+        made = (entry.get("versions") for entry in self._entries())
+        found = {f"{name} {version}" for of_shard in made if isinstance(of_shard, dict) for name, version in of_shard.items()}
+        return sorted(found - {f"{name} {version}" for name, version in versions().items()})
 
     @contextmanager
     def claiming(self, shard: int) -> Iterator[bool]:
@@ -181,6 +186,12 @@ class ShardLedger:
         if not isinstance(files, dict) or not all(isinstance(file, dict) for file in files.values()):
             raise ArtefactError(f"{folder}/{_ENTRY} is damaged. Remove {folder} and run the command that makes it again")
         return files
+
+    def _entries(self) -> list[Mapping[str, Json]]:
+        """Of the shards that exist."""
+        there = sorted(set(range(self.num_shards)) - set(self.missing()))
+        self._fetch_entries(there)
+        return [read_json(self._path(shard) / _ENTRY) for shard in there]
 
     def _fetch_entries(self, shards: Iterable[int]) -> None:
         """Those that the mirror lacks, all at once."""
