@@ -86,6 +86,7 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         augmentation=entry.build(settings, "augmentation"),
         search=entry.build(settings, "search"),
         correction=entry.build(settings, "correction"),
+        hybrid=entry.build(settings, "hybrid"),
         noise=entry.build(settings, "noise"),
         vectors=entry.build(settings, "vectors"),
         teacher=entry.build(settings, "teacher", *BESIDE["teacher"]),

@@ -55,6 +55,8 @@ class RetrievalEvaluation(pl.Callback):
             if task.reranking is not None:
                 merged = task.reranked(merged, str(device))
                 self._ended("reranking")
+            if task.mixing is not None:
+                merged = task.mixed(merged)
             self._report(task.answer(merged), trainer.logger)
         trainer.strategy.barrier()
         self._ended("scoring")

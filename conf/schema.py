@@ -22,6 +22,7 @@ CHECKED_AT_START = (
     "augmentation",
     "search",
     "correction",
+    "hybrid",
     "engine",
     "teacher",
     "evaluation",

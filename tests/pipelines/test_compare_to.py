@@ -11,6 +11,7 @@ from tests.pipelines.test_evaluate import QUICK_EVALUATION, evaluate
 from tests.runs import start
 from xdr.benchmarks.sample import Sample
 from xdr.data.problems import Problems
+from xdr.retrieval.trec_runs import read_run
 
 MRR = "evaluation.metrics=[MRR@10]"
 
@@ -74,6 +75,36 @@ def test_a_run_of_another_tool_is_scored_as_its_own_evaluation_was(trained_encod
     for language in ("fi", "ko"):
         for metric in ("MRR@10", "recall@10", "R@2kt"):
             assert means["bm25:run"][metric][language] == pytest.approx(means["earlier:baseline"][metric][language], abs=1e-9)
+
+
+def test_each_system_is_fused_with_a_run(trained_encoder: Path, tmp_path: Path) -> None:
+    metrics = "evaluation.metrics=[MRR@10,recall@10]"
+    evaluate(tmp_path / "earlier", f"checkpoint={trained_encoder / 'checkpoints' / 'model'}", metrics)
+    run = tmp_path / "earlier" / "runs" / "baseline.trec"
+    given = (f"checkpoint={trained_encoder}", metrics, f"compare_to=['other={run}']")
+    output = evaluate(tmp_path / "run", *given, "hybrid=rrf")
+    assert "baseline+other" in output
+    both = [read_run(tmp_path / folder / "runs" / "baseline.trec") for folder in ("run", "earlier")]
+    hybrid = read_run(tmp_path / "run" / "runs" / "baseline+other.trec")
+    for query, scores in hybrid.items():
+        ranks = [{passage: rank for rank, passage in enumerate(ranked[query], start=1)} for ranked in both]
+        for passage, score in scores.items():
+            wanted = sum(1 / (60 + of_run[passage]) for of_run in ranks if passage in of_run)
+            assert score == pytest.approx(wanted, abs=1e-6)
+    values = json.loads((tmp_path / "run" / "significance.json").read_text())["comparisons"]
+    assert {each["system"] for each in values} == {"baseline+other", "other:run"}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [(["hybrid=rrf"], "hybrid needs a run"), (["hybrid=weighted", "hybrid.weight=2"], "hybrid.weight must be from 0 to 1")],
+)
+def test_a_hybrid_without_a_run_or_with_a_wrong_weight_is_refused(
+    more: list[str], says: str, trained_encoder: Path, tmp_path: Path
+) -> None:
+    process = start(tmp_path / "run", f"checkpoint={trained_encoder}", *more, quick=QUICK_EVALUATION, script="evaluate.py")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and says in output, output
 
 
 @pytest.mark.parametrize(

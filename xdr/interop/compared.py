@@ -1,10 +1,9 @@
 """Systems to compare an evaluation with: those of earlier evaluations, and runs of other tools."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xdr.data.passage_store import PassageStore
 from xdr.errors import UserError
@@ -12,10 +11,8 @@ from xdr.evaluation.metric_names import OF_POOLS, Metric
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import Qrels, score_rankings
 from xdr.reporting.evaluation_files import read_metrics
+from xdr.retrieval.rankings import NO_PASSAGE, Rankings
 from xdr.retrieval.trec_runs import read_run
-
-NO_PASSAGE = -1
-"""Fills the rankings of a run that are shorter than others."""
 
 
 def named_paths(compare_to: Sequence[str]) -> list[tuple[str, Path]]:
@@ -29,16 +26,19 @@ def named_paths(compare_to: Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def compared_systems(
-    compare_to: Sequence[str], qrels: Qrels, metrics: Sequence[Metric], store: PassageStore
+    compare_to: Sequence[str],
+    runs: Mapping[str, Rankings],
+    qrels: Qrels,
+    metrics: Sequence[Metric],
+    store: PassageStore,
 ) -> tuple[dict[str, PerQuery], list[str]]:
-    """`NAME:SYSTEM` for the systems of a folder, `NAME:run` for a run, and warnings."""
+    """`NAME:SYSTEM` for the systems of a folder, `NAME:run` for a run (of `compared_runs`), and warnings."""
     found: dict[str, PerQuery] = {}
     warnings: list[str] = []
     for name, path in named_paths(compare_to):
         if path.is_file():
-            values, missing = _scored_run(path, qrels, metrics, store)
-            systems = {"run": values}
-            if missing:
+            systems = {"run": _scored(runs[name], path, qrels, metrics, store)}
+            if missing := int((runs[name].rows_QK == NO_PASSAGE).all(axis=1).sum()):
                 warnings.append(f"{name}:run ranks nothing for {missing:,} of {len(qrels.queries):,} queries")
         else:
             systems = read_metrics(path)
@@ -49,16 +49,26 @@ def compared_systems(
     return found, warnings
 
 
-def _scored_run(path: Path, qrels: Qrels, metrics: Sequence[Metric], store: PassageStore) -> tuple[PerQuery, int]:
-    """The values of a TREC run, and for how many queries it ranks nothing."""
-    if unusable := [metric.name for metric in metrics if metric.measure in OF_POOLS]:
-        raise UserError(f"evaluation.metrics must be of other kinds than {unusable[0]} with a run in compare_to ({path})")
+def compared_runs(compare_to: Sequence[str], qrels: Qrels, store: PassageStore) -> dict[str, Rankings]:
+    """The TREC runs by name. Where they rank fewer passages than for other queries, rows are `NO_PASSAGE`."""
+    return {name: _read(path, qrels, store) for name, path in named_paths(compare_to) if path.is_file()}
+
+
+def _read(path: Path, qrels: Qrels, store: PassageStore) -> Rankings:
     run = read_run(path)
-    ranked = [list(run.get(query.query_id, {})) for query in qrels.queries]
+    ranked = [run.get(query.query_id, {}) for query in qrels.queries]
     if not any(ranked):
         raise UserError(f"{path} must rank passages for these queries, got other query ids: {', '.join(list(run)[:3])}")
-    rows_QK: NDArray[np.int64] = np.full((len(ranked), max(map(len, ranked))), NO_PASSAGE, np.int64)
-    for query, passage_ids in enumerate(ranked):
-        rows_QK[query, : len(passage_ids)] = store.require_rows(passage_ids, str(path))
-    values, _ = score_rankings(qrels, {"run": rows_QK}, metrics, lambda row: store[row].text if row != NO_PASSAGE else "")
-    return values["run"], sum(not passage_ids for passage_ids in ranked)
+    shape = len(ranked), max(map(len, ranked))
+    scores_QK, rows_QK = np.full(shape, -np.inf, np.float32), np.full(shape, NO_PASSAGE, np.int64)
+    for query, scores in enumerate(ranked):
+        rows_QK[query, : len(scores)] = store.require_rows(list(scores), str(path))
+        scores_QK[query, : len(scores)] = list(scores.values())
+    return Rankings(scores_QK, rows_QK)
+
+
+def _scored(run: Rankings, path: Path, qrels: Qrels, metrics: Sequence[Metric], store: PassageStore) -> PerQuery:
+    if unusable := [metric.name for metric in metrics if metric.measure in OF_POOLS]:
+        raise UserError(f"evaluation.metrics must be of other kinds than {unusable[0]} with a run in compare_to ({path})")
+    values, _ = score_rankings(qrels, {"run": run.rows_QK}, metrics, lambda row: store[row].text if row != NO_PASSAGE else "")
+    return values["run"]

@@ -16,7 +16,7 @@ from xdr.storage.files import replacing_file
 from xdr.storage.fingerprint import Json
 from xdr.tasks.correcting import corrected_name
 from xdr.tasks.retrieval_task import EvaluationResult, RetrievalTask
-from xdr.tasks.systems import BASELINE, on_both
+from xdr.tasks.systems import BASELINE, Role, on_both
 from xdr.vectors.fusing import Fusing
 from xdr.vectors.fusion import Alpha, system_name
 
@@ -49,7 +49,8 @@ def report_of(task: RetrievalTask, answer: EvaluationResult, job: EncodingJob, h
     metrics = tuple(metric.name for metric in task.metrics)
     headline = headline_of(metrics, headline)
     averages = {system: {metric: means(values, metric) for metric in metrics} for system, values in answer.systems.items()}
-    own = task.systems.with_role("augmented") or task.systems.with_role("reranked") or task.systems.with_role("control")
+    roles: tuple[Role, ...] = ("augmented", "reranked", "hybrid", "control")
+    own = next((systems for role in roles if (systems := task.systems.with_role(role))), ())
     best = best_system(own, averages, headline) if own else ""
     moved = _moved(task, answer.rankings, best) if best and task.qrels.has_judgements else []
     return Report(

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from xdr.retrieval.trec_runs import write_rankings
 
+NO_PASSAGE = -1
+"""Fills the rows of a ranking that is shorter than others."""
+
 PassageIds = Callable[[NDArray[np.int64]], list[str]]
 """From rows of a collection to passage ids."""
 

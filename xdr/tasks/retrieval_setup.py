@@ -15,7 +15,7 @@ from xdr.evaluation.language_pools import PassageLanguages
 from xdr.evaluation.metric_names import Metric, headline_of
 from xdr.evaluation.per_query import PerQuery
 from xdr.evaluation.scoring import qrels_of, usable
-from xdr.interop.compared import compared_systems, named_paths
+from xdr.interop.compared import compared_runs, compared_systems, named_paths
 from xdr.late_interaction.reranking import Reranking
 from xdr.noise.noisy_queries import NoisyQueries
 from xdr.noise.query_noise import QueryNoise
@@ -24,6 +24,7 @@ from xdr.sharding.progress import counting
 from xdr.sharding.shards import queries_as_sources
 from xdr.storage.ledger import ShardLedger
 from xdr.tasks.correcting import correcting_of
+from xdr.tasks.mixing import Mixing
 from xdr.tasks.retrieval_task import RetrievalTask
 from xdr.tasks.settings import AugmentationSettings, StageInputs
 from xdr.tasks.systems import BASELINE
@@ -125,7 +126,8 @@ def retrieval_task(
     noisy = noisy_queries(inputs.noise, queries, hyde)
     if noisy is not None:
         require_equal_noise([path for _, path in named_paths(inputs.compare_to)], noisy.described())
-    others, about_runs = compared_systems(inputs.compare_to, qrels, kept, store)
+    runs = compared_runs(inputs.compare_to, qrels, store)
+    others, about_runs = compared_systems(inputs.compare_to, runs, qrels, kept, store)
     task = RetrievalTask(
         ledger,
         store,
@@ -143,6 +145,7 @@ def retrieval_task(
         sentences=sentences,
         reranking=Reranking.by(wanted.rerank, wanted.rerank_all),
         noisy=noisy,
+        mixing=Mixing.of(inputs.hybrid, runs, noisy),
     )
     if wanted.choose_from is None:
         return task

@@ -32,6 +32,7 @@ from xdr.retrieval.rankings import Rankings, write_run
 from xdr.retrieval.search import search
 from xdr.storage.ledger import ShardLedger
 from xdr.tasks.correcting import Correcting, corrected_name
+from xdr.tasks.mixing import Mixing
 from xdr.tasks.systems import BASELINE, Role, Systems, on_both
 from xdr.vectors.controls import OtherPassages, SentenceSums, mean_texts
 from xdr.vectors.embeddings import EmbeddingStore
@@ -80,6 +81,7 @@ class RetrievalTask:
     """The sums of passages' own sentences, for the control."""
     reranking: Reranking | None = None
     noisy: NoisyQueries | None = None
+    mixing: Mixing | None = None
 
     @property
     def query_texts(self) -> list[str]:
@@ -92,7 +94,7 @@ class RetrievalTask:
 
     @property
     def systems(self) -> Systems:
-        return Systems(self.fusing, self.hyde, self.correcting, self.reranking, self.chosen)
+        return Systems(self.fusing, self.hyde, self.correcting, self.reranking, self.mixing, self.chosen)
 
     @cached_property
     def embeddings(self) -> EmbeddingStore:
@@ -129,6 +131,11 @@ class RetrievalTask:
         assert self.reranking is not None
         ids, texts = self.embeddings.ids, self.query_texts
         return found | self.reranking.rankings(found, self.systems.searched, texts, self.store, self.depth, ids, device)
+
+    def mixed(self, found: dict[str, Rankings]) -> dict[str, Rankings]:
+        """The rankings with those that are fused with runs."""
+        assert self.mixing is not None
+        return found | self.mixing.rankings(found, self.systems.searched, self.embeddings.ids)
 
     def families(self) -> list[Family]:
         """The baseline and the fused systems, which a correction can change. Fused queries need no families of their own."""

@@ -136,7 +136,8 @@ class EvaluationSettings:
 @dataclass(frozen=True)
 class StageInputs:
     """What a stage works on, and where it leaves its results. `benchmark` is an `xdr.data.benchmark.Benchmark`, or None for
-    stage=sweep and stage=verify, which read no data. `correction` is an `xdr.vectors.corrections.Correction` or None.
+    stage=sweep and stage=verify, which read no data. `correction` is an `xdr.vectors.corrections.Correction` or None,
+    and `hybrid` an `xdr.retrieval.hybrid.Hybrid` or None.
     `teacher` is an `xdr.teaching.teacher.TeacherSettings` or None, and scores `lists`. `vectors` is an
     `xdr.interop.vector_set.VectorTarget` or None, to which stage=export writes.
 
@@ -149,6 +150,7 @@ class StageInputs:
     augmentation: AugmentationSettings | None
     search: SearchSettings
     correction: Any
+    hybrid: Any
     noise: QueryNoise | None
     vectors: Any
     teacher: Any

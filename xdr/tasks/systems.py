@@ -5,24 +5,26 @@ from typing import Literal, TypeAlias
 
 from xdr.late_interaction.reranking import Reranking
 from xdr.tasks.correcting import Correcting, corrected_name
+from xdr.tasks.mixing import Mixing
 from xdr.vectors.fusing import Fusing
 from xdr.vectors.fusion import both_name
 
 BASELINE = "baseline"
-Role: TypeAlias = Literal["baseline", "augmented", "control", "reranked", "noisy", "earlier"]
-"""Of a system. A control is fused with something else than the texts of its passage. A noisy system is one on noisy queries.
-`compare_to` names earlier systems."""
+Role: TypeAlias = Literal["baseline", "augmented", "control", "reranked", "hybrid", "noisy", "earlier"]
+"""Of a system. A control is fused with something else than the texts of its passage. A hybrid is fused with a run of
+another tool. A noisy system is one on noisy queries. `compare_to` names earlier systems."""
 
 
 @dataclass(frozen=True)
 class Systems:
-    """Those that come of fusing into passages and into queries, of corrections and of reranking. `chosen` are those to report
-    (None: all)."""
+    """Those that come of fusing into passages and into queries, of corrections, of reranking and of runs. `chosen` are those
+    to report (None: all)."""
 
     fusing: Fusing | None
     hyde: Fusing | None
     correcting: Correcting | None
     reranking: Reranking | None
+    mixing: Mixing | None
     chosen: tuple[str, ...] | None
 
     @property
@@ -66,7 +68,8 @@ class Systems:
     def roles(self) -> dict[str, Role]:
         """Of those that are reported, in their order."""
         reranked = [] if self.reranking is None else self.reranking.systems(self.searched)
-        return {**self.searched, **dict.fromkeys(reranked, "reranked")}
+        hybrid = [] if self.mixing is None else self.mixing.systems(self.searched)
+        return {**self.searched, **dict.fromkeys(reranked, "reranked"), **dict.fromkeys(hybrid, "hybrid")}
 
     def with_role(self, role: Role) -> tuple[str, ...]:
         return tuple(system for system, of_system in self.roles.items() if of_system == role)
