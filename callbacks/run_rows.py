@@ -100,14 +100,19 @@ class RunRows:
         write_json(self._name, {"id": self.run_id, "job_type": self._job_type, "finished": finished})
 
     def _read(self) -> list[Row]:
-        """Rows up to a line that a kill cut short."""
+        """Rows up to a line that a kill cut short, or a loss of power damaged."""
         rows: list[Row] = []
-        text = self._file.read_text(encoding="utf-8") if self._file.is_file() else ""
-        for line in text.splitlines(keepends=True):
-            if not line.endswith("\n"):
-                with self._file.open("r+b") as file:
-                    file.truncate(len(text.encode()) - len(line.encode()))
+        content, whole = self._file.read_bytes() if self._file.is_file() else b"", 0
+        for line in content.splitlines(keepends=True):
+            try:
+                number, step, metrics, tables = json.loads(line)
+                row = Row(number, step, metrics, {name: Table(*table) for name, table in tables.items()})
+            except (ValueError, TypeError, AttributeError):
                 break
-            number, step, metrics, tables = json.loads(line)
-            rows.append(Row(number, step, metrics, {name: Table(*table) for name, table in tables.items()}))
+            if not line.endswith(b"\n"):
+                break
+            rows.append(row)
+            whole += len(line)
+        if whole < len(content):
+            os.truncate(self._file, whole)
         return rows

@@ -24,6 +24,7 @@ from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_uncheck
 from conf.schema import check_settings
 from xdr.data.part_of_training import PartOfTraining
 from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
+from xdr.sharding.disk_space import explaining_the_disk
 from xdr.storage.remote import is_remote
 
 if TYPE_CHECKING:
@@ -197,13 +198,20 @@ def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
         settings[shared] = settings[shared]  # resolved to the sweep's folder, which its jobs share
     settings.output_dir = HydraConfig.get().runtime.output_dir  # each job of a sweep has its own
     try:
-        return run_job(task, settings)
+        with explaining_the_disk():
+            return run_job(partial(explained, task), settings)
     except Unfinished:
         if int(os.environ.get("LOCAL_RANK", 0)) > 0:
             return None  # Lightning kills the first process when another one ends with an error status
         raise SystemExit(INTERRUPTED) from None
     except UserError as error:
         _exit(error)
+
+
+def explained(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
+    """Inside the job, whose sentence a sweep keeps."""
+    with explaining_the_disk():
+        return task(settings)
 
 
 def _exit(error: UserError) -> None:

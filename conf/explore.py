@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xdr.errors import UserError, print_in_any_terminal
+from xdr.errors import ArtefactError, UserError, first_line, in_one_sentence, print_in_any_terminal
 
 if TYPE_CHECKING:
     from xdr.explorer.finished import FinishedSettings
@@ -73,20 +73,22 @@ def kept_settings(folder: Path) -> "FinishedSettings":
     require_finished(folder)
     if not (folder / KEPT_SETTINGS).is_file():
         raise UserError(f"{folder} must have the settings of its evaluation, and {KEPT_SETTINGS} is gone. Run it again")
-    settings = OmegaConf.load(folder / KEPT_SETTINGS)
-    assert isinstance(settings, DictConfig)
-    if settings.get("stage") not in ("score", "mine") or settings.get("checkpoint") is None:
-        raise UserError(
-            f"OUTPUT_DIR must be the folder of an evaluation, got {folder}, where stage={settings.get('stage')} ran last. Run "
-            "the evaluation again"
+    problem = f"{folder / KEPT_SETTINGS} is damaged"
+    with in_one_sentence(lambda error: ArtefactError(f"{problem}: {first_line(error)}. Run the evaluation again")):
+        settings = OmegaConf.load(folder / KEPT_SETTINGS)
+        assert isinstance(settings, DictConfig)
+        if settings.get("stage") not in ("score", "mine") or settings.get("checkpoint") is None:
+            raise UserError(
+                f"OUTPUT_DIR must be the folder of an evaluation, got {folder}, where stage={settings.get('stage')} ran last. "
+                "Run the evaluation again"
+            )
+        return FinishedSettings(
+            entry.build_benchmark(settings),
+            str(settings.checkpoint),
+            entry.build(settings, "augmentation"),
+            entry.build(settings, "evaluation"),
+            partial(targets.locate, plugins=tuple(settings.plugins)),
         )
-    return FinishedSettings(
-        entry.build_benchmark(settings),
-        str(settings.checkpoint),
-        entry.build(settings, "augmentation"),
-        entry.build(settings, "evaluation"),
-        partial(targets.locate, plugins=tuple(settings.plugins)),
-    )
 
 
 def _port(word: str) -> int:

@@ -30,7 +30,7 @@ class Command:
         words = [word for word in self.words if not re.fullmatch(r"[A-Z_]+=.*", word)]
         if (name := words[0].removeprefix(".venv/bin/")) in OTHERS:
             return name
-        programs = [word for word in words if word.endswith(".py") or word.startswith(("xdr.", "conf."))]
+        programs = [word for word in words if word.endswith(".py") or word.startswith(("xdr.", "conf.", "tests."))]
         return programs[0] if programs and words[0] in PYTHONS else None
 
     @property

@@ -6,7 +6,7 @@ import random
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,17 @@ def some(examples: list[TrainingExample], number: int) -> list[TrainingExample]:
     return random.Random(0).sample(examples, number)
 
 
-def write_collection(folder: Path) -> None:
+def write_collection(
+    folder: Path,
+    passages: Sequence[Passage] = PASSAGES,
+    dev: Sequence[TrainingExample] | None = None,
+    train: Sequence[TrainingExample] | None = None,
+) -> None:
     """A collection of a user's own, as the README describes it."""
-    dev = some(DEV, NUM_DEV)
-    _write_lines(folder / "corpus.jsonl", [_passage(passage) for passage in PASSAGES])
-    _write_lines(folder / "queries.jsonl", [_query(example.query) for example in dev])
-    _write_lines(folder / "train.jsonl", [{**_query(e.query), **_passages(e)} for e in some(TRAIN, NUM_TRAIN)])
+    dev, train = dev or some(DEV, NUM_DEV), train or some(TRAIN, NUM_TRAIN)
+    write_lines(folder / "corpus.jsonl", [_passage(passage) for passage in passages])
+    write_lines(folder / "queries.jsonl", [_query(example.query) for example in dev])
+    write_lines(folder / "train.jsonl", [{**_query(e.query), **_passages(e)} for e in train])
     judged = [f"{example.query.query_id} 0 {example.positives[0].passage_id} 1\n" for example in dev]
     (folder / "qrels.tsv").write_text("".join(judged), encoding="utf-8")
 
@@ -50,7 +55,7 @@ def write_xor_tydi(folder: Path) -> None:
     """The sample's files have the official names, but for the passages. Tevatron's file is added."""
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("*.tsv"))
     shutil.copy(FOLDER / "passages.tsv", folder / "enwiki_20190201_w100.tsv")
-    _write_lines(folder / "xor-t2e-100w.jsonl.gz", [{**_query(e.query), **_passages(e)} for e in some(TRAIN, NUM_TRAIN)])
+    write_lines(folder / "xor-t2e-100w.jsonl.gz", [{**_query(e.query), **_passages(e)} for e in some(TRAIN, NUM_TRAIN)])
 
 
 def write_published_questions(folder: Path) -> None:
@@ -61,7 +66,7 @@ def write_published_questions(folder: Path) -> None:
             about[example.positives[0].passage_id].setdefault(example.query.language, example.query.text)
     rows = [{**_passage(p), "generated_queries": {code: [t] for code, t in about[p.passage_id].items()}} for p in PASSAGES]
     for number, half in enumerate((rows[:70], rows[70:])):
-        _write_lines(folder / f"shard_{number}.jsonl", half)
+        write_lines(folder / f"shard_{number}.jsonl", half)
 
 
 def write_natural_questions(folder: Path) -> None:
@@ -87,7 +92,7 @@ def write_swim_ir(folder: Path) -> None:
         passage, query = example.positives[0], example.query
         text = " ".join(passage.text.split()[: 20 + number % 40])
         rows.append({"_id": query.query_id, "lang": query.language, "query": query.text, "title": passage.title, "text": text})
-    _write_lines(folder / "cross_lingual" / "train.jsonl", rows)
+    write_lines(folder / "cross_lingual" / "train.jsonl", rows)
 
 
 def write_afriqa(folder: Path) -> None:
@@ -106,7 +111,7 @@ def write_afriqa(folder: Path) -> None:
                 }
                 for number, e in enumerate(example for example in examples if example.query.language == other)
             ]
-            _write_lines(folder / "gold_passages" / code / f"gold_span_passages.afriqa.{code}.en.{split}.json", rows[::2])
+            write_lines(folder / "gold_passages" / code / f"gold_span_passages.afriqa.{code}.en.{split}.json", rows[::2])
 
 
 def write_parallel(folder: Path) -> None:
@@ -140,7 +145,7 @@ def write_miracl(folder: Path) -> None:
     _write(topics / "topics.miracl-v1.0-sw-dev.tsv", "".join(f"{e.query.query_id}\t{e.query.text}\n" for e in dev))
     judged = "".join(f"{e.query.query_id}\tQ0\t{e.positives[0].passage_id}\t1\n" for e in dev)
     _write(qrels / "qrels.miracl-v1.0-sw-dev.tsv", judged)
-    _write_lines(folder / "miracl-corpus" / "miracl-corpus-v1.0-sw" / "docs-0.jsonl.gz", [_passage(p) for p in PASSAGES])
+    write_lines(folder / "miracl-corpus" / "miracl-corpus-v1.0-sw" / "docs-0.jsonl.gz", [_passage(p) for p in PASSAGES])
 
 
 def write_xnli(folder: Path) -> None:
@@ -216,7 +221,7 @@ def _context(passage: Passage) -> dict[str, str]:
     return {"passage_id": passage.passage_id, "title": passage.title, "text": passage.text}
 
 
-def _write_lines(path: Path, rows: Iterable[object]) -> None:
+def write_lines(path: Path, rows: Iterable[object]) -> None:
     _write(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
 
 

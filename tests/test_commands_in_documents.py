@@ -33,6 +33,7 @@ NOT_RUN = {
     r"data=mixture .*xquad_english": "needs questions that a server wrote",
     r"[=/](dr_decr|quick|cora|sentri)_|outputs/(quick|cora|sentri|afriqa_asks)": "links of chains, as in test_mine.py",
     r" -m pytest ": "is a test itself",
+    r"-m tests\.faults": "takes an hour; tests/faults draws a few",
     r"study=|outputs/study/": "are sweeps that train for hours; tests/test_studies.py runs a small one",
     r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
     r"xdr-explore |-m conf.explore ": "serves a page until Ctrl-C; run by tests/explorer/test_server.py",
@@ -91,7 +92,7 @@ def test_make_targets_scripts_and_modules_of_the_commands_exist() -> None:
         program = str(command.program)
         if program == "make":
             assert {word for word in command.arguments if "=" not in word} <= set(targets), command
-        elif program.startswith(("xdr.", "conf.")):
+        elif program.startswith(("xdr.", "conf.", "tests.")):
             assert (ROOT / f"{program.replace('.', '/')}.py").is_file(), command
         elif program.endswith(".py"):
             assert (ROOT / program).is_file(), command

@@ -38,7 +38,7 @@ def test_every_room_has_tests_of_its_own() -> None:
     rooms = {path.parent.name for path in (ROOT / "xdr").glob("*/__init__.py")}
     tested = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
     assert len(rooms) == 24
-    assert rooms == tested
+    assert rooms | {"faults"} == tested  # which damages what all rooms write
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

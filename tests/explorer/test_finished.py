@@ -11,7 +11,7 @@ import pytest
 from conf.explore import KEPT_SETTINGS, kept_settings
 from tests.runs import run
 from xdr.encoders.small import build_small_bert
-from xdr.errors import UserError
+from xdr.errors import ArtefactError, UserError
 from xdr.explorer.finished import Finished, open_finished
 
 
@@ -92,6 +92,13 @@ def test_what_is_gone_is_named_with_the_remedy(damage: str, copied: Path) -> Non
     with pytest.raises(UserError, match=sentence) as problem:
         opened(copied)
     assert "\n" not in str(problem.value)
+
+
+def test_settings_that_were_damaged_are_one_sentence(copied: Path) -> None:
+    for content in ("a: [", "\0", "7", "stage: score\ncheckpoint: x\n"):
+        (copied / KEPT_SETTINGS).write_text(content)
+        with pytest.raises(ArtefactError, match=r"config\.yaml is damaged: .*Run the evaluation again"):
+            kept_settings(copied)
 
 
 def test_another_encoder_at_the_same_place(copied: Path, tmp_path: Path) -> None:

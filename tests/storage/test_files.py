@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 import subprocess
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xdr.errors import ArtefactError
+from xdr.errors import ArtefactError, UserError
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
 
 
@@ -51,3 +52,30 @@ def test_json_survives_a_round_trip_and_a_damaged_file_is_named(tmp_path: Path) 
     (tmp_path / "a.json").write_text('{"x": ')
     with pytest.raises(ArtefactError, match=r"a\.json is damaged"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_missing_file_and_a_folder_in_its_place_are_one_sentence_and_a_loop_of_links_too(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    for name in ("missing.json", "folder.json", "loop.json"):
+        with pytest.raises(ArtefactError, match=rf"{name} is damaged: .*Remove .* and run the command that makes it again"):
+            read_json(tmp_path / name)
+
+
+def test_what_cannot_be_replaced_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json" / "b").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"a\.json cannot be replaced: .*Remove it"):
+        write_json(tmp_path / "a.json", {})
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(UserError, match="folder cannot be replaced: .*Remove it"), creating_folder(tmp_path / "folder"):
+        pass
+
+
+def test_a_file_system_that_cannot_rename_over_a_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(UserError, match="must be on a file system where a file can be renamed to an existing one, got: Op"):
+        write_json(tmp_path / "a.json", {})
+    assert not list(tmp_path.iterdir())

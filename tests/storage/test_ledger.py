@@ -144,3 +144,25 @@ def test_shards_of_other_versions_are_told_of_and_used(tmp_path: Path, monkeypat
     assert "has shards of transformers 4, and other versions are installed" in console.file.getvalue()  # type: ignore[attr-defined]
     monkeypatch.setattr("xdr.storage.ledger.versions", dict)
     assert ledger.other_versions() == ["transformers 4", "transformers 5"]
+
+
+@pytest.mark.parametrize("instead", ["no entry", "a file", "a link to nowhere"])
+def test_what_stands_in_the_place_of_a_shard_is_refused_and_not_made_again_for_ever(tmp_path: Path, instead: str) -> None:
+    ledger, shard = make(tmp_path), tmp_path / "shard-00001"
+    (shard / "shard.json").unlink()
+    if instead != "no entry":
+        (shard / "vectors.bin").unlink()
+        shard.rmdir()
+        shard.write_text("") if instead == "a file" else shard.symlink_to("nowhere")
+    with pytest.raises(ArtefactError, match=r"shard-00001 must be a whole shard, and has no shard\.json\. Remove it"):
+        ledger.missing()
+
+
+@pytest.mark.parametrize(
+    "described", [None, {}, {"bytes": 1000}, {"bytes": "1000", "sha256": "x"}, {"bytes": 1000, "sha256": 7}]
+)
+def test_an_entry_that_describes_a_file_badly_is_refused(tmp_path: Path, described: object) -> None:
+    ledger, entry = make(tmp_path), tmp_path / "shard-00001" / "shard.json"
+    entry.write_text(json.dumps({**json.loads(entry.read_text()), "files": {"vectors.bin": described}}))
+    with pytest.raises(ArtefactError, match=r"shard-00001/shard\.json is damaged\. Remove .*shard-00001 and run the command"):
+        ledger.num_bytes()

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from xdr.data.collection_folder import CollectionFolder
 from xdr.data.problems import Problems
-from xdr.errors import UserError
+from xdr.errors import ArtefactError, UserError
 from xdr.retrieval.trec_runs import Run, write_run
 from xdr.teaching.mining import MiningJob, mine, read_mined, with_threshold
 from xdr.teaching.settings import LabelRules
@@ -49,6 +49,15 @@ def test_a_run_becomes_a_training_set_with_counts_that_training_reads(folder: Pa
     assert report["kept_by_language"] == {"fi": 1}
     assert report["passages"]["labelled positive"] == 2 and report["passages"]["too near to a positive"] == 1
     assert read_mined(str(folder / "mined" / "mined.jsonl"), benchmark, Problems()) == [example]
+
+
+def test_mined_examples_that_were_changed_are_refused_unless_their_file_is_given(folder: Path) -> None:
+    mine(job(folder), Problems(), Console(quiet=True))
+    benchmark, file = CollectionFolder(str(folder)), folder / "mined" / "mined.jsonl"
+    file.write_text(file.read_text().replace("Finland", "Finlund"))
+    with pytest.raises(ArtefactError, match=r"mined\.jsonl is not what stage=mine wrote: its SHA-256 differs"):
+        read_mined(str(folder / "mined"), benchmark, Problems())
+    assert read_mined(str(file), benchmark, Problems())[0].query.answers == ("Finlund",)
 
 
 def test_without_a_single_example_the_counts_say_why(folder: Path) -> None:

@@ -53,7 +53,7 @@ def test_torch_s_own_error_on_a_full_disk_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(torch, "save", unexpected_position)
     with pytest.raises(RuntimeError, match="inline_container"):
         save(CheckpointFolder(tmp_path), 20)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 0})())
+    monkeypatch.setattr("os.statvfs", lambda path: type("Free", (), {"f_bavail": 0, "f_frsize": 4096})())
     with pytest.raises(OSError, match="No space left"):
         save(CheckpointFolder(tmp_path), 20)
 
@@ -71,3 +71,11 @@ def test_nothing_but_tensors_and_plain_values_is_loaded(tmp_path: Path) -> None:
     torch.save({"path": Path("x")}, path)
     with pytest.raises(Exception, match="[Ww]eights.only"):
         WholeCheckpoints().load_checkpoint(path)
+
+
+@pytest.mark.parametrize("certificate_says", ["", "[]", '{"sha256": 7}'])
+def test_a_checkpoint_whose_certificate_is_damaged_is_skipped(tmp_path: Path, certificate_says: str) -> None:
+    folder = CheckpointFolder(tmp_path)
+    good, damaged = save(folder, 10), save(folder, 20)
+    damaged.with_suffix(".json").write_text(certificate_says)
+    assert folder.newest_whole() == (good, [damaged])

@@ -1,5 +1,7 @@
 """Training as a user sees it: killed, resumed, on two processes, with wrong settings."""
 
+import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -86,6 +88,18 @@ def test_settings_of_another_run_are_refused_by_name(uninterrupted: Path) -> Non
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "belongs to a run with other settings: model.optimizer.learning_rate was 0.001 and is now 0.5" in output
+
+
+def test_a_run_does_not_go_on_with_a_tokenizer_that_was_changed(uninterrupted: Path, tmp_path: Path) -> None:
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    file = tmp_path / "run" / "initial_model" / "tokenizer.json"
+    described = json.loads(file.read_text(encoding="utf-8"))
+    one, other = (name for name, number in described["model"]["vocab"].items() if number in (100, 101))
+    described["model"]["vocab"] |= {one: 101, other: 100}
+    file.write_text(json.dumps(described), encoding="utf-8")
+    process = start(tmp_path / "run")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2 and "belongs to a run with other settings: tokenizer was '" in output, output
 
 
 @pytest.mark.parametrize(

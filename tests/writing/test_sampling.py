@@ -188,10 +188,15 @@ def test_ctranslate2_agrees_in_log_probability(small_mt5: Path, tmp_path: Path, 
 def test_a_conversion_is_made_once(small_mt5: Path, tmp_path: Path) -> None:
     generator, tokenizer = loaded(small_mt5)
     fast(generator, tokenizer, sampling(), tmp_path).streams("ru")
-    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    changed = (folder / "model.bin").stat().st_mtime_ns
+    (file,) = tmp_path.glob("*/shard-00000/model.bin")
+    changed = file.stat().st_mtime_ns
     fast(generator, tokenizer, sampling(), tmp_path).streams("fi")
-    assert (folder / "model.bin").stat().st_mtime_ns == changed
+    assert file.stat().st_mtime_ns == changed
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 64
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.bin is damaged: its SHA-256 differs"):
+        fast(generator, tokenizer, sampling(), tmp_path).streams("fi")
 
 
 @pytest.mark.parametrize(

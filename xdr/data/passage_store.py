@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from xdr.data.id_index import IdIndex, hash_ids, write_id_index
@@ -22,6 +21,7 @@ from xdr.data.passage_batches import BATCH_ROWS, SCHEMA, PassageBatches, checksu
 from xdr.errors import ArtefactError, DataError, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
+from xdr.storage.locks import locked
 from xdr.storage.remote import Remote
 from xdr.text.records import Passage
 
@@ -117,7 +117,7 @@ def convert_passages(
     same store wait for the first of them. `progress` is called with the number of passages so far, `notes` at the end: it
     returns what the store shall remember of the reading, such as skipped lines."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.lock"):
+    with locked(folder.parent / f".{folder.name}.lock"):
         remove_leftovers(folder.parent)
         if not folder.exists():
             with creating_folder(folder) as partial:

@@ -27,9 +27,7 @@ def fingerprint_encoder(queries: nn.Module, passages: nn.Module | None, tokenize
             parts = [describe_config(backbone.config), [str(layer) for layer in tower.layers]]  # type: ignore[union-attr]
             digest.update(_as_text([*parts, getattr(tower, "truncate_dim", None)]))
         _update_with_weights(digest, tower)
-    inner = tokenizer.tokenize.tokenizer  # type: ignore[attr-defined]  # both kinds have one
-    known = isinstance(tokenizer.tokenize, HuggingFaceTokenizer)
-    digest.update(_as_text(_describe_tokenizer(inner) if known else _describe_vocabulary(inner)))
+    digest.update(_as_text(_describe_texts(tokenizer)))
     digest.update(_as_text(asdict(tokenizer.input_format)))
     return digest.hexdigest()[:32]
 
@@ -44,6 +42,18 @@ def fingerprint_model(model: nn.Module, config: Any, tokenizer: Any, described: 
 
 def describe_config(config: Any) -> dict[str, Any]:
     return {name: value for name, value in config.to_dict().items() if name not in _NOT_IN_OUTPUTS}
+
+
+def fingerprint_tokenizer(tokenizer: Any) -> str:
+    """A digest of the tokenizer of an encoder or a generator: what tokens it makes of a text."""
+    inner = getattr(tokenizer, "huggingface", None)
+    described = _describe_texts(tokenizer) if inner is None else _describe_tokenizer(inner)
+    return hashlib.sha256(_as_text(described)).hexdigest()[:32]
+
+
+def _describe_texts(tokenizer: TextTokenizer) -> dict[str, Any]:
+    inner = tokenizer.tokenize.tokenizer  # type: ignore[attr-defined]  # both kinds have one
+    return _describe_tokenizer(inner) if isinstance(tokenizer.tokenize, HuggingFaceTokenizer) else _describe_vocabulary(inner)
 
 
 def _describe_tokenizer(tokenizer: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from xdr.pipelines.training_length import Length
-from xdr.sharding.disk_space import reporting_full_disk
+from xdr.sharding.disk_space import explaining_the_disk
 from xdr.sharding.memory import TO_TRAIN, explaining_device_memory, measured_memory
 from xdr.sharding.plan import BUDGET_SECONDS, PlannedStage, Term, plan_table, refuse_what_cannot_fit, seconds_of
 from xdr.training.checkpoints import CheckpointFolder
@@ -92,7 +92,7 @@ class Stopwatch(pl.Callback):
         self.memory = measured_memory(pl_module.device)
         self.weight_bytes = sum(weight.numel() * weight.element_size() for weight in pl_module.parameters())
         full = f"No checkpoint fits on the disk of {self._output_dir}; set output_dir to a larger disk"
-        with reporting_full_disk(full), tempfile.TemporaryDirectory(dir=self._output_dir) as name:
+        with explaining_the_disk(full), tempfile.TemporaryDirectory(dir=self._output_dir) as name:
             path = CheckpointFolder(Path(name)).path(0)
             self.save_seconds = seconds_of(lambda: trainer.save_checkpoint(path))
             self.checkpoint_bytes = path.stat().st_size if path.is_file() else 0

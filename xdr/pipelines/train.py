@@ -17,6 +17,7 @@ from xdr.data.problems import Problems
 from xdr.data.training_set import Rewording, TrainingSet, texts_by_language, training_set
 from xdr.encoders.bi_encoder import BiEncoder
 from xdr.encoders.encoder_folder import save_encoder
+from xdr.encoders.fingerprints import fingerprint_tokenizer
 from xdr.encoders.tokenization import TextTokenizer
 from xdr.errors import Unfinished, UserError
 from xdr.generators.generator_folder import save_generator, save_without_weights
@@ -25,7 +26,7 @@ from xdr.late_interaction.token_encoder_folder import save_token_encoder
 from xdr.noise.query_noise import QueryNoise
 from xdr.pipelines.plan_training import plan_training
 from xdr.pipelines.training_length import Length
-from xdr.sharding.disk_space import reporting_full_disk
+from xdr.sharding.disk_space import explaining_the_disk
 from xdr.sharding.memory import TO_TRAIN, explaining_device_memory
 from xdr.storage.model_folders import ENCODER, GENERATOR, MODEL, PASSAGE_ENCODER
 from xdr.text.identification import train_identifier
@@ -74,6 +75,7 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     data, dev = _read_examples(inputs)
     silence_libraries()
     bi_encoder, tokenizer = inputs.model.build(run.output_dir / "initial_model", run.seed)
+    run = run.with_tokenizer(fingerprint_tokenizer(tokenizer))
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
     batches = inputs.batches if run.planned is None else inputs.batches.noisiest()
@@ -88,7 +90,7 @@ def train_retriever(inputs: TrainingInputs) -> float | None:
     initial = run.checkpoints.folder / MODEL
     if not (initial / ENCODER).exists():
         _save_towers(bi_encoder, tokenizer, initial)
-    result = _fit(module, data_module, inputs, ("recall@1", "recall@10", "recall@100", "MRR"))
+    result = _fit(module, data_module, inputs, run, ("recall@1", "recall@10", "recall@100", "MRR"))
     if result.is_first_process:
         for name in (ENCODER, PASSAGE_ENCODER):
             shutil.rmtree(run.output_dir / name, ignore_errors=True)
@@ -106,6 +108,7 @@ def train_generator(inputs: TrainingInputs) -> float | None:
     texts = texts_by_language(data.examples)
     silence_libraries()
     generator, tokenizer = inputs.model.build(task, run.output_dir / "initial_model", run.seed, chain(*texts.values()))
+    run = run.with_tokenizer(fingerprint_tokenizer(tokenizer))
     identifier = train_identifier(texts)
     pl.seed_everything(run.seed, verbose=False)
     length = _length(data, inputs)
@@ -125,7 +128,7 @@ def train_generator(inputs: TrainingInputs) -> float | None:
     if not initial.exists():
         save_without_weights(generator, tokenizer, identifier, initial)
     printed = ("loss", "right_language", "distinct", "copied", "tokens", "round_trip@1", "round_trip@10")
-    result = _fit(module, data_module, inputs, printed)
+    result = _fit(module, data_module, inputs, run, printed)
     if result.is_first_process:
         folder = run.output_dir / GENERATOR
         shutil.rmtree(folder, ignore_errors=True)
@@ -202,16 +205,17 @@ def _fit(
     module: BiEncoderModule | QueryGeneratorModule,
     data_module: pl.LightningDataModule,
     inputs: TrainingInputs,
+    run: TrainingRun,
     printed: Sequence[str],
 ) -> _Fitted:
     """Fits, and validates before and after. `printed` are dev metrics for the terminal."""
-    run, console = inputs.run, inputs.console
+    console = inputs.console
     silence_libraries()
     module.train()  # Hugging Face loads models in eval mode, and Lightning leaves the mode as it is
     trainer = training_trainer(run)
     start = checkpoint_to_resume(run, console)
     value = None
-    full_disk = reporting_full_disk("The last checkpoint is whole. Free some space and run the same command to resume")
+    full_disk = explaining_the_disk("The last checkpoint is whole. Free some space and run the same command to resume")
     try:
         with full_disk, explaining_device_memory(TO_TRAIN):
             if inputs.validates and start is None:

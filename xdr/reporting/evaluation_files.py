@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 from xdr.comparison.noisy import LABELS, noisy_name
 from xdr.comparison.robustness import Ratio, Robustness
 from xdr.comparison.significance import Comparison
-from xdr.errors import ArtefactError, UserError
+from xdr.errors import ArtefactError, UserError, first_line, in_one_sentence
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.per_query import PerQuery, means
 from xdr.storage.files import read_json, replacing_file, write_json
 from xdr.storage.fingerprint import Json
 
 PER_QUERY, ENVIRONMENT, ROBUSTNESS = "per_query.parquet", "environment.json", "robustness.json"
+_COLUMNS = ("system", "query_id", "lang", "metric", "value")
 _PACKAGES = ("torch", "lightning", "transformers", "faiss-cpu", "faiss-gpu", "nltk", "numpy", "scipy", "pyarrow")
 
 
@@ -27,7 +28,7 @@ def write_metrics(systems: Mapping[str, PerQuery], folder: Path) -> None:
     """Writes metrics.json, `{system: {metric: {language: value, ..., "macro": value}}}`, and per_query.parquet, a row for each
     value."""
     metrics: dict[str, Json] = {}
-    columns: dict[str, list] = {name: [] for name in ("system", "query_id", "lang", "metric", "value")}
+    columns: dict[str, list] = {name: [] for name in _COLUMNS}
     for system, values in systems.items():
         metrics[system] = {metric: means(values, metric).as_json() for metric in values.values}
         for metric, metric_values in values.values.items():
@@ -41,7 +42,7 @@ def write_metrics(systems: Mapping[str, PerQuery], folder: Path) -> None:
     types = {"value": pa.float64()}
     table = pa.table({name: pa.array(column, types.get(name, pa.string())) for name, column in columns.items()})
     with replacing_file(folder / PER_QUERY) as partial:
-        pq.write_table(table, partial, compression="zstd")
+        pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
 
 
 def read_metrics(folder: Path, setting: str = "compare_to") -> dict[str, PerQuery]:
@@ -49,15 +50,15 @@ def read_metrics(folder: Path, setting: str = "compare_to") -> dict[str, PerQuer
     file = folder / PER_QUERY
     if not file.is_file():
         raise UserError(f"{setting} must be an evaluation's output folder, got {folder}. It has no {PER_QUERY}")
-    try:
-        rows = pq.read_table(file).to_pylist()
-    except pa.ArrowException as error:
-        raise ArtefactError(f"{file} is damaged: {error}") from None
     languages: dict[str, dict[str, str]] = {}
     values: dict[str, dict[str, dict[str, float | None]]] = {}
-    for row in rows:
-        languages.setdefault(row["system"], {})[row["query_id"]] = row["lang"]
-        values.setdefault(row["system"], {}).setdefault(row["metric"], {})[row["query_id"]] = row["value"]
+    with in_one_sentence(lambda error: ArtefactError(f"{file} is damaged: {first_line(error)}. Run its evaluation again")):
+        table = pq.read_table(file, page_checksum_verification=True)
+        if table.schema.names != list(_COLUMNS) or not len(table):
+            raise ValueError(f"its columns must be {', '.join(_COLUMNS)}")
+        for row in table.to_pylist():
+            languages.setdefault(row["system"], {})[row["query_id"]] = row["lang"]
+            values.setdefault(row["system"], {}).setdefault(row["metric"], {})[row["query_id"]] = row["value"]
     return {system: _per_query(languages[system], values[system]) for system in languages}
 
 

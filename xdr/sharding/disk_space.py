@@ -8,6 +8,19 @@ from pathlib import Path
 
 from xdr.errors import UserError
 
+_ELSEWHERE = "Choose an output_dir and an artifacts_dir that can be written to"
+_IN_THE_WAY = "Something else stands in its place: remove it and run the command again"
+_REMEDIES = {
+    errno.EIO: "The disk or its connection fails. Finished work is saved: check the disk and run the same command to resume",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ELOOP: _IN_THE_WAY,
+}
+
 
 def require_room(folder: Path, num_bytes: float, what: str, setting: str = "artifacts_dir") -> None:
     """Refuses to write `num_bytes` more to the disk of an existing folder that has less free. `setting` chooses the disk."""
@@ -20,15 +33,19 @@ def require_room(folder: Path, num_bytes: float, what: str, setting: str = "arti
 
 
 @contextmanager
-def reporting_full_disk(
-    remedy: str = "Finished shards are complete. Free some space and run the same command to resume",
+def explaining_the_disk(
+    remedy: str = "Finished work is saved. Free some space and run the same command to resume",
 ) -> Iterator[None]:
+    """What a disk refuses becomes one sentence. `remedy` is that for a full one."""
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"the disk is full. {remedy}") from error
+        if error.errno not in _REMEDIES:
             raise
-        raise UserError(f"the disk is full. {remedy}") from error
+        which = f"'{error.filename}'" if error.filename else "a file"
+        raise UserError(f"{which} cannot be used: {error.strerror}. {_REMEDIES[error.errno]}") from error
 
 
 def shown_bytes(number: float) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader
 
-from xdr.sharding.disk_space import reporting_full_disk
+from xdr.sharding.disk_space import explaining_the_disk
 from xdr.sharding.engine import Engine
 from xdr.sharding.memory import explaining_device_memory
 from xdr.sharding.progress import counting
@@ -59,7 +59,7 @@ def make_shards(
     trainer = make_trainer(trainer_settings, callbacks, logger)
     bar = console if trainer_settings["enable_progress_bar"] else Console(quiet=True)
     counted = counting(job.unit, bar, job.shards.num_missing() * job.per_source)
-    with counted as show, reporting_full_disk(), explaining_device_memory(job.remedy):
+    with counted as show, explaining_the_disk(), explaining_device_memory(job.remedy):
         trainer.test(ShardModule(job, ShardProgress(job.shards, job.per_source, show), engine), verbose=False)
     warn_about(job.shards.ledger, console)
 

@@ -1,5 +1,7 @@
 """Write, then rename: a reader sees a complete file or folder, or none."""
 
+import errno
+import glob
 import json
 import os
 import secrets
@@ -9,21 +11,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xdr.errors import ArtefactError
+from xdr.errors import ArtefactError, UserError, first_line, in_one_sentence
 from xdr.storage.fingerprint import Json
 
 _HOST = socket.gethostname()
+_LEFT_ON_FULL_DISK = 1 << 20
+"""At most this many bytes are left on a disk that a write has just filled."""
+_OF_THE_FILE_SYSTEM = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.EXDEV, errno.EEXIST}
 
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yields a path beside `path` to write to. On success it is renamed to `path`; on any error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent, glob.escape(path.name))
     partial = _partial(path)
     try:
-        yield partial
+        with _telling_that_the_disk_is_full(path.parent):
+            yield partial
         _flush_to_disk(partial)
-        partial.replace(path)
+        try:
+            partial.replace(path)
+        except OSError as error:
+            raise _unrenamed(path, error) from error
         _flush_to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
@@ -34,25 +44,57 @@ def creating_folder(path: Path) -> Iterator[Path]:
     """Yields an empty folder beside `path`. On success it is renamed to `path`, unless another process has created `path`
     meanwhile; then, and on any error, it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent, glob.escape(path.name))
     partial = _partial(path)
     partial.mkdir()
     try:
-        yield partial
-        for file in partial.rglob("*"):
+        with _telling_that_the_disk_is_full(path.parent):
+            yield partial
+        for file in (*partial.rglob("*"), partial):  # a folder's names of files are flushed with the folder
             _flush_to_disk(file)
         try:
             partial.rename(path)
-        except OSError:  # a folder cannot replace one that is not empty
+        except OSError as error:  # a folder cannot replace one that is not empty
             if not path.is_dir():
-                raise
+                raise _unrenamed(path, error) from error
         _flush_to_disk(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes what processes of this machine were writing in `folder` when they were killed."""
-    for leftover in folder.glob(f".*.{_HOST}-*.partial"):
+@contextmanager
+def _telling_that_the_disk_is_full(folder: Path) -> Iterator[None]:
+    """Around code that writes there: not every library tells why it could not."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None) is not None or not _is_full(folder):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+
+
+def _is_full(folder: Path) -> bool:
+    free = os.statvfs(folder)
+    return free.f_bavail * free.f_frsize <= _LEFT_ON_FULL_DISK or (free.f_files > 0 and free.f_favail == 0)
+
+
+def _unrenamed(path: Path, error: OSError) -> Exception:
+    """What is said where the new file or folder could not get its name."""
+    if os.path.lexists(path) and error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
+        return UserError(f"{path} cannot be replaced: {error.strerror}. Remove it and run the command again")
+    if error.errno in _OF_THE_FILE_SYSTEM:
+        return UserError(
+            f"{path.parent} must be on a file system where a file can be renamed to an existing one, got: {error.strerror}. "
+            "Choose another output_dir or artifacts_dir"
+        )
+    return error
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Removes what processes of this machine were writing in `folder`, under this name or any, when they were killed."""
+    for leftover in folder.glob(f".{name}.{_HOST}-*.partial"):
         process = int(leftover.name.split(f".{_HOST}-", 1)[1].split("-", 1)[0])
         if not is_alive(process):
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
@@ -80,16 +122,11 @@ def write_json(path: Path, value: Json) -> None:
 
 def read_json(path: Path) -> dict[str, Json]:
     """Returns the object in a file that xdr wrote."""
-    try:
+    remedy = f"Remove {path.parent} and run the command that makes it again"
+    with in_one_sentence(lambda error: ArtefactError(f"{path} is damaged: {first_line(error)}. {remedy}")):
         value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise ArtefactError(
-            f"{path} is damaged: {error}. Remove {path.parent} and run the command that makes it again"
-        ) from error
-    if not isinstance(value, dict):
-        raise ArtefactError(
-            f"{path} is damaged: it must hold a JSON object. Remove {path.parent} and run the command that makes it again"
-        )
+        if not isinstance(value, dict):
+            raise ValueError("it must hold a JSON object")
     return value
 
 

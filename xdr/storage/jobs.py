@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from xdr.errors import ArtefactError, UserError
 from xdr.storage.files import read_json, write_json
 from xdr.storage.fingerprint import Json, fingerprint
+from xdr.storage.locks import lock
 
 State: TypeAlias = Literal["waiting", "running", "interrupted", "done", "failed"]
 
@@ -90,16 +91,15 @@ def job_name(settings: Mapping[str, Json]) -> str:
 def claiming(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Job]:
     """Yields the job, locked until the block ends. Waits while another process holds it; `on_wait` is called before waiting."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _CLAIM)
     try:
-        lock.acquire(timeout=1)  # read_job holds the lock for a moment
+        held = lock(folder / _CLAIM, 1)  # read_job holds the lock for a moment
     except Timeout:
         on_wait()
-        lock.acquire()
+        held = lock(folder / _CLAIM)
     try:
         yield _read_entry(folder)
     finally:
-        lock.release()
+        held.release()
 
 
 def read_job(folder: Path) -> Job:
@@ -182,12 +182,10 @@ def _read_entry(folder: Path) -> Job:
 
 
 def _is_claimed(folder: Path) -> bool:
-    lock = FileLock(folder / _CLAIM)
     try:
-        lock.acquire(blocking=False)
+        lock(folder / _CLAIM, 0).release()
     except Timeout:
         return True
-    lock.release()
     return False
 
 

@@ -10,16 +10,18 @@ In a mirror of a store of objects (`xdr.storage.remote`) a shard exists when its
 have their checksums appended there, so that the files of two machines that make the same shard do not mix.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from xdr.errors import ArtefactError, first_line, in_one_sentence, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
+from xdr.storage.locks import lock, locked
 from xdr.storage.remote import Remote, fetched, publish
 from xdr.storage.versions import versions
 
@@ -43,7 +45,7 @@ class ShardLedger:
             raise ArtefactError(f"num_shards must be at least 1, got {num_shards}")
         wanted = cls(folder, kind, num_shards, made_by)
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        with locked(folder / ".lock"):
             remove_leftovers(folder)
             if not fetched(folder / "manifest.json"):
                 write_json(folder / "manifest.json", wanted._manifest())
@@ -115,15 +117,14 @@ class ShardLedger:
         claims = self.folder / ".claims"
         claims.mkdir(exist_ok=True)
         try:
-            lock = FileLock(claims / f"{shard:05d}")
-            lock.acquire(blocking=False)
+            held = lock(claims / f"{shard:05d}", 0)
         except Timeout:
             yield False
             return
         try:
             yield not self._is_there(shard)  # another process may have finished it meanwhile
         finally:
-            lock.release()
+            held.release()
 
     def file(self, shard: int, name: str, *, checksum: bool = True) -> Path:
         """Returns one file of a shard after checking it. A remote one is fetched first."""
@@ -138,6 +139,12 @@ class ShardLedger:
         for name in self._files(shard):
             if (self._path(shard) / name).exists() or not Remote.of(self.folder):
                 self.file(shard, name)
+
+    def whole(self, shard: int) -> Path:
+        """Returns the folder of a shard after checking all of its files."""
+        for name in self._files(shard):
+            self.file(shard, name)
+        return self._path(shard)
 
     def heads(self, name: str, num_bytes: int) -> dict[Path, bytes]:
         """The first bytes of a file of each shard. Of remote files nothing else is read."""
@@ -168,8 +175,14 @@ class ShardLedger:
             )
 
     def _is_there(self, shard: int) -> bool:
-        entry, remote = self._path(shard) / _ENTRY, Remote.of(self.folder)
-        return remote.has(entry) if remote else entry.exists()
+        folder, remote = self._path(shard), Remote.of(self.folder)
+        if remote:
+            return remote.has(folder / _ENTRY)
+        if not os.path.lexists(folder):
+            return False
+        if not (folder / _ENTRY).is_file():  # it would stand in the way of a new shard
+            raise ArtefactError(f"{folder} must be a whole shard, and has no {_ENTRY}. Remove it and run the command again")
+        return True
 
     def _files(self, shard: int) -> Mapping[str, Mapping[str, Json]]:
         """The size and the checksum of each file, from the entry."""
@@ -183,7 +196,7 @@ class ShardLedger:
                 "Remove it and run the command again"
             )
         files = entry.get("files")
-        if not isinstance(files, dict) or not all(isinstance(file, dict) for file in files.values()):
+        if not isinstance(files, dict) or not all(map(_is_described, files.values())):
             raise ArtefactError(f"{folder}/{_ENTRY} is damaged. Remove {folder} and run the command that makes it again")
         return files
 
@@ -234,6 +247,10 @@ class ShardLedger:
             + "; ".join(f"{key} was {shown(ours.get(key))} and is now {shown(theirs.get(key))}" for key in differing)
             + ". Choose another folder, or remove this one"
         )
+
+
+def _is_described(file: Json) -> bool:
+    return isinstance(file, dict) and isinstance(file.get("bytes"), int) and isinstance(file.get("sha256"), str)
 
 
 def refusing_damage(file: Path) -> AbstractContextManager[None]:

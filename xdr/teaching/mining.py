@@ -17,9 +17,10 @@ from xdr.data.collection import open_collection
 from xdr.data.lines import require_file
 from xdr.data.problems import Problems
 from xdr.data.tevatron import read_training_examples
-from xdr.errors import UserError
+from xdr.errors import ArtefactError, UserError
 from xdr.retrieval.trec_runs import read_run
-from xdr.storage.files import write_json
+from xdr.storage.files import read_json, write_json
+from xdr.storage.fingerprint import checksum_file
 from xdr.teaching.labelling import LabelCounts, labelled_examples, write_examples
 from xdr.teaching.lists import positives_by_query
 from xdr.teaching.scores import open_scores
@@ -72,6 +73,7 @@ def mine(job: MiningJob, problems: Problems, console: Console) -> None:
             "queries": dict(counts.queries),
             "kept_by_language": dict(languages),
             "passages": dict(counts.passages),
+            "sha256": checksum_file(job.output_dir / EXAMPLES),
         },
     )
     for name, of_name in (("Queries", counts.queries), ("Passages", counts.passages)):
@@ -100,7 +102,13 @@ def read_mined(source: str, benchmark: Benchmark, problems: Problems) -> list[Tr
     """The examples of a mined.jsonl, or of an output folder of stage=mine, with the benchmark's other wordings of their
     queries."""
     path = Path(source).expanduser()
+    report = path / REPORT
     path = require_file(path / EXAMPLES if path.is_dir() else path)
+    if report.is_file() and read_json(report).get("sha256", "") not in ("", checksum_file(path)):
+        raise ArtefactError(
+            f"{path} is not what stage=mine wrote: its SHA-256 differs from that in {report}. Run stage=mine again, or give "
+            "data.mined the file itself to use it as it is"
+        )
     twins = {example.query.query_id: example.twins for example in benchmark.examples("train", problems)}
     examples = read_training_examples(path, problems)
     return [replace(example, twins=twins.get(example.query.query_id, ())) for example in examples]

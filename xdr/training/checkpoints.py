@@ -1,7 +1,5 @@
 """Checkpoint files that are either complete or absent."""
 
-import errno
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +7,9 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from xdr.errors import ArtefactError
 from xdr.storage.files import read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import checksum_file
-
-_LEFT_ON_FULL_DISK = 1 << 20
-"""At most this many bytes are left on a disk that a write has just filled."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -23,12 +19,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         path = Path(path)
         certificate(path).unlink(missing_ok=True)
         with replacing_file(path) as partial:
-            try:
-                torch.save(checkpoint, partial)
-            except RuntimeError as error:  # torch does not tell that the disk is full
-                if shutil.disk_usage(path.parent).free > _LEFT_ON_FULL_DISK:
-                    raise
-                raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+            torch.save(checkpoint, partial)
         write_json(certificate(path), {"sha256": checksum_file(path)})
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
@@ -47,7 +38,12 @@ def certificate(checkpoint: Path) -> Path:
 def is_whole(checkpoint: Path) -> bool:
     """Whether the file has the checksum that was written after it."""
     checksum = certificate(checkpoint)
-    return checkpoint.is_file() and checksum.is_file() and read_json(checksum).get("sha256") == checksum_file(checkpoint)
+    if not checkpoint.is_file() or not checksum.is_file():
+        return False
+    try:
+        return read_json(checksum).get("sha256") == checksum_file(checkpoint)
+    except ArtefactError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class TrainingRun:
     callbacks: Sequence[pl.Callback] = ()
     logger: Any = None
     planned: Kept | None = None
+
+    def with_tokenizer(self, fingerprint: str) -> "TrainingRun":
+        """A run that does not go on with another tokenizer, of the same name but with other files."""
+        return replace(self, settings={**self.settings, "tokenizer": fingerprint})
 
     @property
     def checkpoints(self) -> CheckpointFolder:
@@ -95,6 +99,8 @@ def checkpoint_to_resume(run: TrainingRun, console: Console) -> Path | None:
 def _refuse_foreign(path: Path, settings: dict[str, Any]) -> None:
     checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     saved = checkpoint.get("hyper_parameters", {}).get("settings", {})
+    if "tokenizer" not in saved:  # of an older version
+        saved = {**saved, "tokenizer": settings.get("tokenizer")}
     different = [f"{name} was {shown(was)} and is now {shown(now)}" for name, was, now in _pairs(saved, settings) if was != now]
     if different:
         raise UserError(

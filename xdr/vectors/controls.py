@@ -18,12 +18,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from xdr.errors import UserError
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger, refusing_damage
+from xdr.storage.locks import locked
 from xdr.vectors.embeddings import Block, EmbeddingStore, Rows, ShardBlock
 from xdr.vectors.layout import Selection
 
@@ -94,7 +94,7 @@ def mean_texts(store: EmbeddingStore, selection: Selection, by_language: bool, f
     made_by: dict[str, Json] = {"embeddings": store.ledger.fingerprint, "groups": list(selection.groups), "format": _FORMAT}
     place = folder / fingerprint(made_by)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{place.name}.lock"):  # another process waits, and reads
+    with locked(folder / f".{place.name}.lock"):  # another process waits, and reads
         ledger = ShardLedger.create(place, "mean texts", 1, made_by)
         if ledger.missing():
             with ledger.writing(0) as partial:

@@ -103,7 +103,7 @@ class CTranslate2:
         from xdr.writing.sequence_to_sequence import SequenceToSequence
 
         def on(model: Any, tokenizer: Any, named: str, device: "torch.device") -> Generator:
-            conversions = wanted.artifacts_dir / "ctranslate2"
+            conversions = wanted.artifacts_dir / ".ctranslate2"  # hidden: it stays on this machine
             where = device.type, device.index or 0
             sampler = CTranslate2Backend(model, tokenizer, wanted.sampling, self.compute_type, conversions, named, *where)
             return SequenceToSequence(tokenizer, sampler, wanted.settings)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from xdr.encoders.texts import Texts
@@ -14,11 +13,12 @@ from xdr.errors import UserError
 from xdr.generators.language_vocabulary import restricted, tokens_of, with_first_token
 from xdr.generators.query_generator import GeneratorTokenizer, QueryGenerator
 from xdr.generators.settings import Sampling
-from xdr.storage.files import creating_folder, read_json, write_json
 from xdr.storage.fingerprint import Json, fingerprint
+from xdr.storage.ledger import ShardLedger
+from xdr.storage.locks import locked
 from xdr.writing.sequence_to_sequence import Drawn
 
-CONVERTED_FORMAT = 1
+CONVERTED_FORMAT = 2
 STREAMS = 2
 """Copies of a model that sample in parallel on a CPU, each with its share of the threads. The number is fixed, because the
 texts depend on it."""
@@ -177,13 +177,12 @@ class CTranslate2Backend:
         }
         folder = self._conversions / fingerprint(made_by)
         self._conversions.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._conversions / f".{folder.name}.lock"):
-            if not folder.exists():
-                with creating_folder(folder) as partial:
+        with locked(self._conversions / f".{folder.name}.lock"):
+            ledger = ShardLedger.create(folder, "a converted generator", 1, made_by)
+            if ledger.missing():
+                with ledger.writing(0) as partial:
                     self._convert(language, key, partial)
-                    write_json(partial / "made_by.json", made_by)
-        assert read_json(folder / "made_by.json") == made_by
-        return folder
+        return ledger.whole(0)
 
     def _convert(self, language: str, key: str, folder: Path) -> None:
         model, names = self._generator.model, self._names

@@ -12,8 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock
-
 from xdr.data.benchmark import Benchmark
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.passage_store import PassageStore
@@ -22,6 +20,7 @@ from xdr.errors import ArtefactError, DataError, UserError
 from xdr.storage.files import read_json, replacing_file
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.ledger import ShardLedger
+from xdr.storage.locks import locked
 from xdr.storage.places import place
 from xdr.storage.remote import fetched, in_mirror
 from xdr.storage.sources import identify_files
@@ -113,7 +112,7 @@ def import_generated(
     }
     folder = artifacts_dir / "generated" / fingerprint(made_from)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.lock"):  # another process that imports these files waits
+    with locked(folder.parent / f".{folder.name}.lock"):  # another process that imports these files waits
         if not fetched(folder / "manifest.json"):
             _import(files, passages, folder, made_from, progress)
     return GeneratedStore(folder)

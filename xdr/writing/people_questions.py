@@ -25,7 +25,7 @@ def write_questions(benchmark: Benchmark, split: str, folder: Path) -> Path:
     lines = [json.dumps({"docid": docid, "generated_queries": texts}, ensure_ascii=False) for docid, texts in about.items()]
     content = ("\n".join(lines) + "\n").encode()
     file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}.jsonl"
-    if not file.exists():
+    if not file.is_file() or file.read_bytes() != content:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing_file(file) as partial:
             partial.write_bytes(content)

@@ -1,0 +1,126 @@
+"""Kills stages, and lets their disk fail, at every moment of their writing; then runs them again.
+
+    python -m tests.faults.microscope              every moment; about two hours
+    python -m tests.faults.microscope --most 10    ten moments of each stage and fault
+
+A kill is survived if the same command then comes to the results of an uninterrupted run. A failing disk is survived if besides
+the command that met it ended with one sentence and exit status 2, or came to the same results.
+"""
+
+import argparse
+import gc
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.faults.disk import FAILING, FULL, READ_ONLY, Act, Moments, die, die_half_written
+from tests.faults.harness import Workshop, is_one_sentence
+from tests.faults.stages import QUICK
+from tests.faults.warm_forks import Ended, run_in_fork
+
+
+class Fault(NamedTuple):
+    name: str
+    act: Act
+    kills: bool
+    lasting: bool = False
+
+
+FAULTS = (
+    Fault("SIGKILL", die, kills=True),
+    Fault("SIGKILL, half of the file written", die_half_written, kills=True),
+    Fault("no space, no inodes (ENOSPC)", FULL, kills=False, lasting=True),
+    Fault("a failing disk (EIO)", FAILING, kills=False),
+    Fault("mounted read-only (EROFS)", READ_ONLY, kills=False, lasting=True),
+)
+STAGES = (
+    "prepare",
+    "score_imported",
+    "teach",
+    "generate",
+    "generate_fast",
+    "score",
+    "mine",
+    "train",
+    "train_generator",
+    "sweep",
+)
+
+
+class Seen(NamedTuple):
+    stage: str
+    fault: str
+    moment: str
+    problem: str
+
+
+def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int) -> Iterator[Seen]:
+    """The moments at equal distances, `most` of them at most (0: all)."""
+    stage, folder = workshop.stages[name], workshop.live / name
+    log = workshop.folder / "moments"
+
+    def begin(at: int, fault: Fault | None) -> None:
+        moments = Moments(folder, at, fault.act if fault else die, lasting=bool(fault and fault.lasting))
+        moments.install()
+        stage.work()
+        log.write_text("\n".join(" ".join(moment) for moment in moments.log))
+
+    def came_through(ended: Ended) -> bool:
+        return ended.status == 0 and stage.read_results(workshop.live) == expected
+
+    workshop.remove(name)
+    ended = run_in_fork(partial(begin, 0, None), workshop.output)
+    assert ended.status == 0, ended.output
+    expected, moments = stage.read_results(workshop.live), log.read_text().splitlines()
+    assert expected and moments
+    step = max(1, len(moments) // most) if most else 1
+    for fault in faults:
+        for at in range(1, len(moments) + 1, step):
+            workshop.remove(name)
+            ended, problem = run_in_fork(partial(begin, at, fault), workshop.output), ""
+            if fault.kills:
+                problem = "" if ended.status == -signal.SIGKILL else f"was not killed: {ended.output[-800:]}"
+            elif not is_one_sentence(ended) and not came_through(ended):
+                problem = f"status {ended.status}: {ended.output[-1500:]}"
+            resumed = run_in_fork(stage.work, workshop.output)
+            if not came_through(resumed):
+                problem += f"resumed, status {resumed.status}: {resumed.output[-1500:]}"
+            yield Seen(name, fault.name, moments[at - 1], problem)
+    workshop.restore(name)
+
+
+def table(seen: list[Seen]) -> str:
+    tried = Counter((one.fault, one.stage) for one in seen)
+    survived = Counter((one.fault, one.stage) for one in seen if not one.problem)
+    rows = [f"| {fault} | {stage} | {number} | {survived[fault, stage]} |" for (fault, stage), number in tried.items()]
+    return "\n".join(["| fault | stage | moments | survived |", "|---|---|---|---|", *rows])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--most", type=int, default=0, help="moments of each stage and fault; 0: all")
+    parser.add_argument("--stages", nargs="*", default=STAGES)
+    parser.add_argument("--faults", default="", help="only faults whose names have this word")
+    parser.add_argument("--folder", type=Path, help="where the stages write; used again if it is there")
+    given = parser.parse_args()
+    seen: list[Seen] = []
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop((given.folder or Path(folder)).resolve())
+        workshop.make(given.stages if set(given.stages) <= set(QUICK) else workshop.stages)
+        gc.freeze()
+        for name in given.stages:
+            for one in look(workshop, name, [fault for fault in FAULTS if given.faults in fault.name], given.most):
+                seen.append(one)
+                if one.problem:
+                    print(f"--- {one.stage}, {one.fault}, {one.moment}: {one.problem}", flush=True)
+    print(table(seen))
+    return int(any(one.problem for one in seen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Every kind of file that xdr writes and reads again, and the stages that read it, on a collection of forty passages."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+import evaluate
+import train
+from conf import entry
+from conf.explore import KEPT_SETTINGS, kept_settings
+from tests.stand_ins import DEV, PASSAGES, TRAIN, write_collection, write_lines, write_models
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`results` are patterns of files in the stage's folder. `made_of` is a file there, and a key in it that names the
+    model: where it differs, so may the results."""
+
+    name: str
+    work: Work
+    results: Sequence[str]
+    made_of: tuple[str, str] | None = None
+    folder: str = ""
+    """The stage's name, if it is not given."""
+
+    def read_results(self, live: Path) -> dict[str, bytes]:
+        folder = live / (self.folder or self.name)
+        files = sorted({file for pattern in self.results for file in folder.glob(pattern) if file.is_file()})
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+    def read_maker(self, live: Path) -> object:
+        if self.made_of is None:
+            return None
+        file, key = self.made_of
+        return json.loads((live / self.name / file).read_text())[key]
+
+
+class Reader(NamedTuple):
+    """A stage that reads files of a kind: those that the patterns name, in the folder of all stages. Files of a kind that is
+    `editable` are a user's to change, such as the configuration of a model: a change that makes another model, by another
+    fingerprint, is not damage."""
+
+    kind: str
+    stage: str
+    patterns: Sequence[str]
+    editable: bool = False
+    without: Sequence[str] = ()
+    """What is removed first, as if a kill had come before it."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}, read by {self.stage}"
+
+
+def write_inputs(folder: Path) -> None:
+    """What no stage writes."""
+    passages = PASSAGES[:40]
+    ids = {passage.passage_id for passage in passages}
+    dev, trained = ([one for one in of if one.positives[0].passage_id in ids] for of in (DEV[::4], TRAIN[::6]))
+    write_collection(folder / "collection", passages, dev[:24], trained[:32])
+    queries, qrels = (folder / "collection" / name for name in ("queries.jsonl", "qrels.tsv"))
+    with queries.open("a", encoding="utf-8") as of_queries, qrels.open("a", encoding="utf-8") as of_qrels:
+        for one in trained[:32]:
+            own = {"query_id": one.query.query_id, "query": one.query.text, "lang": one.query.language, "split": "train"}
+            of_queries.write(json.dumps(own) + "\n")
+            of_qrels.write(f"{one.query.query_id} 0 {one.positives[0].passage_id} 1\n")
+    asked = {one.positives[0].passage_id: one.query.text for one in trained}
+    rows = [{"docid": key, "generated_queries": {"fi": [asked[key]] if key in asked else []}} for key in sorted(ids)]
+    write_lines(folder / "collection" / "generated.jsonl", rows)
+    write_models(folder / "models")
+
+
+_QUICK = ["trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
+_TRAINED = ["trainer.max_steps=4", "callbacks.checkpoints.every_num_steps=2", "callbacks.checkpoints.keep=2", "model.hidden=32"]
+_RETRIEVER = [*_TRAINED, "model.layers=1", "model.passage_length=16", "model.query_length=8", "data.batches.size=8"]
+_GENERATOR = ["model=small_query_generator", *_TRAINED, "model.input_length=16", "model.output_length=8", "data.batches.size=8"]
+_GENERATOR += ["callbacks.validation.num_sampled=0"]
+_SCORED = ["evaluation.num_samples=20", "search.shard_size=15", "search.depth=10", "trainer.devices=1"]
+_SCORED += ["evaluation.metrics=[MRR@10,recall@1]", "evaluation.headline=MRR@10"]
+_GENERATED = ["augmentation=generated_queries", "augmentation.fusion=unit_mean", "augmentation.alpha=[0.1,0.3]"]
+_RESULTS = ("metrics.json", "significance.json", "runs/*.trec")
+
+
+def stages(live: Path) -> dict[str, Stage]:
+    """In an order in which each finds what it reads."""
+    data = ["data=collection", f"data.path={live / 'inputs' / 'collection'}"]
+    models, retriever = live / "inputs" / "models", live / "train"
+
+    def stage(
+        name: str, script: str, overrides: Sequence[str], results: Sequence[str], made_of: tuple[str, str] | None
+    ) -> Stage:
+        own = [*data, *_QUICK, *overrides, f"output_dir={live / name}"]
+        if script == "evaluate":
+            own.append(f"artifacts_dir={live / name / 'artifacts'}")
+        return Stage(name, partial(_command, script, entry.compose(script, own)), results, made_of)
+
+    def training(name: str, *overrides: str, quick: Sequence[str] = _RETRIEVER, result: str = "encoder") -> Stage:
+        return stage(name, "train", [*quick, *overrides], [f"{result}/model.safetensors", f"{result}/tokenizer.json"], None)
+
+    def scoring(name: str, *overrides: str, checkpoint: Path = retriever) -> Stage:
+        return stage(
+            name, "evaluate", [f"checkpoint={checkpoint}", *_SCORED, *overrides], _RESULTS, ("environment.json", "encoder")
+        )
+
+    def generating(name: str, backend: str, result: str) -> Stage:
+        prefix = "augmentation.generation"
+        wanted = {"languages": "[ar,fi]", "number": 1, "output_length": 4, "input_length": 16, "shard_size": 15, "probe": 0}
+        own = [f"{prefix}.{key}={value}" for key, value in wanted.items()] + [f"augmentation/generation/backend={backend}"]
+        own += [
+            "stage=generate",
+            "augmentation=generated_queries",
+            f"checkpoint={live / 'train_generator'}",
+            f"{prefix}.refuse=[]",
+        ]
+        return stage(name, "evaluate", own, [result], ("generated.json", "made_by"))
+
+    teacher = ["teacher=encoder", f"teacher.path={models / 'bert'}", "teacher.pooling=mean", "teacher.shard_size=10"]
+    taught = [f"data.teacher_scores={live / 'teach'}", "objective=distillation", "data.batches.passages_per_query=4"]
+    unmonitored = ["callbacks.validation=null", "callbacks.checkpoints.monitor=null"]
+    bank = ["correction=csls", "correction.bank.source=train", "correction.k=5"]
+    texts = [*_GENERATED, f"augmentation.source={live / 'generate'}"]
+    exported = ["stage=export", *texts, f"augmentation.export={live / 'export' / 'texts.jsonl'}"]
+    mined = ["stage=mine", f"checkpoint={retriever}", *_SCORED, "evaluation.split=train", "mining.margin=null", *teacher]
+    swept = [f"checkpoint={retriever}", *_QUICK, *_SCORED, "-m", "search.depth=5,7"]
+    made = (
+        training("train"),
+        training("train_generator", quick=_GENERATOR, result="generator"),
+        stage("prepare", "evaluate", ["stage=prepare"], ["artifacts/collections/*/*.arrow"], None),
+        generating("generate", "huggingface", "generated.json"),
+        generating("generate_fast", "ctranslate2", "artifacts/generated/*/shard-*/texts.arrow"),
+        stage("export", "evaluate", exported, ["texts.jsonl"], None),
+        scoring("score", *texts, *bank, "augmentation.controls=[mean_text,own_sentences]"),
+        scoring("score_imported", *_GENERATED, checkpoint=models / "encoder"),
+        scoring("score_questions", *_GENERATED, "augmentation.source=questions:train"),
+        scoring("score_checkpoint", checkpoint=retriever / "checkpoints" / "best.ckpt"),
+        scoring("compare", f"compare_to=[{live / 'score'}]"),
+        stage(
+            "export_vectors",
+            "evaluate",
+            ["stage=export", "vectors=numpy", f"checkpoint={retriever}", *_SCORED],
+            ["vectors/*"],
+            None,
+        ),
+        stage(
+            "teach",
+            "evaluate",
+            ["stage=teach", *data, *teacher],
+            ["artifacts/taught/*/shard-*/scores.jsonl"],
+            ("taught.json", "fingerprint"),
+        ),
+        training("train_taught", *taught, *unmonitored),
+        stage("mine", "evaluate", mined, ["mined.jsonl", "runs/*.trec"], ("environment.json", "encoder")),
+        training("train_mined", f"data.mined={live / 'mine'}", *unmonitored),
+        Stage("sweep", partial(_sweep, [*data, *swept, f"output_dir={live / 'sweep'}"]), ["*/metrics.json", "*/runs/*.trec"]),
+        Stage("read_sweep", partial(_sweep, ["stage=sweep", f"output_dir={live / 'sweep'}"]), ["sweep.html"], folder="sweep"),
+        Stage("explore", partial(_explore, live / "score", live / "explore" / "scores.json"), ["scores.json"]),
+    )
+    return {stage.name: stage for stage in made}
+
+
+def _command(script: str, settings: DictConfig) -> None:
+    """Keeps the settings, as Hydra does."""
+    kept = Path(settings.output_dir) / KEPT_SETTINGS
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(settings, kept)
+    {"train": train.main, "evaluate": evaluate.main}[script](settings)
+
+
+def _sweep(words: Sequence[str]) -> None:
+    """The whole command: what a sweep writes, its entry point reads."""
+    sys.argv[1:] = words
+    entry.run("evaluate", evaluate.main)
+
+
+def _explore(folder: Path, result: Path) -> None:
+    """Opens a finished evaluation, and asks it one question."""
+    from xdr.explorer.finished import open_finished
+
+    finished = open_finished(folder, kept_settings(folder))
+    query_D = finished.load_encoder().encode_queries(["lake"])[0]
+    products = finished.scores.products(query_D)
+    found = [finished.scores.baseline(products).tolist(), finished.scores.fused(products, 0.3).tolist()]
+    found += [{system: values.macro for system, values in finished.values.items()}]
+    result.parent.mkdir(exist_ok=True)
+    result.write_text(json.dumps(found))
+
+
+QUICK = ("prepare", "score_imported", "teach")
+"""Stages that read nothing of other stages."""
+
+READERS = (
+    Reader("passage store", "prepare", ["prepare/artifacts/collections/*"]),
+    Reader("passage store", "score", ["score/artifacts/collections/*"]),
+    Reader("vectors and their ledger", "score", ["score/artifacts/embeddings/*"]),
+    Reader(
+        "vectors and their ledger",
+        "export_vectors",
+        ["export_vectors/artifacts/embeddings/*"],
+        without=["export_vectors/vectors"],
+    ),
+    Reader("vectors and their ledger", "explore", ["score/artifacts/embeddings/*"]),
+    Reader("vectors and their ledger", "score_imported", ["score_imported/artifacts/embeddings/*"]),
+    Reader("measures of a correction", "score", ["score/artifacts/embeddings/*/corrections"]),
+    Reader("mean texts of a control", "score", ["score/artifacts/embeddings/*/controls"]),
+    Reader("generated texts", "score", ["generate/artifacts/generated", "generate/generated.json"]),
+    Reader("generated texts", "export", ["generate/artifacts/generated", "generate/generated.json"]),
+    Reader("generated texts", "generate", ["generate/artifacts/generated"]),
+    Reader("imported texts", "score_imported", ["score_imported/artifacts/generated"]),
+    Reader(
+        "people's questions", "score_questions", ["score_questions/artifacts/questions", "score_questions/artifacts/generated"]
+    ),
+    Reader(
+        "converted generators",
+        "generate_fast",
+        ["generate_fast/artifacts/.ctranslate2"],
+        without=["generate_fast/artifacts/generated", "generate_fast/generated.json"],
+    ),
+    Reader("teacher's scores", "teach", ["teach/artifacts/taught"]),
+    Reader("teacher's scores", "train_taught", ["teach/artifacts/taught", "teach/taught.json"]),
+    Reader("mined examples", "train_mined", ["mine/mined.jsonl", "mine/mined.json"]),
+    Reader("files of a round of mining", "mine", ["mine/runs", "mine/taught", "mine/artifacts"]),
+    Reader("listing and jobs of a sweep", "sweep", ["sweep/sweep.json", "sweep/*/job.json", "sweep/*/.claim"]),
+    Reader("listing and jobs of a sweep", "read_sweep", ["sweep/sweep.json"]),
+    Reader("files of an evaluation", "score", ["score/*.*"]),
+    Reader("files of an evaluation", "compare", ["score/per_query.parquet", "score/environment.json"]),
+    Reader("files of an evaluation", "explore", ["score/per_query.parquet", "score/environment.json", "score/.hydra"]),
+    Reader(
+        "checkpoints",
+        "train",
+        ["train/checkpoints", "train/initial_model"],
+        without=["train/encoder", "train/checkpoints/step-00000004.*"],
+    ),
+    Reader(
+        "checkpoints",
+        "train_generator",
+        ["train_generator/checkpoints", "train_generator/initial_model"],
+        without=["train_generator/generator", "train_generator/checkpoints/step-00000004.*"],
+    ),
+    Reader(
+        "a checkpoint",
+        "score_checkpoint",
+        ["train/checkpoints/best.ckpt", "train/checkpoints/best.json", "train/checkpoints/model"],
+        True,
+    ),
+    Reader("an encoder's folder", "score", ["train/encoder"], True),
+    Reader("an encoder's folder", "score_imported", ["inputs/models/encoder"], True),
+    Reader("an encoder's folder", "teach", ["inputs/models/bert"], True),
+    Reader("a generator's folder", "generate", ["train_generator/generator"], True),
+)

@@ -1,0 +1,73 @@
+"""Stages in forks of a process that has imported what they use and composed their settings: tenths of a second each."""
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from conf import entry
+from xdr.errors import UserError
+from xdr.sharding.disk_space import explaining_the_disk
+
+_MOST_MEMORY = 8 << 30
+"""Of addresses; an array whose damaged header asks for more cannot be had."""
+_MOST_SECONDS = 120
+
+
+class Ended(NamedTuple):
+    """`status` is that of the command, or minus the signal that killed it."""
+
+    status: int
+    output: str
+
+
+def run_in_fork(work: Callable[[], object], output: Path) -> Ended:
+    """Does the work as the two commands would, in a process of its own."""
+    sys.stdout.flush()
+    process = os.fork()
+    if process == 0:
+        os._exit(_do(work, output))
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    return Ended(status, output.read_text(encoding="utf-8", errors="replace"))
+
+
+def _do(work: Callable[[], object], output: Path) -> int:
+    os.setsid()
+    signal.alarm(_MOST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    sys.stdout = sys.stderr = os.fdopen(sink, "w", encoding="utf-8")  # pytest's are others
+    status = 0
+    try:
+        try:
+            with explaining_the_disk():
+                work()
+        except UserError as error:
+            entry._exit(error)
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    with suppress(OSError):
+        Path(f"{output}.modules").write_text(json.dumps(list(sys.modules)))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
+def import_what_it_used(output: Path) -> None:
+    """So that the next forks need not."""
+    for module in json.loads(Path(f"{output}.modules").read_text()):
+        if module not in sys.modules:
+            with suppress(Exception):
+                import_module(module)

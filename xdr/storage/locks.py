@@ -1,0 +1,41 @@
+"""Locks between processes. The operating system frees a lock when the process that holds it ends."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from xdr.errors import UserError, first_line
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+"""These say nothing of locks."""
+
+
+def lock(file: Path, seconds: float = -1) -> FileLock:
+    """Locks the file, which is made if it is not there, until `release`. Raises filelock's `Timeout` if another process still
+    holds it after so many seconds (-1: waits for ever)."""
+    held = FileLock(file)
+    try:
+        held.acquire(timeout=seconds)
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
+        raise UserError(
+            f"{file} must be a file that can be locked, got: {first_line(error)}. Remove it, or choose an output_dir and an "
+            "artifacts_dir on a file system that has locks"
+        ) from error
+    return held
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Waits for the lock, and holds it until the block ends."""
+    held = lock(file)
+    try:
+        yield
+    finally:
+        held.release()
