@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sweep-demo study-demo test test-slow check format benchmark clean
+.PHONY: help install demo sweep-demo study-demo test test-slow check format docs benchmark clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,8 +15,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
 	  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,lancedb,qdrant,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,lancedb,qdrant,docs,dev]'
 	@touch $@
+
+install: $(INSTALLED) ## create .venv and install everything there
 
 # MODEL is an encoder's folder or its name on the hub. It takes the place of the encoder that the demo trains.
 demo: $(INSTALLED) ## run every step on the sample collection; MODEL=NAME: with a pretrained encoder
@@ -71,6 +73,10 @@ test-slow: $(INSTALLED) ## run the slow tests: kills, large collections, documen
 format: $(INSTALLED) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## build the documentation as a site, in outputs/site/html
+	$(BIN)/python -m sphinx -M html . outputs/site -c docs -E -W --keep-going -q
+	@echo "The site is outputs/site/html/index.html"
 
 benchmark: $(INSTALLED) ## measure speed and memory, as in docs/benchmarks.md
 	$(BIN)/python benchmarks/collection.py

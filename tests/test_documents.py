@@ -9,7 +9,7 @@ import pytest
 
 from tests.architecture_tree import ARCHITECTURE, ROOT, drawn, python_files, read_tree, updated
 
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_the_tree_of_the_architecture_lists_every_python_file() -> None:
