@@ -22,7 +22,9 @@ exclude_patterns = [folder.name for folder in ROOT.iterdir() if folder.is_dir() 
 root_doc = "docs/index"
 
 myst_heading_anchors = 4
+myst_enable_extensions = ["attrs_block"]
 default_role = "code"  # docstrings mark code as Markdown does
+highlight_language = "none"  # blocks without a language show what programs print
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -53,5 +53,5 @@ def _section(file: File) -> str:
     if file.group and file.defaults:
         parts.append(f"Builds on {', '.join(map(code, file.defaults))}.")
     if rows:
-        parts.append(table(("setting", "type", "meaning"), rows))
+        parts.append("{.settings}\n" + table(("setting", "type", "meaning"), rows))
     return "\n\n".join(parts)
