@@ -1,22 +1,36 @@
-# `make demo` and `make test` need only Python 3.11 to 3.13. Both create .venv first, once.
-PYTHON ?= python3
+# `make demo` and `make test` need only Python 3.11 to 3.13, or uv, which brings it. Both create .venv first, once.
+UV := $(shell command -v uv)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sweep-demo study-demo test test-slow check format benchmark clean
+.PHONY: help install demo sweep-demo study-demo test test-slow check format docs benchmark clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+EXTRAS := cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,lancedb,qdrant,docs,dev
+
+REFUSE = import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
+  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}" + ", where Hydra 1.3 does not start" * (v > (3, 13)) + \
+  ". Remove .venv if it is there, then: make PYTHON=python3.13 ...; or install uv (pip install uv), which brings a Python that fits")
+
 # The stamp is newer than both files after an installation, so a second call installs nothing. An interrupted one leaves no stamp.
+# PYTHON chooses the interpreter. Without it, uv takes one that pyproject.toml allows.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
-	  f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,lancedb,qdrant,dev]'
+ifdef UV
+	test -e $(BIN)/python || uv venv --quiet --seed $(if $(PYTHON),--python $(PYTHON)) $(VENV)
+	@$(BIN)/python -c '$(REFUSE)'
+	uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[$(EXTRAS)]'
+else
+	@$(or $(PYTHON),python3) -c '$(REFUSE)'
+	$(or $(PYTHON),python3) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+endif
 	@touch $@
+
+install: $(INSTALLED) ## create .venv and install everything there
 
 # MODEL is an encoder's folder or its name on the hub. It takes the place of the encoder that the demo trains.
 demo: $(INSTALLED) ## run every step on the sample collection; MODEL=NAME: with a pretrained encoder
@@ -71,6 +85,10 @@ test-slow: $(INSTALLED) ## run the slow tests: kills, large collections, documen
 format: $(INSTALLED) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## build the documentation as a site, in outputs/site/html
+	$(BIN)/python -m sphinx -M html . outputs/site -c docs -E -W --keep-going -q
+	@echo "The site is outputs/site/html/index.html"
 
 benchmark: $(INSTALLED) ## measure speed and memory, as in docs/benchmarks.md
 	$(BIN)/python benchmarks/collection.py

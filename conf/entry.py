@@ -22,6 +22,7 @@ from conf.job import INTERRUPTED, run_job
 from conf.labels import labels_of
 from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_unchecked, explain, key_of, require_folder
 from conf.schema import check_settings
+from xdr.console import COMMAND
 from xdr.data.part_of_training import PartOfTraining
 from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
 from xdr.sharding.disk_space import explaining_the_disk
@@ -36,6 +37,7 @@ _INFORMATION = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "
 def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     """Composes `conf/<name>.yaml` with the command line, checks it, and calls `task` with it, once for each job."""
     print_in_any_terminal()
+    sys.argv[0] = os.environ.get(COMMAND, sys.argv[0])  # Hydra's completion is for the command that it finds there
     planned = None
     try:
         if not _INFORMATION.intersection(sys.argv):

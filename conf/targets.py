@@ -3,7 +3,7 @@
 import inspect
 import pkgutil
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import hydra
@@ -26,6 +26,7 @@ _RULES = {
     list: "a list",
     tuple: "a list",
 }
+_UNCHECKED = {Sequence: "a list", Mapping: "a mapping"}
 
 
 def locate(target: str, plugins: tuple[str, ...], name: str = TARGET) -> Any:
@@ -74,7 +75,7 @@ def check(
     is wanted become text."""
     extra = extra or {}
     for path, node in _targets(settings, name, tuple(extra)):
-        accepted = _parameters(locate(str(node[TARGET]), plugins, f"{path}.{TARGET}"))
+        accepted = parameters(locate(str(node[TARGET]), plugins, f"{path}.{TARGET}"))
         accepted |= extra if node is settings else {}
         takes_any = None in accepted
         for key in map(str, list(node)):
@@ -98,7 +99,7 @@ def fit(name: str, value: Any, annotation: Any) -> Any:
     if origin is Literal:
         if value not in choices:
             remedy = did_you_mean(str(value), map(str, choices))
-            raise UserError(f"{name} must be {_rule(annotation)}, got {shown(value)}{remedy and '; ' + remedy}")
+            raise UserError(f"{name} must be {rule(annotation)}, got {shown(value)}{remedy and '; ' + remedy}")
         return value
     if origin in (Union, types.UnionType):
         for choice in choices:
@@ -106,7 +107,7 @@ def fit(name: str, value: Any, annotation: Any) -> Any:
                 return fit(name, value, choice)
             except UserError:
                 continue
-        raise UserError(f"{name} must be {_rule(annotation)}, got {shown(value)}")
+        raise UserError(f"{name} must be {rule(annotation)}, got {shown(value)}")
     kind = origin or annotation
     if kind is types.NoneType and value is None:
         return None
@@ -115,7 +116,7 @@ def fit(name: str, value: Any, annotation: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return value
     if kind is types.NoneType or (kind in _RULES and not _is(value, kind)):
-        raise UserError(f"{name} must be {_rule(annotation)}, got {shown(value)}")
+        raise UserError(f"{name} must be {rule(annotation)}, got {shown(value)}")
     if kind in (list, tuple) and choices:
         return [fit(name, item, choices[0]) for item in value]
     return value
@@ -127,17 +128,18 @@ def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def _rule(annotation: Any) -> str:
+def rule(annotation: Any) -> str:
+    """What a value of this type must be, in words."""
     origin, choices = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return f"one of {', '.join(map(str, choices))}"
     if origin in (Union, types.UnionType):
-        return " or ".join(_rule(choice) for choice in choices)
+        return " or ".join(rule(choice) for choice in choices)
     if annotation is types.NoneType:
         return "null"
-    if origin in (list, tuple) and choices:
-        return f"a list (each item {_rule(choices[0])})"
-    return _RULES.get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
+    if origin in (list, tuple, Sequence) and choices:
+        return f"a list (each item {rule(choices[0])})"
+    return (_RULES | _UNCHECKED).get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
 
 
 def _targets(node: Any, name: str, without: tuple[str, ...] = ()) -> Iterator[tuple[str, DictConfig]]:
@@ -154,7 +156,7 @@ def _targets(node: Any, name: str, without: tuple[str, ...] = ()) -> Iterator[tu
             yield from _targets(node._get_node(key), f"{name}.{key}")
 
 
-def _parameters(target: Any) -> dict[Any, Any]:
+def parameters(target: Any) -> dict[Any, Any]:
     """Annotations by name of parameter. The key None says that any other name is taken as well."""
     function = target.__init__ if inspect.isclass(target) else target
     try:

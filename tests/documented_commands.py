@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 """Commands of CONTRIBUTING.md are left out: they name what a reader is about to add."""
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
 STUDIES = sorted((ROOT / "conf" / "study").glob("*.yaml"))

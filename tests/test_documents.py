@@ -2,14 +2,16 @@
 
 import ast
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.architecture_tree import ARCHITECTURE, ROOT, drawn, python_files, read_tree, updated
 
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_the_tree_of_the_architecture_lists_every_python_file() -> None:
@@ -86,3 +88,49 @@ def test_make_without_a_target_explains_itself() -> None:
     result = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True)
     assert "demo" in result.stdout
     assert "test-slow" in result.stdout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What `make install` reads, and a folder `bin` that is on its PATH."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "bin").mkdir()
+    return tmp_path
+
+
+def install(checkout: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    variables = {"PATH": f"{checkout / 'bin'}:/usr/bin:/bin"}
+    command = ["make", "install", *arguments]
+    return subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
+
+
+def write_program(file: Path, script: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+def test_make_installs_with_uv_where_it_is_on_the_path_and_with_pip_elsewhere(checkout: Path) -> None:
+    if shutil.which("uv", path="/usr/bin:/bin") is None:
+        assert "-m pip install" in install(checkout, "-n").stdout
+    write_program(checkout / "bin" / "uv", f'echo "uv $@"; ln -s {sys.executable} .venv/bin/python')
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    said = install(checkout, "PYTHON=3.13")
+    assert "uv venv --quiet --seed --python 3.13 .venv" in said.stdout.splitlines()
+    assert re.search(r"uv pip install .*--constraint constraints.txt --editable .*\[cpu,", said.stdout)
+    assert "-m pip" not in said.stdout
+
+
+@pytest.mark.parametrize("by", ["uv", "pip"])
+def test_make_refuses_a_python_that_is_too_new_with_the_reason_and_the_remedy(by: str, checkout: Path) -> None:
+    newer = f"exec {sys.executable} -c 'import sys; sys.version_info = (3, 14, 0); exec(sys.argv[1])' \"$2\""
+    write_program(checkout / ("bin/python3" if by == "pip" else ".venv/bin/python"), newer)
+    if by == "uv":
+        write_program(checkout / "bin" / "uv", "exit 9")
+    elif shutil.which("uv", path="/usr/bin:/bin"):
+        pytest.skip("uv is installed for all users")
+    said = install(checkout)
+    assert said.returncode == 2
+    assert "xdr needs Python 3.11, 3.12 or 3.13; this is 3.14, where Hydra 1.3 does not start. " in said.stderr
+    assert "make PYTHON=python3.13 ...; or install uv" in said.stderr

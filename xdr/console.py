@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+COMMAND = "XDR_COMMAND"
+"""The environment variable with the command that the shell completes. In `sys.argv[0]` is the script."""
 
 
 def train() -> None:
@@ -25,6 +27,8 @@ def run_script(name: str) -> None:
     """Runs the script as `python FOLDER/name` would, with the arguments of this process. Lightning's DDP and the subprocess
     launcher then find a script in `sys.argv[0]` that they can start again."""
     folder = script_folder(name)
+    if {"-sc", "--shell-completion"} & set(sys.argv):
+        os.environ[COMMAND] = sys.argv[0]
     sys.path.insert(0, str(folder))
     inherited = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([inherited] if inherited else [])])  # submitit's jobs need it

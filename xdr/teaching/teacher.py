@@ -33,7 +33,7 @@ class LoadedTeacher:
 
 
 class TeacherSettings(Protocol):
-    """What `_target_` of conf/teacher/*.yaml names."""
+    """What `_target_` of a file in conf/teacher/ names."""
 
     def load(self, precision: str) -> LoadedTeacher:
         """`precision` is the trainer's."""
