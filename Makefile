@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-EXTRAS := cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,lancedb,qdrant,docs,dev
+EXTRAS := cpu,hub,lora,fastgen,optuna,joblib,slurm,ray,remote,mteb,ir_datasets,lancedb,qdrant,docs,dev
 
 REFUSE = import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else \
   f"xdr needs Python 3.11, 3.12 or 3.13; this is {v[0]}.{v[1]}" + ", where Hydra 1.3 does not start" * (v > (3, 13)) + \

@@ -25,6 +25,7 @@ NOT_RUN = {
     r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
     r"s3://": "needs a store of objects; tests/pipelines/test_remote.py has one",
     r"bm25.trec": "needs a run of another tool; tests/pipelines/test_compare_to.py has one",
+    r"data=ir_datasets": "needs a download; tests/benchmarks registers a data set",
     r"data=mteb": "needs the hub; tests/interop uses a local folder",
     r"^srun ": "needs a cluster",
     r"noise\.read_layouts": "needs the X keyboard database, and writes into the package",
