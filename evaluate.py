@@ -113,6 +113,10 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         read_sweep(inputs, entry.build(settings, "sweep"), log_sweep)
     elif stage == "score":
         return _score(inputs)
+    elif stage == "publish":
+        from xdr.pipelines.publish import publish
+
+        publish(inputs, entry.build(settings, "publish"))
     elif stage == "verify":
         from xdr.pipelines.verify import verify
 

@@ -14,7 +14,10 @@ from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import Job, claiming, is_sweep, job_name
 
 NOT_IN_FINGERPRINT = {
-    "": ("hydra", "output_dir", "artifacts_dir", "artifacts_mirror", "logger", "resume", "plan", "plugins", "retry", "sweep"),
+    "": (
+        *("hydra", "output_dir", "artifacts_dir", "artifacts_mirror", "logger"),
+        *("resume", "plan", "plugins", "retry", "sweep", "publish"),
+    ),
     "trainer": ("accelerator", "devices", "num_nodes", "strategy", "enable_progress_bar"),
     "data.batches": ("num_workers",),
 }

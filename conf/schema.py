@@ -28,6 +28,7 @@ CHECKED_AT_START = (
     "evaluation",
     "mining",
     "sweep",
+    "publish",
 )
 """Groups whose classes import in no time. Those of the other groups are checked when they are built."""
 

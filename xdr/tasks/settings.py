@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xdr.sharding.engine import Engine
 
 
-StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "mine", "sweep", "verify"]
+StageName = Literal["prepare", "generate", "export", "encode", "score", "teach", "mine", "sweep", "publish", "verify"]
 PLANNED_STAGES = ("generate", "encode", "score", "teach")
 SHARED_STAGES = (*PLANNED_STAGES, "mine")
 """Of which a cluster can do the work."""
