@@ -95,7 +95,7 @@ def test_contents_are_flushed_before_their_name_and_the_name_after_it(write: Wri
         assert last <= flushed_before, "each file of a folder, too"
 
 
-@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("write", [*WRITERS[:2], *(pytest.param(write, marks=pytest.mark.slow) for write in WRITERS[2:])])
 def test_after_a_loss_of_power_there_is_all_of_a_thing_or_nothing(write: Writer, tmp_path: Path) -> None:
     """What was not flushed is zeros; names are there. At each moment, and then everything is written again."""
     number = len(moments_of(write, tmp_path / "whole", tmp_path / "output"))
@@ -220,6 +220,7 @@ def test_a_damaged_shard_is_still_refused_with_the_layer(tmp_path: Path) -> None
         read_all(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not WORK_HERE, reason="runs start as processes here")
 def test_a_stage_is_killed_and_its_disk_fails_at_some_moments_and_then_comes_to_the_same_results(tmp_path: Path) -> None:
     """`python -m tests.faults.microscope` looks at all moments of all stages."""

@@ -70,7 +70,12 @@ def test_questions_are_a_data_set(tmp_path: Path) -> None:
     assert len(rows) == 144 and rows[0]["docid"] == "1" and rows[0]["generated_queries"]["fi"] == ["mitä?", "missä?"]
     card = DatasetCard.load(folder / "README.md")
     assert (card.data.license, card.data.language) == ("cc-by-sa-4.0", ["fi"])
-    assert "| fi | 2 |" in card.text and "a model and not by" in card.text and "about 1 passages" in card.text and str(tmp_path) not in card.text
+    assert (
+        "| fi | 2 |" in card.text
+        and "a model and not by" in card.text
+        and "about 1 passages" in card.text
+        and str(tmp_path) not in card.text
+    )
 
 
 class Hub:
