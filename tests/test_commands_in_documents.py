@@ -22,7 +22,7 @@ SCRIPTS = {"train.py": "train", "evaluate.py": "evaluate"}
 NOT_RUN = {
     r"^make ": "needs a package index; the commands of the Makefile are run one by one",
     r"^(pip install|wandb) ": "needs a package index or the W&B server",
-    r"benchmarks/(training|generation|evaluation|encoding|answer_recall)": "takes many minutes",
+    r"benchmarks/(training|generation|evaluation|encoding|answer_recall|soak)": "takes many minutes",
     r"s3://": "needs a store of objects; tests/pipelines/test_remote.py has one",
     r"bm25.trec": "needs a run of another tool; tests/pipelines/test_compare_to.py has one",
     r"data=ir_datasets": "needs a download; tests/benchmarks registers a data set",
