@@ -72,8 +72,8 @@ def test_questions_are_a_data_set(tmp_path: Path) -> None:
     assert (card.data.license, card.data.language) == ("cc-by-sa-4.0", ["fi"])
     assert (
         "| fi | 2 |" in card.text
-        and "a model and not by" in card.text
-        and "about 1 passages" in card.text
+        and "written by a model" in card.text
+        and "about 1 passage," in card.text
         and str(tmp_path) not in card.text
     )
 

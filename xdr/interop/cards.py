@@ -90,8 +90,8 @@ def questions_card(
     return f"""{head}
 # {name.split("/")[-1]}
 
-Questions in {", ".join(languages)} about {num_sources:,} passages, **written by a model and not by
-people**. They may be wrong, and carry the faults of that model.
+Questions in {", ".join(languages)} about {num_sources:,} passage{"s" if num_sources != 1 else ""}, **written by a model and not
+by people**. They may be wrong, and carry the faults of that model.
 
 ## Use
 
