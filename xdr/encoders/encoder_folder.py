@@ -4,7 +4,6 @@ sentence-transformers has one length for queries and passages; `xdr.json` in the
 `xdr.json` is read by sentence-transformers' files alone.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from xdr.encoders.transformer_encoder import TransformerEncoder, load_transforme
 from xdr.encoders.vector_layers import cutting, is_cutting, load_layer, save_layer
 from xdr.errors import UserError
 from xdr.storage.files import creating_folder
+from xdr.storage.model_folders import read_modules, read_settings, write_settings
 
 _MODULES = "sentence_transformers.models."
 _FLAG = "pooling_mode_"
@@ -205,29 +205,3 @@ def _prefixes(settings: dict[str, Any]) -> tuple[str, str]:
         return prompts.get("query", ""), next(filter(None, of_passages), "")
     default = prompts.get(settings.get("default_prompt_name") or "", "")
     return default, default
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    value = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(value, dict):
-        raise UserError(f"{path} must hold a JSON object")
-    return value
-
-
-def read_modules(folder: Path) -> list[tuple[str, str]]:
-    """The kind of each module and its path, which must not lead out of the folder."""
-    path = folder / "modules.json"
-    described = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(described, list):
-        raise UserError(f"{path} must hold a JSON list")
-    modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m["path"])) for m in described]
-    for kind, place in modules:
-        if Path(place).is_absolute() or ".." in Path(place).parts:
-            raise UserError(f"the path of {kind} in {path} must be inside the folder, got {place}")
-    return modules
-
-
-def write_settings(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xdr.encoders.encoder_folder import is_encoder_folder, load_tokenizer, read_modules, read_settings, write_settings
+from xdr.encoders.encoder_folder import is_encoder_folder, load_tokenizer
 from xdr.encoders.hub import sentence_transformers_folder
 from xdr.encoders.input_format import Batching, EncoderOptions, InputFormat
 from xdr.encoders.packing import FIRST_POSITION
@@ -21,7 +21,7 @@ from xdr.encoders.vector_layers import load_layer, save_layer
 from xdr.errors import UserError, loading
 from xdr.late_interaction.token_encoder import TokenChoice, TokenEncoder
 from xdr.storage.files import creating_folder
-from xdr.storage.model_folders import ENCODER, MODEL
+from xdr.storage.model_folders import ENCODER, MODEL, read_modules, read_settings, write_settings
 
 _TOKENS = "token_embeddings"
 _MASK, _TRANSFORMER_SETTINGS = "MultiVectorMask", "sentence_bert_config.json"

@@ -21,7 +21,7 @@ def lock(file: Path, seconds: float = -1) -> FileLock:
         held.acquire(timeout=seconds)
     except Timeout:
         raise
-    except (OSError, NotImplementedError) as error:
+    except (OSError, NotImplementedError) as error:  # the second is filelock's, where the file system has no locks
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise
         raise UserError(
