@@ -2,10 +2,10 @@
 
     python benchmarks/soak.py --folder FOLDER [--minutes 60]
 
-A round trains an encoder and a generator, generates questions, encodes and scores, in a folder of its own, with the same seeds.
-In the first half one process does round after round: its memory and its open files after each round are compared. In the second
-half each process is killed at a random moment, and another one continues, until the round is done. All rounds must leave the
-same metrics and rankings. After a round, what is left beside its results is counted. Results are in FOLDER/result.json.
+A round trains an encoder and a generator, generates questions, encodes and scores. Each round has its own folder and the same
+seeds. In the first half of the time, one process does all rounds, and its memory and open files are noted after each. In the
+second half, processes are killed at random moments, and new ones continue. All rounds must end with the same metrics and
+rankings. Partial files that a round leaves behind are counted. Results are in FOLDER/result.json.
 """
 
 import argparse

@@ -134,16 +134,11 @@ class ShardLedger:
         _refuse_unless_whole(path, described, checksum)
         return path
 
-    def verify(self, shard: int) -> None:
-        """Compares the files of a shard with its entry. A mirror's files are those that it holds."""
+    def whole(self, shard: int, *, fetch: bool = True) -> Path:
+        """Returns the folder of a shard after checking all of its files; of a mirror without `fetch`, those that it holds."""
         for name in self._files(shard):
-            if (self._path(shard) / name).exists() or not Remote.of(self.folder):
+            if fetch or (self._path(shard) / name).exists() or not Remote.of(self.folder):
                 self.file(shard, name)
-
-    def whole(self, shard: int) -> Path:
-        """Returns the folder of a shard after checking all of its files."""
-        for name in self._files(shard):
-            self.file(shard, name)
         return self._path(shard)
 
     def heads(self, name: str, num_bytes: int) -> dict[Path, bytes]:
