@@ -20,7 +20,8 @@ def verify(inputs: StageInputs) -> None:
     """Names each damaged shard or store with its remedy; artifacts that are unfinished are whole."""
     folder, damages = inputs.artifacts_dir, list[str]()
     found, parts, damaged = Counter[str](), list[tuple[str, Check]](), Counter[str]()
-    for artifact in sorted(file.parent for name in ("store.json", "manifest.json") for file in folder.rglob(name)):
+    manifests = (file for name in ("store.json", "manifest.json") for file in folder.rglob(name))
+    for artifact in sorted(file.parent for file in manifests if file.parent.suffix != ".partial"):  # of a writer
         try:
             kind, checks = _checks(artifact)
         except ArtefactError as error:
