@@ -8,7 +8,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # Sphinx imports this file from docs/, so the imports below come after it
 
 import xdr  # noqa: E402
 from docs.reference import commands, experiments, python, settings  # noqa: E402
