@@ -1,4 +1,4 @@
-"""Runs as files give in pytrec_eval, ir_measures and ranx the values that we found in memory."""
+"""Runs as files give in pytrec_eval, ir_measures and ranx the values that we found in memory. pyserini reads ours, too."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytrec_eval
 from xdr.evaluation.metric_names import parse_metric
 from xdr.evaluation.ranking_metrics import metric_values, relevant_ranks
 from xdr.retrieval.rankings import top_k, write_run
+from xdr.retrieval.trec_runs import read_run
 
 NAMES = ("recall@10", "success@10", "MRR@30", "nDCG@10", "MAP")
 Qrels = dict[str, dict[str, int]]
@@ -62,3 +63,16 @@ def test_ranx_finds_our_values(run: tuple[Path, Qrels, Mapping[str, float]]) -> 
     theirs = ranx.evaluate(ranx.Qrels(judged), ranx.Run.from_file(str(path), kind="trec"), names)
     for name, measure in zip(NAMES, names, strict=True):
         assert theirs[measure] == pytest.approx(ours[name], abs=1e-9), name
+
+
+def test_pyserini_reads_a_run_and_what_it_writes_is_read(run: tuple[Path, Qrels, Mapping[str, float]], tmp_path: Path) -> None:
+    trectools = pytest.importorskip("pyserini.trectools", reason="pyserini needs Java, and is no dependency of the tests")
+    path, _, _ = run
+    ours = read_run(path)
+    theirs = trectools.TrecRun(str(path))
+    assert theirs.topics() == set(ours)
+    for query_id, ranked in ours.items():
+        found = theirs.get_docs_by_topic(query_id)
+        assert dict(zip(found["docid"], found["score"], strict=True)) == ranked and found["docid"].tolist() == list(ranked)
+    theirs.save_to_txt(str(tmp_path / "theirs.trec"))
+    assert read_run(tmp_path / "theirs.trec") == ours
