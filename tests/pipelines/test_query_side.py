@@ -58,6 +58,13 @@ def vectors(trained_encoder: Path, texts: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(model.encode(list(texts)), np.float64)
 
 
+def sums(trained_encoder: Path, texts: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    """Of the vectors of each one's texts."""
+    vectors_TD = vectors(trained_encoder, [text for its in texts for text in its])
+    starts = np.cumsum([0, *(len(its) for its in texts[:-1])])
+    return np.add.reduceat(vectors_TD, starts)
+
+
 def scores_in_run(file: Path) -> dict[str, list[tuple[str, float]]]:
     found: dict[str, list[tuple[str, float]]] = {}
     for line in file.read_text().splitlines():
@@ -88,9 +95,7 @@ def test_fused_queries_rank_as_numpy_says(trained_encoder: Path, written: Path, 
     plain_QD = vectors(trained_encoder, [query.text for query in QUERIES])
     passages_ND = vectors(trained_encoder, [passage_text(passage) for passage in PASSAGES])
     texts = [texts_of(place) for place in range(len(QUERIES))]
-    of_texts_TD = vectors(trained_encoder, [text for its in texts for text in its])
-    ends = np.cumsum([len(its) for its in texts])
-    sums_QD = np.stack([of_texts_TD[end - len(its) : end].sum(0) for end, its in zip(ends, texts, strict=True)])
+    sums_QD = sums(trained_encoder, texts)
     counts_Q1 = np.array([[len(its)] for its in texts])
     assert_ranked_as(tmp_path / "hyde/runs/baseline.trec", plain_QD, passages_ND)
     hyde_QD = (plain_QD + sums_QD) / (counts_Q1 + 1)
@@ -122,8 +127,9 @@ def test_passages_and_queries_are_fused_at_once(trained_encoder: Path, written: 
     evaluate(tmp_path / "run", *arguments(trained_encoder, file, *both, *hyde, *correction))
     plain_QD = vectors(trained_encoder, [query.text for query in QUERIES])
     passages_ND = vectors(trained_encoder, [passage_text(passage) for passage in PASSAGES])
-    means_QD = np.stack([vectors(trained_encoder, texts_of(place)).mean(0) for place in range(len(QUERIES))])
-    means_ND = vectors(trained_encoder, [text for its in asked for text in its]).reshape(len(asked), 2, -1).mean(1)
+    texts = [texts_of(place) for place in range(len(QUERIES))]
+    means_QD = sums(trained_encoder, texts) / np.array([[len(its)] for its in texts])
+    means_ND = sums(trained_encoder, asked) / 2
     fused_ND, fused_QD = 0.7 * passages_ND + 0.3 * means_ND, 0.8 * plain_QD + 0.2 * means_QD
     runs = tmp_path / "run" / "runs"
     assert_ranked_as(runs / "baseline.trec", plain_QD, passages_ND)
