@@ -90,9 +90,9 @@ class WandbLogger(Logger):
         self._position = position
 
     def finalize(self, status: str) -> None:
-        """Ends the run in a process that a trainer has spawned."""
+        """Ends the run in a process that a trainer has spawned. After a training, the other process has no rows to add."""
         if parent_process() is not None:
-            self.close(failed=status != "success", finished=False)
+            self.close(failed=status != "success", finished=self._described.job_type == "train")
 
     def close(self, *, failed: bool, finished: bool = True) -> None:
         """Ends the run, so that the next job of this process does not write into it."""
