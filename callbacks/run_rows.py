@@ -49,6 +49,13 @@ class Position(NamedTuple):
     pending: Mapping[str, float]
 
 
+def is_unfinished(folder: Path, job_type: str) -> bool:
+    """Whether the folder has a run of this kind that may lack rows or its end in W&B."""
+    file = folder / "wandb_run.json"
+    saved = read_json(file) if file.is_file() else {}
+    return saved.get("job_type") == job_type and not saved["finished"]
+
+
 class RunRows:
     """`wandb_run.json` and `wandb_rows.jsonl`."""
 

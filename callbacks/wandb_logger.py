@@ -1,8 +1,6 @@
 """The logger for Weights & Biases: the only file that imports wandb."""
 
-import json
-import subprocess
-import sys
+import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +12,12 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from callbacks.run_rows import Position, Row, RunRows, Table
+from callbacks.run_rows import Position, Row, RunRows, Table, is_unfinished
+from callbacks.wandb_parts import cut_off_broken_ends, num_rows
 from xdr.storage.fingerprint import Json
+
+FINISH_TIMEOUT, FINISH_TIMEOUT_WITH_ARTIFACTS = 300, 3600
+"""Seconds that the end of a run waits for W&B. Artifacts may be large."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ class WandbLogger(Logger):
         artifact = wandb.Artifact(f"{kind}-{self._rows.run_id}", kind)
         for path in paths:
             artifact.add_dir(str(path), path.name) if path.is_dir() else artifact.add_file(str(path), path.name)
-        self._run.log_artifact(artifact)
+        try:
+            self._run.log_artifact(artifact)
+        except wandb.Error as error:
+            say(f"W&B cannot be reached ({error}); left out there: {artifact.name}")
 
     def position(self, step: int, metrics: Mapping[str, float]) -> Position:
         """What a checkpoint after this step records; `metrics` are those of the step."""
@@ -85,26 +90,41 @@ class WandbLogger(Logger):
         self._position = position
 
     def finalize(self, status: str) -> None:
-        """Ends the run in a process that a trainer has spawned."""
+        """Ends the run in a process that a trainer has spawned. After a training, the other process has no rows to add."""
         if parent_process() is not None:
-            self.close(failed=status != "success", finished=False)
+            self.close(failed=status != "success", finished=self._described.job_type == "train")
 
     def close(self, *, failed: bool, finished: bool = True) -> None:
         """Ends the run, so that the next job of this process does not write into it."""
+        if finished and not failed:
+            self._send_rest()
         if self._run is None:
             return
         import wandb
 
         run, self._run = self._run, None
-        run.finish(exit_code=int(failed))
+        sent = not self._was_online
+        try:
+            run.finish(exit_code=int(failed))
+        except TimeoutError:
+            sent = False
         wandb.teardown()  # writes what W&B still holds in memory
-        if finished and not failed:
-            self._rows.finish()
-        if run.offline:
+        if not sent:
+            say("W&B does not have all of this run; the same command sends the rest when W&B can be reached")
+        elif run.offline:
+            cut_off_broken_ends(self._output_dir, self._rows.run_id)
             say(f"W&B was offline: wandb sync {self._output_dir / 'wandb'}/offline-run-*-{self._rows.run_id}")
+        if sent and finished and not failed:
+            self._rows.finish()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_run": None}
+
+    @rank_zero_only
+    def _send_rest(self) -> None:
+        """Of a run whose work is done, and which W&B did not take to its end."""
+        if is_unfinished(self._output_dir, self._described.job_type):
+            self._begin()
 
     def _begin(self) -> None:
         if self._run is not None:
@@ -112,7 +132,8 @@ class WandbLogger(Logger):
         self._rows = RunRows(self._output_dir, self._described.job_type, self._position)
         self._run = self._init()
         run_id = self._rows.run_id
-        self._num_there = _num_rows_in_files(self._output_dir, run_id) if self._run.offline else self._run.starting_step
+        self._num_there = num_rows(self._output_dir, run_id) if self._run.offline else self._run.starting_step
+        self._was_online = self._run.offline and num_rows(self._output_dir, run_id, online_only=True) > 0
         if self._described.job_type == "train":
             self._run.define_metric("trainer/global_step")
             self._run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
@@ -131,11 +152,17 @@ class WandbLogger(Logger):
         }
         if not self._offline:
             try:
-                return wandb.init(**keywords, settings=wandb.Settings(quiet=True))
+                return wandb.init(**keywords, settings={"quiet": True, "finish_timeout_raises": True, **self._patience()})
             except wandb.Error as error:
                 wandb.teardown()
                 say(f"W&B cannot be reached ({error}); this run is written offline")
         return wandb.init(**keywords, mode="offline", settings=wandb.Settings(silent=True))
+
+    def _patience(self) -> dict[str, float]:
+        """W&B's own default is to try for seven days."""
+        if "WANDB_FINISH_TIMEOUT" in os.environ:
+            return {}
+        return {"finish_timeout": FINISH_TIMEOUT_WITH_ARTIFACTS if self._artifacts else FINISH_TIMEOUT}
 
     def _send(self, row: Row) -> None:
         """Sends the row unless W&B has it: W&B has all rows below some number."""
@@ -151,7 +178,12 @@ class WandbLogger(Logger):
                 values[f"{name}_chart"] = wandb.plot.line(values[name], x, y, stroke=stroke, title=name)
         if row.step is not None:
             values["trainer/global_step"] = row.step
-        self._run.log(values, step=row.number, commit=True)
+        try:
+            self._run.log(values, step=row.number, commit=True)
+        except wandb.Error as error:  # W&B asks its server about each table
+            say(f"W&B cannot be reached ({error}); left out there: {', '.join(row.tables)}")
+            values = {name: value for name, value in values.items() if name in row.metrics or name == "trainer/global_step"}
+            self._run.log(values, step=row.number, commit=True)
 
 
 def log_row(logger: Logger, metrics: dict[str, float], tables: Mapping[str, Table], step: int | None = None) -> None:
@@ -179,14 +211,3 @@ def has_key() -> bool:
     import wandb
 
     return wandb.login(prompt=False, verify=False)
-
-
-def _num_rows_in_files(output_dir: Path, run_id: str) -> int:
-    """The number of rows that reached the disk before a kill."""
-    number = 0
-    for file in (output_dir / "wandb").glob(f"*-{run_id}/run-{run_id}.wandb"):
-        command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        rows = [json.loads(line)["history"] for line in lines if '"type":"history"' in line]
-        number = max([number, *(int(row["item"]["_step"]) + 1 for row in rows)])
-    return number
