@@ -19,6 +19,7 @@ REFUSE = import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (
 # The stamp is newer than both files after an installation, so a second call installs nothing. An interrupted one leaves no stamp.
 # PYTHON chooses the interpreter. Without it, uv takes one that pyproject.toml allows.
 $(INSTALLED): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): half a minute to two minutes with uv, two to seven with pip. Nothing more is said until it ends."
 ifdef UV
 	test -e $(BIN)/python || uv venv --quiet --seed $(if $(PYTHON),--python $(PYTHON)) $(VENV)
 	@$(BIN)/python -c '$(REFUSE)'
@@ -29,6 +30,7 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 endif
 	@touch $@
+	@echo "Installed. For the commands of the documents: . $(BIN)/activate"
 
 install: $(INSTALLED) ## create .venv and install everything there
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 from conf import entry, targets
 from conf.schema import BESIDE
@@ -102,6 +103,8 @@ def _run(settings: "DictConfig", engine: "Engine", logging: "Logging", *, quiet:
         logging=logging,
         locate=partial(targets.locate, plugins=tuple(settings.plugins)),
     )
+    if stage in ("encode", "score", "mine"):
+        inputs.require_checkpoint(stage, "an encoder")
     if inputs.benchmark is not None and stage != "prepare":
         read_first_passages(inputs.benchmark, inputs.problems())
     if stage in ("score", "mine"):
@@ -156,8 +159,11 @@ def _score(inputs: StageInputs) -> float | None:
     reports: list[ReportEvaluation] = []
 
     def evaluation_callbacks(task: "RetrievalTask", job: "EncodingJob") -> list[RetrievalEvaluation]:
-        wanted = inputs.evaluation
-        reports.append(ReportEvaluation(task, wanted.headline, wanted.runs, job, inputs.output_dir, inputs.console))
+        wanted, folder = inputs.evaluation, inputs.output_dir
+        brief = (
+            HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+        )  # stage=sweep shows all jobs in one table
+        reports.append(ReportEvaluation(task, wanted.headline, wanted.runs, job, folder, inputs.console, brief=brief))
         callbacks.append(RetrievalEvaluation(task, reports[-1], inputs.engine))
         return callbacks
 

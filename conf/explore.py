@@ -48,6 +48,7 @@ def main(arguments: Sequence[str]) -> None:
 def open_server(folder: Path, port: int) -> "ExplorerServer":
     """The server of the folder's page, which listens, and whose encoder is loading."""
     settings = kept_settings(folder)  # before the imports, which take seconds
+    print(f"Reading {folder} ...", flush=True)
     from transformers.utils.logging import disable_progress_bar
 
     from xdr.explorer.answers import Answers

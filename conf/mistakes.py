@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,18 @@ def _unknown_choice(error: MissingConfigException) -> str:
 def _wrong_value(name: str, groups: list[str], override: str, problem: Exception) -> str:
     message = str(problem.__cause__ or problem).splitlines()[0]
     if str(problem).startswith(("Could not override", "Could not find")):
-        return _unknown_key(key_of(override), list(_dotted(compose_unchecked(name, groups))))
+        return _unknown_key(name, groups, key_of(override))
     return f"'{override}' does not fit: {message}"
 
 
-def _unknown_key(key: str, known: list[str]) -> str:
+def _unknown_key(name: str, groups: list[str], key: str) -> str:
+    composed, group = compose_unchecked(name, groups), key.split(".")[0]
+    if (FOLDER / group).is_dir() and not composed.get(group):
+        for choice in sorted(path.stem for path in (FOLDER / group).glob("*.yaml")):
+            known = list(_dotted(compose_unchecked(name, [*groups, f"{group}={choice}"])))
+            if near := get_close_matches(key, known, n=1, cutoff=0.8):
+                return f"there is no setting '{key}' with {group}=none; there is {near[0]} with {group}={choice}"
+    known = list(_dotted(composed))
     return f"there is no setting '{key}'; {did_you_mean(key, known) or 'there are ' + ', '.join(known)}"
 
 

@@ -57,7 +57,11 @@ PLACEHOLDERS = {
     "mlqa": {"MLQA_V1": "mlqa"},
     "miracl": {"MIRACL": "miracl"},
     "xnli": {"XNLI": "xnli"},
-    "collection": {"FOLDER": "outputs/train/sample-small/encoder", "RUN": "outputs/evaluate/sample"},
+    "collection": {
+        "FOLDER": "outputs/train/sample-small/encoder",
+        "RUN": "outputs/evaluate/sample",
+        "docs/first_hour": str(ROOT / "docs" / "first_hour"),
+    },
     "sample": {
         "ENCODER": "outputs/demo/train",
         "MODEL": "outputs/demo/train",

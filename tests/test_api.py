@@ -54,7 +54,7 @@ def test_the_readme_opens_with_a_block_that_runs(
     monkeypatch.chdir(tmp_path)
     exec(shown[1], {})
     output = capsys.readouterr().out
-    assert "'MRR@10': " in output and "Comparison(metric='MRR@10'" in output
+    assert re.fullmatch(r"\{'MRR@10': .*\}\n-?\d\.\d+ \(.*\) \{'paired t-test': .*\}\n", output)
     assert sorted(xdr.read_run("fused.trec")) == ["q1", "q2"]
 
 

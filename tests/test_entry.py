@@ -89,6 +89,7 @@ def collection(folder: Path) -> Path:
         (["data=collection"], "data.path has no value; give it on the command line: data.path=..."),
         (["data=collection", "data.path=nowhere"], "nowhere: data.path must be a folder"),
         (["data=collection", "data.path=mien"], "did you mean 'mine'?"),
+        (["data=collection", "data.path=mine/corpus.jsonl"], "data.path must be a folder, got a file"),
         (["output_dir=s3://bucket/a"], "output_dir must be on this machine, got s3://bucket/a. Only data.path"),
         (["output_dir=["], "'output_dir=[' cannot be read"),
         (["-m", "experiment=sample,smaple"], "there is no experiment 'smaple'; did you mean 'sample'?"),
@@ -99,6 +100,27 @@ def collection(folder: Path) -> Path:
 def test_a_mistake_is_one_sentence_in_no_time(
     script: str, arguments: list[str], says: str, tmp_path: Path, start_of_hydra: float
 ) -> None:
+    _refused_in_no_time(script, arguments, says, tmp_path, start_of_hydra)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "stage=score needs an encoder: checkpoint=FOLDER"),
+        (["checkpoint=./mien"], "got ./mien. There is no such folder; did you mean 'mine'?"),
+        (
+            ["augmentation.alfa=0.3"],
+            "with augmentation=none; there is augmentation.alpha with augmentation=generated_queries",
+        ),
+    ],
+)
+def test_what_an_evaluation_lacks_is_one_sentence_in_no_time(
+    arguments: list[str], says: str, tmp_path: Path, start_of_hydra: float
+) -> None:
+    _refused_in_no_time("evaluate.py", arguments, says, tmp_path, start_of_hydra)
+
+
+def _refused_in_no_time(script: str, arguments: list[str], says: str, tmp_path: Path, start_of_hydra: float) -> None:
     collection(tmp_path)
     output = refused("tests/measured_start.py", str(ROOT / script), *arguments, folder=tmp_path)
     assert len(output.splitlines()) == 3, output

@@ -81,6 +81,7 @@ def whole(evaluation: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("whole") / "sweep"
     output = sweep(folder, "-m", "augmentation.alpha=0.1,0.3,0.5", "augmentation.number=1,2,3", quick=evaluation)
     assert "9 jobs" in output and "9 done" in output
+    assert "Macro mean" not in output and output.count("MRR@10 over 8 languages") == 9, "each job says its answer alone"
     return folder
 
 

@@ -54,6 +54,13 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     return f"did you mean '{near[0]}'?" if near else ""
 
 
+def near_path(path: Path) -> str:
+    """Likewise, for a path where nothing is: what lies beside it under a similar name."""
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.5)
+    return f"did you mean '{path.with_name(near[0])}'?" if near else ""
+
+
 def shown(value: object, limit: int = 60) -> str:
     """A value, short enough for an error message."""
     text = "null" if value is None else repr(value)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from xdr.data.collection import open_collection
 from xdr.data.collection_folder import CollectionFolder
+from xdr.data.collection_summary import count_benchmark
 from xdr.data.generated_queries import read_generated_queries
 from xdr.data.problems import Problems
 from xdr.errors import DataError
@@ -124,3 +126,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         CollectionFolder(str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"corpus\.jsonl: there is no such file"):
         CollectionFolder(str(tmp_path))
+    (tmp_path / "corpus.jsonl").write_text(lines({"docid": "p1", "text": "one"}))
+    with pytest.raises(DataError, match=r"data\.path must be a folder, got a file\. Give the folder that it is in"):
+        CollectionFolder(str(tmp_path / "corpus.jsonl"))
+    with pytest.raises(DataError, match=rf"did you mean '{tmp_path}'"):
+        CollectionFolder(f"{tmp_path}s")
+
+
+def test_a_bad_query_is_named_before_the_judgements_miss_it(folder: Path, tmp_path: Path) -> None:
+    (folder / "queries.jsonl").write_text(lines({"query_id": "q1", "query": "?", "lang": "Portugese"}))
+    collection = CollectionFolder(str(folder))
+    store = open_collection(collection, tmp_path / "artifacts", Problems())
+    with pytest.raises(DataError, match=r"queries\.jsonl, line 1, field 'lang': .*did you mean 'portuguese'"):
+        count_benchmark(collection, store, Problems())

@@ -50,7 +50,7 @@ def test_metrics_that_nothing_can_be_said_of_are_left_out_in_a_sentence() -> Non
     metrics = parse_metrics(["R@2kt", "recall@10"])
     kept, warnings = usable(metrics, Qrels(QUERIES[1:2], [{1: 1}], ENGLISH), 3)
     assert [metric.name for metric in kept] == ["recall@10"]
-    assert warnings == ["R@2kt is left out: no query has an answer other than yes and no"]
+    assert warnings == ["R@2kt is left out: no query has an answer (yes and no do not count)"]
     with pytest.raises(UserError, match="no metric can be the headline: .* no passage is judged relevant for any query"):
         usable(metrics, Qrels(QUERIES[1:2], [{1: 0}], ENGLISH), 3)
 

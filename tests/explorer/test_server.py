@@ -124,6 +124,7 @@ def start(*arguments: str, folder: Path = ROOT) -> "subprocess.Popen[str]":
 def test_the_command_serves_until_ctrl_c(evaluations: Path) -> None:
     process = start(str(evaluations / "unit_mean"), "--port", "0")
     assert process.stdout is not None
+    assert process.stdout.readline().startswith("Reading "), "before the imports, which take seconds"
     address = process.stdout.readline()
     assert address.startswith("Open http://127.0.0.1:") and address.endswith(" in a browser. Ctrl-C ends it.\n")
     host = address.split("/")[2]

@@ -18,7 +18,7 @@ from xdr.data.problems import Problems
 from xdr.data.qrels import read_qrels
 from xdr.data.rows import Row, read_rows
 from xdr.data.tevatron import read_corpus, read_training_examples
-from xdr.errors import DataError, did_you_mean
+from xdr.errors import DataError, did_you_mean, near_path
 from xdr.storage.places import place
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
@@ -30,8 +30,9 @@ class CollectionFolder(Benchmark):
     def __post_init__(self) -> None:
         folder = place(self.path)
         if not folder.is_dir():
-            near = did_you_mean(folder.name, [f.name for f in folder.parent.iterdir()]) if folder.parent.is_dir() else ""
-            raise DataError("data.path must be a folder, but there is none of that name", file=folder, remedy=near)
+            if folder.exists():
+                raise DataError("data.path must be a folder, got a file", file=folder, remedy="Give the folder that it is in")
+            raise DataError("data.path must be a folder, but there is none of that name", file=folder, remedy=near_path(folder))
         require_file(self._file("corpus.jsonl"))
 
     def passage_sources(self) -> tuple[Path, ...]:

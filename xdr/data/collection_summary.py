@@ -66,8 +66,8 @@ def count_benchmark(benchmark: Benchmark, store: PassageStore, problems: Problem
     """Counts of the dev and test queries."""
     counts: list[Counts] = []
     for split in SPLITS[1:]:
-        judgements = list(check_judgements(benchmark, split, store, problems))
-        counts += count_queries(split, benchmark.queries(split, problems), judgements)
+        queries = list(benchmark.queries(split, problems))  # first: judgements do not say what is wrong with a query
+        counts += count_queries(split, queries, check_judgements(benchmark, split, store, problems))
     return counts
 
 

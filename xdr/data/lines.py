@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from xdr.data.problems import Problems
-from xdr.errors import DataError, did_you_mean
+from xdr.errors import DataError, near_path
 from xdr.storage.places import open_place, place
 
 LONGEST_LINE = 1 << 26
@@ -23,9 +23,7 @@ def require_file(path: str | Path) -> Path:
     if path.is_dir():
         raise DataError("must be a file, got a folder", file=path)
     if not path.exists():
-        folder = path.parent
-        near = did_you_mean(path.name, [entry.name for entry in folder.iterdir()]) if folder.is_dir() else ""
-        raise DataError("there is no such file", file=path, remedy=near)
+        raise DataError("there is no such file", file=path, remedy=near_path(path))
     return path
 
 

@@ -18,6 +18,7 @@ from xdr.encoders.pooling import pool, token_of
 from xdr.encoders.texts import Texts, by_length, pad, select
 from xdr.encoders.vector_layers import output_dimension
 from xdr.errors import UserError, first_line, loading
+from xdr.storage.model_folders import require_model_name
 
 NUM_GROUPS = 4
 """The number of groups of similar length that `grouped` splits a batch into."""
@@ -88,6 +89,7 @@ class TransformerEncoder(nn.Module):
 
 def load_config(path: str, subfolder: str = "", parameter: str = "path") -> Any:
     """The configuration of a backbone, by folder or hub name. `parameter` names `path` in the error."""
+    require_model_name(parameter, path)
     try:
         return AutoConfig.from_pretrained(path, subfolder=subfolder)
     except Exception as error:  # transformers has errors of many kinds

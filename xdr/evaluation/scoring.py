@@ -69,7 +69,7 @@ def usable(metrics: Sequence[Metric], qrels: Qrels, depth: int) -> tuple[list[Me
 
 def _why_not(metric: Metric, qrels: Qrels, depth: int) -> str:
     if metric.measure == ANSWER_RECALL:
-        return "" if qrels.has_answers else "no query has an answer other than yes and no"
+        return "" if qrels.has_answers else "no query has an answer (yes and no do not count)"
     if not qrels.has_judgements:
         return "no passage is judged relevant for any query"
     if metric.measure in OF_POOLS:

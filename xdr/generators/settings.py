@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
-from xdr.errors import UserError, did_you_mean
+from xdr.errors import UserError
 from xdr.text.prompts import Direction, LanguageAt, PromptTemplate, published_prompt
 
 Vocabulary = Literal["full", "language"]
@@ -42,8 +42,10 @@ class Task:
         """Refuses languages that the generator was not trained for, as far as its folder says, or cannot be asked for."""
         trained = self.languages
         if unknown := [code for code in languages if trained and code not in trained]:
-            hint = did_you_mean(unknown[0], trained) or "Set augmentation.generation.languages"
-            raise UserError(f"languages must be among those of the generator ({' '.join(trained)}), got {unknown[0]}. {hint}")
+            raise UserError(
+                f"languages must be among those of the generator ({' '.join(trained)}), got {unknown[0]}. "
+                f"Set augmentation.generation.languages, or train a generator with questions in {unknown[0]}"
+            )
         if len(languages) > 1 and self.language_at == "prompt" and not self.template.names_language:
             raise UserError(f"prompt must contain {{language}} with several languages, got {self.template.text!r}")
 

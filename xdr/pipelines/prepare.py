@@ -13,7 +13,7 @@ from xdr.tasks.settings import StageInputs
 
 def collection_of(inputs: StageInputs) -> PassageStore:
     """The benchmark's passages as a store, which is converted on first use."""
-    with counting("passages", inputs.console) as progress:
+    with counting("passages converted", inputs.console) as progress:
         return open_collection(inputs.benchmark, inputs.artifacts_dir, inputs.problems(), progress)
 
 

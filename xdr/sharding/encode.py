@@ -102,7 +102,7 @@ def shard_job(job: EncodingJob, ledger: ShardLedger) -> ShardJob:
     def work_on(device: torch.device, progress: ShardProgress) -> Encoding:
         return Encoding(prepared(job), job, shards, progress)
 
-    return ShardJob(towers, work_on, shards, "passages", TO_ENCODE)
+    return ShardJob(towers, work_on, shards, "passages encoded", TO_ENCODE)
 
 
 def prepared(job: EncodingJob) -> Encoder:

@@ -4,13 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-from xdr.errors import UserError
+from xdr.errors import UserError, near_path
 
 ENCODER = "encoder"
 PASSAGE_ENCODER = "passage_encoder"
 GENERATOR = "generator"
 MODEL = "model"
 """Beside the checkpoints: the configuration, tokenizer and initial weights that belong to a checkpoint's weights."""
+
+
+def require_model_name(parameter: str, value: str) -> None:
+    """Refuses a path where nothing is, before a library takes it for a name on the hub, which has at most one slash."""
+    path = Path(value)
+    if not path.exists() and (path.is_absolute() or value.startswith(".") or len(path.parts) > 2):
+        raise UserError(
+            f"{parameter} must be a model folder, or the name of a model on the hub that can be reached, got {value}. "
+            f"There is no such folder; {near_path(path)}".rstrip("; ")
+        )
 
 
 def read_settings(path: Path) -> dict[str, Any]:

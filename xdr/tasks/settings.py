@@ -9,6 +9,7 @@ from xdr.data.problems import Problems
 from xdr.errors import UserError, shown
 from xdr.generators.settings import Vocabulary
 from xdr.noise.query_noise import QueryNoise
+from xdr.storage.model_folders import require_model_name
 from xdr.teaching.settings import ListSettings
 from xdr.text.prompts import Direction, LanguageAt
 from xdr.vectors.fusion import ControlName
@@ -172,6 +173,7 @@ class StageInputs:
     def require_checkpoint(self, stage: StageName, model: str) -> str:
         if self.checkpoint is None:
             raise UserError(f"stage={stage} needs {model}: checkpoint=FOLDER, a checkpoint of train.py, or a hub name")
+        require_model_name("checkpoint", self.checkpoint)
         return self.checkpoint
 
     def require_augmentation(self, stage: StageName) -> AugmentationSettings:

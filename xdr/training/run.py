@@ -143,5 +143,6 @@ def silence_libraries() -> None:
         "Experiment logs directory.*",
         "Checkpoint directory .* exists and is not empty.*",
         "predict returned None.*",
+        "`is_gradient_checkpointing` is deprecated.*",  # which peft asks for
     ):
         warnings.filterwarnings("ignore", pattern)
