@@ -77,8 +77,8 @@ class Checkpoints(ModelCheckpoint):
             return
         if self.monitor not in trainer.callback_metrics:
             metrics = list(map(str, trainer.callback_metrics))
-            remedy = did_you_mean(self.monitor, metrics) or f"There are {', '.join(metrics)}"
-            raise UserError(f"callbacks.checkpoints.monitor must be a logged metric, got {self.monitor}. {remedy}")
+            remedy = did_you_mean(self.monitor, metrics) or f"there are {', '.join(metrics)}"
+            raise UserError(f"callbacks.checkpoints.monitor must be a logged metric, got {self.monitor}; {remedy}")
         super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -64,7 +64,7 @@ def test_learning_rates_are_logged_where_their_monitor_is_switched_on(tmp_path: 
 
 
 def test_a_metric_that_is_not_logged_cannot_be_monitored(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="monitor must be a logged metric, got dev/MRRR. did you mean"):
+    with pytest.raises(AssertionError, match="monitor must be a logged metric, got dev/MRRR; did you mean"):
         run(tmp_path / "run", "callbacks.checkpoints.monitor=dev/MRRR")
 
 

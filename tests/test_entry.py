@@ -88,7 +88,7 @@ def collection(folder: Path) -> Path:
         (["data=xquad_r", "data.path=.", "data.languages=[en,xx]"], "'xx'"),
         (["data=collection"], "data.path has no value; give it on the command line: data.path=..."),
         (["data=collection", "data.path=nowhere"], "nowhere: data.path must be a folder"),
-        (["data=collection", "data.path=mien"], "did you mean 'mine'?"),
+        (["data=collection", "data.path=mien"], "Did you mean 'mine'?"),
         (["data=collection", "data.path=mine/corpus.jsonl"], "data.path must be a folder, got a file"),
         (["output_dir=s3://bucket/a"], "output_dir must be on this machine, got s3://bucket/a. Only data.path"),
         (["output_dir=["], "'output_dir=[' cannot be read"),

@@ -34,7 +34,8 @@ class DataError(UserError):
             )
             if part
         )
-        super().__init__(". ".join(part.rstrip(".") for part in (f"{place}: {problem}" if place else problem, remedy) if part))
+        sentences = (f"{place}: {problem}" if place else problem, remedy[:1].upper() + remedy[1:])
+        super().__init__(". ".join(sentence.rstrip(".") for sentence in sentences if sentence))
 
 
 class ArtefactError(UserError):

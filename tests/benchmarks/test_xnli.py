@@ -93,5 +93,5 @@ def test_what_does_not_fit_is_named(write: Write, bad: str, says: str) -> None:
 
 
 def test_a_file_of_the_release_that_is_missing_is_named(folder: str) -> None:
-    with pytest.raises(DataError, match=r"xnli.test.tsv.*did you mean 'xnli.dev.tsv'|no such file"):
+    with pytest.raises(DataError, match=r"xnli.test.tsv.*Did you mean 'xnli.dev.tsv'|no such file"):
         list(Xnli(folder, ("en",), "monolingual", ("test",), "x_x").passages(Problems()))

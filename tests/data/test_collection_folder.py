@@ -129,7 +129,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl").write_text(lines({"docid": "p1", "text": "one"}))
     with pytest.raises(DataError, match=r"data\.path must be a folder, got a file\. Give the folder that it is in"):
         CollectionFolder(str(tmp_path / "corpus.jsonl"))
-    with pytest.raises(DataError, match=rf"did you mean '{tmp_path}'"):
+    with pytest.raises(DataError, match=rf"Did you mean '{tmp_path}'"):
         CollectionFolder(f"{tmp_path}s")
 
 
@@ -137,5 +137,5 @@ def test_a_bad_query_is_named_before_the_judgements_miss_it(folder: Path, tmp_pa
     (folder / "queries.jsonl").write_text(lines({"query_id": "q1", "query": "?", "lang": "Portugese"}))
     collection = CollectionFolder(str(folder))
     store = open_collection(collection, tmp_path / "artifacts", Problems())
-    with pytest.raises(DataError, match=r"queries\.jsonl, line 1, field 'lang': .*did you mean 'portuguese'"):
+    with pytest.raises(DataError, match=r"queries\.jsonl, line 1, field 'lang': .*Did you mean 'portuguese'"):
         count_benchmark(collection, store, Problems())

@@ -47,7 +47,7 @@ def test_a_missing_file_names_its_neighbour(write: Write) -> None:
     from xdr.data.lines import require_file
 
     path = write("corpus.jsonl", "")
-    with pytest.raises(DataError, match=rf"did you mean '{path}'"):
+    with pytest.raises(DataError, match=rf"Did you mean '{path}'"):
         require_file(path.with_name("corpsu.jsonl"))
     with pytest.raises(DataError, match="must be a file, got a folder"):
         require_file(path.parent)

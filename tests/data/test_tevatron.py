@@ -69,7 +69,7 @@ def test_a_wrong_field_is_named_with_file_line_and_what_came(write: Write, chang
 
 def test_a_missing_field_is_named_with_the_nearest_one(write: Write) -> None:
     line = json.dumps({"doc_id": "1", "title": "", "text": "x"})
-    with pytest.raises(DataError, match="field 'docid': the field is missing.*did you mean 'doc_id'"):
+    with pytest.raises(DataError, match="field 'docid': the field is missing.*Did you mean 'doc_id'"):
         list(read_corpus(write("c.jsonl", line), Problems()))
 
 

@@ -151,7 +151,7 @@ def test_words_change_places_within_the_window() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"operators": {"keybord": 1}}, r"noise\.operators must name operators, got 'keybord'\. did you mean 'keyboard'"),
+        ({"operators": {"keybord": 1}}, r"noise\.operators must name operators, got 'keybord'; did you mean 'keyboard'"),
         ({"operators": {"swap": -1}}, r"noise\.operators\.swap must be a weight of at least 0, got -1"),
         ({"operators": {"swap": 0}}, r"noise\.operators must have an operator with a weight above 0, got none"),
         ({"share": 0.0}, r"noise\.share must be above 0 and at most 1, got 0\.0"),

@@ -42,7 +42,7 @@ def test_a_remote_file_that_changed_is_another_one(address: str) -> None:
 
 def test_a_remote_file_that_is_not_there_is_named_with_one_that_is(address: str) -> None:
     put(address, "corpus.jsonl", b"{}")
-    with pytest.raises(DataError, match=r"memory://.*corpsu.jsonl: there is no such file. did you mean 'corpus.jsonl'"):
+    with pytest.raises(DataError, match=r"memory://.*corpsu.jsonl: there is no such file. Did you mean '.*corpus.jsonl'"):
         require_file(f"{address}/corpsu.jsonl")
     assert [file.name for file in place(address).glob("*.jsonl")] == ["corpus.jsonl"]
 

@@ -181,7 +181,7 @@ def test_a_teacher_that_cannot_be_is_refused_in_a_sentence(
     if classifier.name == "3":
         with pytest.raises(UserError, match="label must be one of no, maybe, yes, the model's labels, got null"):
             cross_encoder(classifier)
-        with pytest.raises(UserError, match="got 'yess'. did you mean 'yes'"):
+        with pytest.raises(UserError, match="got 'yess'; did you mean 'yes'"):
             cross_encoder(classifier, "yess")
     with pytest.raises(UserError, match="pooling must be given for a plain backbone"):
         encoder(bert, pooling=None)

@@ -92,8 +92,8 @@ def test_a_language_is_written_in_its_likely_script(code: str, scripts: tuple[st
 @pytest.mark.parametrize(
     ("spelling", "says"),
     [
-        ("telegu", "got 'telegu'. did you mean 'telugu'"),
-        ("portugese", "did you mean 'portuguese'"),
+        ("telegu", "got 'telegu'. Did you mean 'telugu'"),
+        ("portugese", "Did you mean 'portuguese'"),
         ("xx", r"a language must be a BCP 47 tag \(pt, pt-BR, zh-Hant\) or an English name, got 'xx'$"),
         ("pt-brazil", "got 'pt-brazil'"),
         ("qwertz", "got 'qwertz'$"),

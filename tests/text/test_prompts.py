@@ -49,7 +49,7 @@ def test_exemplars_depend_on_the_language_and_a_summary_does_not() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{passge}", "prompt must use the fields .passage., .* got .passge.. did you mean 'passage'"),
+        ("{passge}", "prompt must use the fields .passage., .* got .passge.; did you mean 'passage'"),
         ("{passage!r}", "prompt must use the fields"),
         ("{passage", "prompt must be text with fields in braces, got '.passage'"),
         ("{exemplars}{passage}", "prompt must contain .exemplars. exactly if exemplars are given"),

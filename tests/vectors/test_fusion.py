@@ -82,7 +82,7 @@ def test_systems_are_named_by_fusion_and_alpha() -> None:
         (
             "unit-mean",
             [0.1],
-            "fusion must be one of sum, mean, unit_mean, unit_of_mean, hyde_mean, got 'unit-mean'. did you mean 'unit_mean'?",
+            "fusion must be one of sum, mean, unit_mean, unit_of_mean, hyde_mean, got 'unit-mean'; did you mean 'unit_mean'?",
         ),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_formula_outside_the_package_is_named_by_its_dotted_path() -> None:
     [
         ("mine.largest", "must name an object of xdr.vectors.fusion.Fusion, got mine.largest, a function"),
         ("mine.misnamed", "the fusion at mine.misnamed must be named 'misnamed', got 'largest'"),
-        ("largest", "got 'largest'. A formula of your own is named by its dotted path"),
+        ("largest", "got 'largest'; a formula of your own is named by its dotted path"),
     ],
 )
 def test_what_is_no_fusion_is_refused(name: str, says: str) -> None:

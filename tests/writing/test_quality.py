@@ -76,7 +76,7 @@ def test_a_gate_refuses_for_its_reasons_alone() -> None:
 
 
 def test_an_unknown_reason_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"refuse must name reasons among empty, .*, got 'copy'. did you mean 'copied'\?$"):
+    with pytest.raises(UserError, match=r"refuse must name reasons among empty, .*, got 'copy'; did you mean 'copied'\?$"):
         Gate(LanguageCheck(None), frozenset({"copy"}))  # type: ignore[arg-type]  # what is refused
 
 

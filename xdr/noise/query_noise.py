@@ -42,8 +42,8 @@ class QueryNoise:
     def __post_init__(self) -> None:
         for name, weight in self.operators.items():
             if name not in get_args(Operator):
-                remedy = did_you_mean(name, get_args(Operator)) or f"There are {', '.join(get_args(Operator))}"
-                raise UserError(f"noise.operators must name operators, got '{name}'. {remedy}")
+                remedy = did_you_mean(name, get_args(Operator)) or f"there are {', '.join(get_args(Operator))}"
+                raise UserError(f"noise.operators must name operators, got '{name}'; {remedy}")
             if not isinstance(weight, int | float) or isinstance(weight, bool) or weight < 0:
                 raise UserError(f"noise.operators.{name} must be a weight of at least 0, got {weight!r}")
         if not any(self.operators.values()):

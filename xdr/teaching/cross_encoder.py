@@ -86,7 +86,7 @@ def _label_of(config: Any, label: str | int | None) -> int:
     chosen = names.get(str(label), numbers.get(str(label)))
     if label is None or chosen is None:
         rule = f"label must be one of {', '.join(names)}, the model's labels" + ("" if len(names) > 1 else ", or null")
-        raise UserError(f"{rule}, got {shown(label)}. {did_you_mean(str(label), names)}".rstrip(" ."))
+        raise UserError(f"{rule}, got {shown(label)}; {did_you_mean(str(label), names)}".rstrip("; "))
     return chosen
 
 

@@ -127,8 +127,8 @@ def require_fields(text: str, allowed: tuple[str, ...], name: str) -> None:
     for _, used, layout, conversion in parts:
         if used is not None and (used not in allowed or layout or conversion):
             choices = ", ".join(f"{{{choice}}}" for choice in allowed)
-            hint = did_you_mean(used, allowed) or "Double other braces"
-            raise UserError(f"{name} must use the fields {choices}, got {{{used}}}. {hint}")
+            hint = did_you_mean(used, allowed) or "double other braces"
+            raise UserError(f"{name} must use the fields {choices}, got {{{used}}}; {hint}")
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -137,8 +137,8 @@ def fusion_named(name: str, locate: Callable[[str], object] | None = None) -> Fu
     if name in FUSIONS:
         return FUSIONS[name]
     if locate is None or "." not in name:
-        remedy = did_you_mean(name, FUSIONS) or "A formula of your own is named by its dotted path"
-        raise UserError(f"fusion must be one of {', '.join(FUSIONS)}, got {shown(name)}. {remedy}")
+        remedy = did_you_mean(name, FUSIONS) or "a formula of your own is named by its dotted path"
+        raise UserError(f"fusion must be one of {', '.join(FUSIONS)}, got {shown(name)}; {remedy}")
     fusion = locate(name)
     if not isinstance(fusion, Fusion):
         raise UserError(f"fusion must name an object of xdr.vectors.fusion.Fusion, got {name}, a {type(fusion).__name__}")

@@ -43,7 +43,7 @@ class Gate:
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.refused) - set(REASONS)):
             hint = did_you_mean(unknown[0], REASONS)
-            raise UserError(f"refuse must name reasons among {', '.join(REASONS)}, got '{unknown[0]}'. {hint}".rstrip(". "))
+            raise UserError(f"refuse must name reasons among {', '.join(REASONS)}, got '{unknown[0]}'; {hint}".rstrip("; "))
 
     def refuses(self, reason: Reason | None) -> bool:
         return reason in self.refused
