@@ -113,7 +113,7 @@ TOGETHER = [["mean", "cls"], ["lasttoken", "max", "mean"]]
 
 
 @pytest.mark.parametrize("mode", [*ALONE, *TOGETHER], ids=str)
-@pytest.mark.parametrize("family", ["bert", "qwen3"])
+@pytest.mark.parametrize("family", ["bert", pytest.param("qwen3", marks=pytest.mark.slow)])
 def test_each_pooling_gives_the_judge_s_vectors_before_and_after_export(
     backbones: dict[str, Path], tmp_path: Path, family: str, mode: Any
 ) -> None:
@@ -136,7 +136,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("truncate_dim", [None, 12])
+@pytest.mark.parametrize("truncate_dim", [12, pytest.param(None, marks=pytest.mark.slow)])
 def test_layers_and_truncation_give_the_judge_s_vectors_before_and_after_export(
     backbones: dict[str, Path], tmp_path: Path, name: str, truncate_dim: int | None
 ) -> None:

@@ -102,7 +102,10 @@ def step(path: Path, processes: int, objective: RetrieverObjective, chunk_size: 
     return saved
 
 
-@pytest.mark.parametrize(("objective", "chunk_size"), [(partial(contrastive, both_directions=False), 0), (all_objectives(), 3)])
+@pytest.mark.parametrize(
+    ("objective", "chunk_size"),
+    [pytest.param(partial(contrastive, both_directions=False), 0, marks=pytest.mark.slow), (all_objectives(), 3)],
+)
 def test_loss_and_gradients_of_two_processes_are_those_of_one(
     tmp_path: Path, objective: RetrieverObjective, chunk_size: int
 ) -> None:
