@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -122,19 +123,36 @@ def test_lancedb_ranks_as_xdr_does(
     assert json.loads(table.schema.metadata[b"xdr"]) == ABOUT
 
 
-def test_qdrant_ranks_as_xdr_does(
-    vectors: VectorSet, queries_QD: NDArray[np.float32], expected: list[list[str]], tmp_path: Path
-) -> None:
-    qdrant = pytest.importorskip("qdrant_client", reason="vectors=qdrant needs qdrant-client: pip install 'xdr[qdrant]'")
-    written(Qdrant("passages", texts=True, url=None), vectors, tmp_path / "out")
-    client = qdrant.QdrantClient(path=str(tmp_path / "out"))
+def assert_qdrant_ranks(client: Any, queries_QD: NDArray[np.float32], expected: list[list[str]]) -> None:
     found = [client.query_points("passages", query_D.tolist(), limit=K).points for query_D in queries_QD]
     assert [[point.payload["id"] for point in points] for points in found] == expected
     assert found[0][0].payload["title"] == f"Title {found[0][0].id}"
     assert client.get_collection("passages").config.metadata == ABOUT
     client.close()
-    with pytest.raises(UserError, match="vectors.collection must be a new one"):
+
+
+def test_qdrant_ranks_as_xdr_does(
+    vectors: VectorSet, queries_QD: NDArray[np.float32], expected: list[list[str]], tmp_path: Path
+) -> None:
+    qdrant = pytest.importorskip("qdrant_client", reason="vectors=qdrant needs qdrant-client: pip install 'xdr[qdrant]'")
+    written(Qdrant("passages", texts=True, url=None), vectors, tmp_path / "out")
+    assert_qdrant_ranks(qdrant.QdrantClient(path=str(tmp_path / "out")), queries_QD, expected)
+    with pytest.raises(UserError, match=f"vectors.collection must be a new one, but {tmp_path / 'out'} has passages"):
         Qdrant("passages", texts=False, url=None).write(vectors, tmp_path / "out")
+
+
+def test_a_qdrant_server_ranks_as_xdr_does(
+    vectors: VectorSet, queries_QD: NDArray[np.float32], expected: list[list[str]], tmp_path: Path
+) -> None:
+    qdrant = pytest.importorskip("qdrant_client", reason="vectors=qdrant needs qdrant-client: pip install 'xdr[qdrant]'")
+    from tests.interop.qdrant_server import serving
+
+    with serving() as server:
+        target = Qdrant("passages", texts=True, url=server.url)
+        assert written(target, vectors, tmp_path / "out") == f"{server.url}, collection passages"
+        assert_qdrant_ranks(qdrant.QdrantClient(url=server.url), queries_QD, expected)
+        with pytest.raises(UserError, match=f"must be a new one, but {server.url} has passages"):
+            target.write(vectors, tmp_path / "out")
 
 
 def test_a_server_that_is_not_there_is_one_sentence(vectors: VectorSet, tmp_path: Path) -> None:

@@ -50,17 +50,18 @@ class Qdrant:
         except ImportError as error:
             raise UserError("vectors=qdrant needs the package `qdrant-client`. Run pip install 'xdr[qdrant]'") from error
         where: dict[str, Any] = {"url": self.url} if self.url else {"path": str(folder)}
+        named = self.url or folder
         try:
             client = qdrant_client.QdrantClient(**where)
             if client.collection_exists(self.collection):
-                raise UserError(f"vectors.collection must be a new one, but {self.url} has {self.collection}. Remove it first")
+                raise UserError(f"vectors.collection must be a new one, but {named} has {self.collection}. Remove it first")
             shape = models.VectorParams(size=vectors.dimension, distance=models.Distance.DOT)
             client.create_collection(self.collection, vectors_config=shape, metadata=dict(vectors.about))
             client.upload_points(self.collection, self._points(vectors, models.PointStruct), batch_size=_AT_ONCE, wait=True)
             client.close()
         except (OSError, RuntimeError, qdrant_client.http.exceptions.ApiException) as error:
-            raise UserError(f"Qdrant at {self.url or folder} failed: {first_line(error)}") from error
-        return f"{self.url or folder}, collection {self.collection}"
+            raise UserError(f"Qdrant at {named} failed: {first_line(error)}") from error
+        return f"{named}, collection {self.collection}"
 
     def _points(self, vectors: VectorSet, point: Any) -> Iterator[Any]:
         for batch in vectors.batches(self.texts):
