@@ -160,9 +160,8 @@ def _score(inputs: StageInputs) -> float | None:
 
     def evaluation_callbacks(task: "RetrievalTask", job: "EncodingJob") -> list[RetrievalEvaluation]:
         wanted, folder = inputs.evaluation, inputs.output_dir
-        brief = (
-            HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-        )  # stage=sweep shows all jobs in one table
+        # stage=sweep shows all jobs in one table
+        brief = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
         reports.append(ReportEvaluation(task, wanted.headline, wanted.runs, job, folder, inputs.console, brief=brief))
         callbacks.append(RetrievalEvaluation(task, reports[-1], inputs.engine))
         return callbacks
