@@ -108,6 +108,7 @@ def test_a_mistake_is_one_sentence_in_no_time(
     [
         ([], "stage=score needs an encoder: checkpoint=FOLDER"),
         (["checkpoint=./mien"], "got ./mien. There is no such folder; did you mean 'mine'?"),
+        (["evaluation.metrics=[MRR]"], "metrics must be known names, got 'MRR'"),
         (
             ["augmentation.alfa=0.3"],
             "with augmentation=none; there is augmentation.alpha with augmentation=generated_queries",

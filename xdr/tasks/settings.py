@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xdr.data.problems import Problems
 from xdr.errors import UserError, shown
+from xdr.evaluation.metric_names import parse_metrics, require_headline
 from xdr.generators.settings import Vocabulary
 from xdr.noise.query_noise import QueryNoise
 from xdr.storage.model_folders import require_model_name
@@ -132,6 +133,10 @@ class EvaluationSettings:
     passage_prefix: str | None
     truncate_dim: int | None
     end_token: bool | None
+
+    def __post_init__(self) -> None:
+        parse_metrics(self.metrics)
+        require_headline(self.headline)
 
 
 @dataclass(frozen=True)
