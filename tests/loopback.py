@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from tests.serving import serving_in_a_thread
+
 
 class Answer(NamedTuple):
     """`whole=False` closes the connection in the middle of the body; `wait` is in seconds."""
@@ -42,16 +44,11 @@ class Loopback(ThreadingHTTPServer):
 
 @contextmanager
 def serving(behave: Callable[[dict[str, Any], int], Answer] = lambda body, number: Answer()) -> Iterator[Loopback]:
-    server = Loopback(behave)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.ended.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving_in_a_thread(Loopback(behave)) as server:
+        try:
+            yield server
+        finally:
+            server.ended.set()
 
 
 def questions(body: dict[str, Any], at: str) -> str:

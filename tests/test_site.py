@@ -2,7 +2,6 @@
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,7 @@ from docs.reference.tables import described, plain, table
 from docs.reference.yaml_files import CONF, Setting, read_file
 from tests.chromium import find_chromium, opened_page
 from tests.forks import start_script
+from tests.serving import serving_in_a_thread
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,12 +126,11 @@ def test_comments_are_shown_as_they_are() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
 def test_the_site_is_read_and_searched_in_a_browser_without_a_network(site: Path, tmp_path: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    home = f"http://127.0.0.1:{server.server_port}"
-    with opened_page(tmp_path) as page:
+    pages = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(site)))
+    home = f"http://127.0.0.1:{pages.server_port}"
+    with serving_in_a_thread(pages), opened_page(tmp_path) as page:
         for width, scheme in ((1280, "light"), (420, "dark")):
             page.size(width, scheme=scheme)
             for name in ("docs/index", "docs/evaluation", "docs/reference/settings", "docs/reference/python", "README"):
@@ -142,4 +141,3 @@ def test_the_site_is_read_and_searched_in_a_browser_without_a_network(site: Path
         page.open(f"{home}/search.html?q=truncate_dim")
         page.wait_for("document.querySelector('#search-results a')")
         assert "Encoders" in page.evaluate("document.querySelector('#search-results').innerText")
-    server.shutdown()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
+from tests.serving import serving_in_a_thread
+
 ENTITY = "people"
 HISTORY, SUMMARY, EVENTS, CONSOLE = "wandb-history.jsonl", "wandb-summary.json", "wandb-events.jsonl", "output.log"
 
@@ -54,7 +56,7 @@ class Run:
             lines[number] = line
 
     def status(self) -> dict[str, Any]:
-        """What a client asks before it goes on with a run."""
+        """The answer to a client that resumes the run."""
         config, counts = json.loads(self.described["config"]), {name: len(lines) for name, lines in self.lines.items()}
         return {
             **{name: self.described.get(name) for name in ("name", "displayName", "config", "tags", "notes")},
@@ -139,16 +141,11 @@ class WandbServer(ThreadingHTTPServer):
 
 @contextmanager
 def serving() -> Iterator[WandbServer]:
-    server = WandbServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.network = "cut"
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving_in_a_thread(WandbServer()) as server:
+        try:
+            yield server
+        finally:
+            server.network = "cut"
     assert server.faults == []
 
 

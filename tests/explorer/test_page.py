@@ -11,6 +11,7 @@ import pytest
 
 from conf.explore import kept_settings
 from tests.chromium import NAMES, Page, find_chromium, opened_page
+from tests.serving import serving_in_a_thread
 from xdr.explorer.answers import Answers
 from xdr.explorer.finished import open_finished
 from xdr.explorer.query_vectors import QueryVectors
@@ -29,12 +30,11 @@ def of_page(evaluations: Path, vectors: QueryVectors) -> Answers:
 
 @pytest.fixture(scope="module")
 def browser(of_page: Answers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, str]]:
-    with ExplorerServer(of_page, 0) as server, opened_page(tmp_path_factory.mktemp("profile")) as page:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with (
+        serving_in_a_thread(ExplorerServer(of_page, 0)) as server,
+        opened_page(tmp_path_factory.mktemp("profile")) as page,
+    ):
         yield page, server.url
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -54,9 +54,7 @@ def test_the_questions_are_there_before_the_encoder(evaluations: Path, vectors: 
     finished = open_finished(folder, kept_settings(folder))
     late = QueryVectors(lambda: finished.load_encoder() if may_load.wait(60) else None, [])  # type: ignore[arg-type, return-value]  # it waits, then loads
     late.start()
-    with ExplorerServer(Answers(finished, late), 0) as server, opened_page(tmp_path) as page:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving_in_a_thread(ExplorerServer(Answers(finished, late), 0)) as server, opened_page(tmp_path) as page:
         page.open(server.url)
         page.wait_for("document.querySelectorAll('#questions option').length === 200")
         assert texts(page, "#state") == ["The encoder is loading. Rankings follow as soon as it is ready."]
@@ -69,8 +67,6 @@ def test_the_questions_are_there_before_the_encoder(evaluations: Path, vectors: 
         page.click("#baseline tbody tr button")
         page.wait_for("document.querySelector('#passage-text').textContent")
         assert page.problems == []
-        server.shutdown()
-        thread.join()
 
 
 def texts(page: Page, selector: str) -> list[str]:

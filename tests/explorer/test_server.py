@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.serving import serving_in_a_thread
 from xdr.explorer.answers import Answers
 from xdr.explorer.server import LOOPBACK, ExplorerServer
 
@@ -23,12 +23,8 @@ PAGE = ROOT / "xdr" / "explorer" / "page"
 
 @pytest.fixture
 def server(answers: Answers) -> Iterator[ExplorerServer]:
-    with ExplorerServer(answers, 0) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving_in_a_thread(ExplorerServer(answers, 0)) as listening:
         yield listening
-        listening.shutdown()
-        thread.join()
 
 
 def get(server: ExplorerServer, path: str, host: str | None = None, method: str = "GET") -> tuple[int, Any, str]:

@@ -1,9 +1,6 @@
 """Qdrant's REST protocol, as far as its client uses it for a collection, over the client's own local mode."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
 from typing import Any
@@ -37,19 +34,6 @@ class QdrantServer(HTTPServer):
                 query = models.NearestQuery(**given["query"])
                 return self.kept.query_points(name, query, limit=given["limit"]).model_dump(mode="json")
         raise AssertionError(f"the client asks for {asked}")
-
-
-@contextmanager
-def serving() -> Iterator[QdrantServer]:
-    server = QdrantServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -16,6 +16,7 @@ from conf import entry
 from evaluate import main
 from tests.pipelines.test_evaluate import QUICK_EVALUATION
 from tests.runs import run
+from tests.serving import serving_in_a_thread
 from tests.vectors.test_embeddings import store_of
 from xdr.benchmarks.sample import Sample
 from xdr.data.passage_store import convert_passages
@@ -145,9 +146,9 @@ def test_a_qdrant_server_ranks_as_xdr_does(
     vectors: VectorSet, queries_QD: NDArray[np.float32], expected: list[list[str]], tmp_path: Path
 ) -> None:
     qdrant = pytest.importorskip("qdrant_client", reason="vectors=qdrant needs qdrant-client: pip install 'xdr[qdrant]'")
-    from tests.interop.qdrant_server import serving
+    from tests.interop.qdrant_server import QdrantServer
 
-    with serving() as server:
+    with serving_in_a_thread(QdrantServer()) as server:
         target = Qdrant("passages", texts=True, url=server.url)
         assert written(target, vectors, tmp_path / "out") == f"{server.url}, collection passages"
         assert_qdrant_ranks(qdrant.QdrantClient(url=server.url), queries_QD, expected)
