@@ -36,7 +36,7 @@ NOT_RUN = {
     r" -m pytest ": "is a test itself",
     r"-m tests\.faults": "takes an hour; tests/faults draws a few",
     r"study=|outputs/study/": "are sweeps that train for hours; tests/test_studies.py runs a small one",
-    r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py",
+    r"--help|experiment=NAME|^eval ": "run by tests/test_entry.py and tests/test_experiments.py",
     r"xdr-explore |-m conf.explore ": "serves a page until Ctrl-C; run by tests/explorer/test_server.py",
 }
 """Patterns of commands that are composed and not run, with the reason."""

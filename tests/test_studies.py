@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from conf import entry, sweep
 from conf.schema import BESIDE
 from tests.documented_commands import STUDIES, Command, documented_commands
-from tests.test_entry import binds
+from tests.test_experiments import binds
 from xdr.errors import UserError
 from xdr.storage.jobs import read_job, read_listing, write_listing
 

@@ -7,7 +7,8 @@ import pytest
 
 from conf import entry
 from conf.schema import BESIDE
-from tests.test_entry import EXPERIMENTS, ROOT
+from tests.forks import ROOT
+from tests.test_experiments import EXPERIMENTS
 from xdr.objectives.losses import Combined
 from xdr.teaching.settings import LabelRules
 from xdr.teaching.teachers import CrossEncoderTeacher
