@@ -143,6 +143,7 @@ def silence_libraries() -> None:
         "Experiment logs directory.*",
         "Checkpoint directory .* exists and is not empty.*",
         "predict returned None.*",
+        "Total length of `.*` across ranks is zero.*",  # of validation that is switched off
         "`is_gradient_checkpointing` is deprecated.*",  # which peft asks for
     ):
         warnings.filterwarnings("ignore", pattern)
