@@ -10,9 +10,9 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # Sphinx imports this file from docs/, so the imports below come after it
 
-import xdr  # noqa: E402
-from docs.reference import commands, experiments, python, settings  # noqa: E402
-from docs.reference.contents import with_contents  # noqa: E402
+import xdr  # noqa: E402  after the path
+from docs.reference import commands, experiments, python, settings  # noqa: E402  likewise
+from docs.reference.contents import with_contents  # noqa: E402  likewise
 
 project = "xdr"
 version = release = xdr.__version__

@@ -10,7 +10,7 @@ import pytest
 
 from tests.forks import WORK_HERE, Fork
 
-pytestmark = pytest.mark.skipif(not WORK_HERE, reason="runs start as processes here")
+pytestmark = pytest.mark.skipif(not WORK_HERE, reason="needs forks, which are used on Linux without an NVIDIA card")
 
 SCRIPT = """
 import atexit, os, sys, threading

@@ -1,4 +1,4 @@
-"""W&B's client against a server on this machine: a run online, a network that fails, a run that goes on after a kill."""
+"""W&B's client against a local server: a run online, a network that fails, a run that is killed and resumed."""
 
 import json
 import signal
@@ -105,7 +105,7 @@ os.kill(int(sys.argv[2]) and os.getpid(), signal.SIGKILL)
 @pytest.mark.slow
 @pytest.mark.parametrize("alone", [True, False])
 def test_rows_that_were_under_way_at_a_kill_arrive_once(tmp_path: Path, server: WandbServer, alone: bool) -> None:
-    """Killed `alone`, the process leaves W&B's own one, which goes on sending for a while."""
+    """W&B sends from a process of its own. If only the trainer is killed (`alone`), that process sends on for a while."""
     command = [sys.executable, "-c", LOG_AND_DIE, str(tmp_path), str(int(alone))]
     died = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True)
     assert died.returncode == -signal.SIGKILL

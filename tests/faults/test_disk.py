@@ -221,7 +221,7 @@ def test_a_damaged_shard_is_still_refused_with_the_layer(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not WORK_HERE, reason="runs start as processes here")
+@pytest.mark.skipif(not WORK_HERE, reason="needs forks, which are used on Linux without an NVIDIA card")
 def test_a_stage_is_killed_and_its_disk_fails_at_some_moments_and_then_comes_to_the_same_results(tmp_path: Path) -> None:
     """`python -m tests.faults.microscope` looks at all moments of all stages."""
     command = [str(ROOT / "tests" / "faults" / "microscope.py"), "--most", "4", "--stages", "prepare"]

@@ -36,7 +36,7 @@ def described(folder: Path) -> dict[str, bytes | str]:
     return {str(path.relative_to(folder)): of(path) for path in folder.rglob("*")}
 
 
-@pytest.mark.skipif(not WORK_HERE, reason="runs start as processes here")
+@pytest.mark.skipif(not WORK_HERE, reason="needs forks, which are used on Linux without an NVIDIA card")
 def test_a_few_mutations_of_each_kind_are_refused_or_rebuilt_or_change_nothing(tmp_path: Path) -> None:
     """Of stages that need no others. `python -m tests.faults.harness` draws more, of all."""
     command = [str(ROOT / "tests" / "faults" / "harness.py"), "--each", "1", "--quick"]
