@@ -3,6 +3,7 @@ and removal is a moment before it and a moment after it."""
 
 import errno
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -69,6 +70,11 @@ def die_half_written(what: str, path: str) -> None:
     if what == "before fsync" and Path(path).is_file():
         os.truncate(path, Path(path).stat().st_size // 2)
     die(what, path)
+
+
+def forbid_long_files(what: str, path: str) -> None:
+    """From now on no file grows beyond 3,000 bytes (EFBIG), whoever writes it: Python, or a library in C or Rust."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
 
 def fail(number: int, what: str, path: str) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.disk import FAILING, FULL, READ_ONLY, Act, Moments, die, die_half_written
+from tests.faults.disk import FAILING, FULL, READ_ONLY, Act, Moments, die, die_half_written, forbid_long_files
 from tests.faults.harness import Workshop, is_one_sentence
 from tests.faults.stages import QUICK
 from tests.faults.warm_forks import Ended, run_in_fork
@@ -37,6 +37,7 @@ FAULTS = (
     Fault("no space, no inodes (ENOSPC)", FULL, kills=False, lasting=True),
     Fault("a failing disk (EIO)", FAILING, kills=False),
     Fault("mounted read-only (EROFS)", READ_ONLY, kills=False, lasting=True),
+    Fault("no file longer than 3,000 bytes (EFBIG)", forbid_long_files, kills=False),
 )
 STAGES = (
     "prepare",

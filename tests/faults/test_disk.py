@@ -11,16 +11,24 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import faiss
+import numpy as np
+import pyarrow as pa
 import pytest
+import torch
+from pyarrow import parquet
+from safetensors.torch import save_file
 
-from tests.faults.disk import FULL, Moments, die
+from tests.faults.disk import FULL, Moments, die, forbid_long_files
+from tests.faults.harness import is_one_sentence
 from tests.faults.warm_forks import Ended, run_in_fork
 from tests.forks import ROOT, WORK_HERE, start_script
 from xdr.data.passage_store import PassageStore, convert_passages
 from xdr.errors import ArtefactError
-from xdr.storage.files import creating_folder, read_json, write_json
+from xdr.storage.files import creating_folder, read_json, replacing_file, write_json
 from xdr.storage.ledger import ShardLedger
 from xdr.text.records import Passage
+from xdr.training.checkpoints import WholeCheckpoints
 
 PASSAGES = [Passage(f"p{number}", "", f"text {number}", "en") for number in range(9)]
 
@@ -154,6 +162,47 @@ def test_a_disk_that_is_mounted_read_only_is_told(tmp_path: Path) -> None:
         ended = run_in_fork(partial(write_file, tmp_path / "disk"), tmp_path / "output")
         assert ended.status == 2 and "cannot be used: Read-only file system. Choose an output_dir" in ended.output
         assert len(read_all(tmp_path / "disk")) == 2
+
+
+def _with_torch(path: Path) -> None:
+    WholeCheckpoints().save_checkpoint({"weights": torch.zeros(9999)}, path)
+
+
+def _with_safetensors(path: Path) -> None:
+    with creating_folder(path) as folder:
+        save_file({"weights": torch.zeros(9999)}, folder / "model.safetensors")
+
+
+def _with_numpy(path: Path) -> None:
+    with creating_folder(path) as folder:
+        np.save(folder / "vectors.npy", np.zeros(9999))
+
+
+def _with_faiss(path: Path) -> None:
+    index = faiss.IndexFlatIP(9)
+    index.add(np.zeros((999, 9), dtype=np.float32))
+    with replacing_file(path) as file:
+        faiss.write_index(index, str(file))
+
+
+def _with_parquet(path: Path) -> None:
+    with replacing_file(path) as file:
+        parquet.write_table(pa.table({"x": np.random.default_rng(1).random(9999)}), file)
+
+
+@pytest.mark.parametrize("write", [_with_torch, _with_safetensors, _with_numpy, _with_faiss, _with_parquet])
+def test_a_library_in_another_language_that_cannot_write_is_told_in_one_sentence(write: Writer, tmp_path: Path) -> None:
+    """The system refuses what goes beyond 3,000 bytes of a file, so that no layer of Python sees it first."""
+
+    def work() -> None:
+        forbid_long_files("", "")
+        write(tmp_path / "there" / "written")
+
+    (tmp_path / "there").mkdir()
+    ended = run_in_fork(work, tmp_path / "output")
+    assert is_one_sentence(ended), ended.output
+    assert "File too large" in ended.output or (write is _with_numpy and "Input/output error" in ended.output)
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

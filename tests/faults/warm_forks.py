@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import traceback
@@ -31,18 +32,27 @@ class Ended(NamedTuple):
 def run_in_fork(work: Callable[[], object], output: Path) -> Ended:
     """Does the work as the two commands would, in a process of its own."""
     sys.stdout.flush()
+    source, sink = os.pipe()  # no file: what it says has a place when files have none
     process = os.fork()
     if process == 0:
-        os._exit(_do(work, output))
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    return Ended(status, output.read_text(encoding="utf-8", errors="replace"))
+        os._exit(_do(work, output, sink))
+    os.close(sink)
+    os.set_blocking(source, False)
+    said, waited = b"", (0, 0)
+    while waited[0] == 0:  # and not until the pipe's end, which a process of its own could keep open
+        select.select([source], [], [], 0.05)
+        waited = os.waitpid(process, os.WNOHANG)
+        with suppress(BlockingIOError):
+            while part := os.read(source, 1 << 16):
+                said += part
+    os.close(source)
+    return Ended(os.waitstatus_to_exitcode(waited[1]), said.decode(errors="replace"))
 
 
-def _do(work: Callable[[], object], output: Path) -> int:
+def _do(work: Callable[[], object], output: Path, sink: int) -> int:
     os.setsid()
     signal.alarm(_MOST_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
-    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     sys.stdout = sys.stderr = os.fdopen(sink, "w", encoding="utf-8")  # pytest's are others

@@ -21,6 +21,7 @@ def test_what_cannot_fit_is_refused_with_both_sizes(tmp_path: Path, monkeypatch:
         (errno.ENOSPC, "the disk is full. Finished work is saved"),
         (errno.EDQUOT, "the disk is full"),
         (errno.EIO, "'a' cannot be used: Input/output error. The disk or its connection fails"),
+        (errno.EFBIG, "'a' cannot be used: File too large. The file system, or `ulimit -f`, allows no longer files"),
         (errno.EROFS, "'a' cannot be used: Read-only file system. Choose an output_dir and an artifacts_dir that"),
         (errno.EISDIR, "'a' cannot be used: Is a directory. Something else stands in its place"),
     ],

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -35,8 +36,8 @@ def test_a_write_that_fails_leaves_the_checkpoints_that_are_there(tmp_path: Path
     folder = CheckpointFolder(tmp_path)
     good = save(folder, 10)
 
-    def full_disk(checkpoint: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def full_disk(checkpoint: object, file: BinaryIO) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
@@ -47,7 +48,7 @@ def test_a_write_that_fails_leaves_the_checkpoints_that_are_there(tmp_path: Path
 
 
 def test_torch_s_own_error_on_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unexpected_position(checkpoint: object, path: Path) -> None:
+    def unexpected_position(checkpoint: object, file: BinaryIO) -> None:
         raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1133376 vs 1133268")
 
     monkeypatch.setattr(torch, "save", unexpected_position)

@@ -12,6 +12,8 @@ _ELSEWHERE = "Choose an output_dir and an artifacts_dir that can be written to"
 _IN_THE_WAY = "Something else stands in its place: remove it and run the command again"
 _REMEDIES = {
     errno.EIO: "The disk or its connection fails. Finished work is saved: check the disk and run the same command to resume",
+    errno.EFBIG: "The file system, or `ulimit -f`, allows no longer files. Finished work is saved: run the same command to "
+    "resume where longer ones are allowed",
     errno.EROFS: _ELSEWHERE,
     errno.EACCES: _ELSEWHERE,
     errno.EPERM: _ELSEWHERE,

@@ -17,6 +17,7 @@ from xdr.storage.fingerprint import Json
 _HOST = socket.gethostname()
 _LEFT_ON_FULL_DISK = 1 << 20
 """At most this many bytes are left on a disk that a write has just filled."""
+_FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _OF_THE_FILE_SYSTEM = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EINVAL, errno.EXDEV, errno.EEXIST}
 
 
@@ -27,7 +28,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     remove_leftovers(path.parent, glob.escape(path.name))
     partial = _partial(path)
     try:
-        with _telling_that_the_disk_is_full(path.parent):
+        with _telling_what_the_disk_refused(path.parent):
             yield partial
         _flush_to_disk(partial)
         try:
@@ -48,7 +49,7 @@ def creating_folder(path: Path) -> Iterator[Path]:
     partial = _partial(path)
     partial.mkdir()
     try:
-        with _telling_that_the_disk_is_full(path.parent):
+        with _telling_what_the_disk_refused(path.parent):
             yield partial
         for file in (*partial.rglob("*"), partial):  # a folder's names of files are flushed with the folder
             _flush_to_disk(file)
@@ -63,16 +64,32 @@ def creating_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _telling_that_the_disk_is_full(folder: Path) -> Iterator[None]:
-    """Around code that writes there: not every library tells why it could not."""
+def _telling_what_the_disk_refused(folder: Path) -> Iterator[None]:
+    """Around code that writes there: libraries in other languages raise errors of their own."""
     try:
         yield
     except (UserError, MemoryError):
         raise
     except Exception as error:
-        if getattr(error, "errno", None) is not None or not _is_full(folder):
+        number = None if getattr(error, "errno", None) is not None else _refused_write(error, folder)
+        if number is None:
             raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise OSError(number, os.strerror(number), str(folder)) from error
+
+
+def _refused_write(error: BaseException, folder: Path) -> int | None:
+    """The number of the system's error that made a write fail, from where `error` came of or what it says."""
+    if _is_full(folder):
+        return errno.ENOSPC
+    seen: BaseException | None = error
+    while seen is not None:
+        for number in _FAILED_WRITES:
+            if getattr(seen, "errno", None) == number or os.strerror(number) in str(seen):
+                return number
+        if isinstance(seen, OSError) and "requested and" in str(seen):  # numpy tells how much it wrote, and not why
+            return errno.EIO
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def _is_full(folder: Path) -> bool:

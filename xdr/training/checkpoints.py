@@ -18,8 +18,8 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
         certificate(path).unlink(missing_ok=True)
-        with replacing_file(path) as partial:
-            torch.save(checkpoint, partial)
+        with replacing_file(path) as partial, partial.open("wb") as file:  # torch's own file would not tell why a write failed
+            torch.save(checkpoint, file)
         write_json(certificate(path), {"sha256": checksum_file(path)})
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
