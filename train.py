@@ -64,7 +64,7 @@ def main(settings: "DictConfig") -> float | None:
             run=run,
             console=console,
         )
-        value: float | None = targets.locate(settings.model.pipeline, tuple(settings.plugins), "model.pipeline")(inputs)
+        value: float | None = targets.locate(str(settings.model.pipeline), tuple(settings.plugins), "model.pipeline")(inputs)
         return value
 
     if settings.plan:

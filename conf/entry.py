@@ -24,7 +24,7 @@ from conf.mistakes import COMPOSE_ERRORS, FOLDER, choices_among, compose_uncheck
 from conf.schema import check_settings
 from xdr.console import COMMAND
 from xdr.data.part_of_training import PartOfTraining
-from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal
+from xdr.errors import STOPPED, Unfinished, UserError, did_you_mean, print_in_any_terminal, shown
 from xdr.sharding.disk_space import explaining_the_disk
 from xdr.storage.remote import is_remote
 
@@ -42,10 +42,11 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     try:
         if not _INFORMATION.intersection(sys.argv):
             planned = check(name, [*_own_files(sys.argv[1:]), *(word for word in sys.argv[1:] if _is_override(word))])
+            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises; it would print a part of the traceback
+        with explaining_the_disk():  # of Hydra's own files
+            hydra.main(version_base="1.3", config_path=str(FOLDER), config_name=name)(partial(_job, task))()
     except UserError as error:
         _exit(error)
-    try:
-        hydra.main(version_base="1.3", config_path=str(FOLDER), config_name=name)(partial(_job, task))()
     except KeyboardInterrupt:
         print(f"\n{STOPPED}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
@@ -121,6 +122,8 @@ def build(settings: DictConfig, name: str, *without: str, **arguments: Any) -> A
     node = OmegaConf.select(settings, name)
     if node is None:
         return None
+    if not isinstance(node, DictConfig):
+        raise UserError(f"{name} must be null or settings with a _target_, got {shown(node)}")
     own = OmegaConf.masked_copy(node, [str(key) for key in node if key not in without])
     own._set_parent(node._get_parent())  # for interpolations such as ${seed}
     return targets.build(own, tuple(settings.plugins), name, **arguments)
@@ -199,6 +202,7 @@ def _job(task: Callable[[DictConfig], Any], settings: DictConfig) -> Any:
     for shared in {"artifacts_dir", "artifacts_mirror"} & set(settings):
         settings[shared] = settings[shared]  # resolved to the sweep's folder, which its jobs share
     settings.output_dir = HydraConfig.get().runtime.output_dir  # each job of a sweep has its own
+    check_settings(settings, settings, [])  # numbers become text here too
     try:
         with explaining_the_disk():
             return run_job(partial(explained, task), settings)

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from conf.targets import check, fit
-from xdr.errors import UserError, did_you_mean
+from xdr.errors import UserError, did_you_mean, shown
 from xdr.tasks.settings import StageName
 from xdr.teaching.settings import ListSettings
 
@@ -49,6 +49,35 @@ BESIDE: dict[str, dict[str, Any]] = {
 }
 """Settings of train.py and evaluate.py that stand beside a class's own."""
 
+ALONE: dict[str, Any] = {
+    "plugins": list[str],
+    "stage": StageName,
+    "checkpoint": str | None,
+    "compare_to": list[str],
+    "resume": str,
+    "output_dir": str,
+    "artifacts_dir": str,
+    "artifacts_mirror": str,
+}
+"""Settings that stand in no group, besides numbers and switches, which have the types of their defaults."""
+
+TRAINER: dict[str, Any] = {
+    "accelerator": str,
+    "accumulate_grad_batches": int,
+    "check_val_every_n_epoch": int | None,
+    "devices": int | str | list[int],
+    "enable_progress_bar": bool,
+    "gradient_clip_val": float | None,
+    "log_every_n_steps": int,
+    "max_epochs": int | None,
+    "max_steps": int,
+    "num_nodes": int,
+    "precision": int | str,
+    "strategy": str,
+    "val_check_interval": float | str | None,
+}
+"""Lightning's types of what stands in conf/trainer."""
+
 REMOTE = ("augmentation.source", "artifacts_dir")
 """Settings that may be addresses in a store of objects, besides paths of the data."""
 STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
@@ -58,19 +87,29 @@ OPEN = ("callbacks", "logger", "trainer")
 
 
 def check_settings(settings: DictConfig, unchanged: DictConfig, changed: list[str]) -> None:
-    """`changed` are dotted names from the command line; `unchanged` are the settings without those changes."""
+    """`changed` are dotted names from the command line; `unchanged` are the settings without those changes. Numbers where text
+    is wanted become text."""
     for key in changed:
         _check_change(settings, unchanged, key)
     _refuse_remote(settings)
-    if "stage" in settings:
-        fit("stage", settings.stage, StageName)
+    written: Any = OmegaConf.to_container(settings, resolve=False)
+    for name in ALONE.keys() & written.keys():
+        fitting = fit(name, written[name], ALONE[name])
+        if isinstance(written[name], int | float):  # a folder can be named 3, which YAML reads as a number
+            settings[name] = fitting
+    for name in TRAINER.keys() & written["trainer"].keys():
+        value = written["trainer"][name]
+        if not str(value).startswith("${"):
+            fit(f"trainer.{name}", value, TRAINER[name])
     plugins = tuple(settings.plugins)
     for group in CHECKED_AT_START:
         node = settings.get(group)
         if node is None:
             continue
+        if not isinstance(node, DictConfig):
+            raise UserError(f"{group} must be the name of a file in conf/{group}, or none, got {shown(node)}")
         if "_target_" not in node:
-            first = next(iter(node), "")
+            first = str(next(iter(node), ""))
             raise UserError(
                 f"{group}.{first} is set, but {group} is none. Choose another {group}, or leave out the experiment or override "
                 f"that sets {group}.{first}"

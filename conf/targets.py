@@ -25,8 +25,9 @@ _RULES = {
     dict: "a mapping",
     list: "a list",
     tuple: "a list",
+    Sequence: "a list",
+    Mapping: "a mapping",
 }
-_UNCHECKED = {Sequence: "a list", Mapping: "a mapping"}
 
 
 def locate(target: str, plugins: tuple[str, ...], name: str = TARGET) -> Any:
@@ -95,6 +96,8 @@ def check(
 
 def fit(name: str, value: Any, annotation: Any) -> Any:
     """The value as the annotation has it; refused where it does not fit. Types that YAML cannot write are not checked."""
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise UserError(f"{name} must have at most 64 bits, got {shown(value)}")
     origin, choices = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         if value not in choices:
@@ -115,21 +118,28 @@ def fit(name: str, value: Any, annotation: Any) -> Any:
         return str(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return value
-    if kind is types.NoneType or (kind in _RULES and not _is(value, kind)):
+    if kind is types.NoneType or (kind in _RULES and not _is(value, kind)) or (_is_made(kind) and not isinstance(value, dict)):
         raise UserError(f"{name} must be {rule(annotation)}, got {shown(value)}")
-    if kind in (list, tuple) and choices:
+    if kind in (list, tuple, Sequence) and choices:
         return [fit(name, item, choices[0]) for item in value]
     return value
 
 
 def _is(value: Any, kind: type) -> bool:
-    if kind is tuple:
+    if kind in (tuple, Sequence):
         return isinstance(value, list | tuple)
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
+def _is_made(kind: Any) -> bool:
+    """Whether it is a class of xdr, which YAML can only name by a `_target_`."""
+    return inspect.isclass(kind) and kind.__module__.split(".")[0] == "xdr"
+
+
 def rule(annotation: Any) -> str:
     """What a value of this type must be, in words."""
+    if _is_made(annotation):
+        return f"settings with a {TARGET}"
     origin, choices = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return f"one of {', '.join(map(str, choices))}"
@@ -139,7 +149,7 @@ def rule(annotation: Any) -> str:
         return "null"
     if origin in (list, tuple, Sequence) and choices:
         return f"a list (each item {rule(choices[0])})"
-    return (_RULES | _UNCHECKED).get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
+    return _RULES.get(origin or annotation, getattr(annotation, "__name__", str(annotation)))
 
 
 def _targets(node: Any, name: str, without: tuple[str, ...] = ()) -> Iterator[tuple[str, DictConfig]]:

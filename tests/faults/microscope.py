@@ -2,13 +2,16 @@
 
     python -m tests.faults.microscope              every moment; about two hours
     python -m tests.faults.microscope --most 10    ten moments of each stage and fault
+    python -m tests.faults.microscope --beside     with a second process that does the same work at the same time
 
 A kill is survived if the same command then comes to the results of an uninterrupted run. A failing disk is survived if besides
-the command that met it ended with one sentence and exit status 2, or came to the same results.
+the command that met it ended with one sentence and exit status 2, or came to the same results. A process beside it must come to
+them at once.
 """
 
 import argparse
 import gc
+import re
 import signal
 import sys
 import tempfile
@@ -20,8 +23,8 @@ from typing import NamedTuple
 
 from tests.faults.disk import FAILING, FULL, READ_ONLY, Act, Moments, die, die_half_written, forbid_long_files
 from tests.faults.harness import Workshop, is_one_sentence
-from tests.faults.stages import QUICK
-from tests.faults.warm_forks import Ended, run_in_fork
+from tests.faults.stages import BESIDE, QUICK
+from tests.faults.warm_forks import Ended, run_in_fork, run_in_forks
 
 
 class Fault(NamedTuple):
@@ -60,7 +63,7 @@ class Seen(NamedTuple):
     problem: str
 
 
-def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int) -> Iterator[Seen]:
+def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int, beside: bool) -> Iterator[Seen]:
     """The moments at equal distances, `most` of them at most (0: all)."""
     stage, folder = workshop.stages[name], workshop.live / name
     log = workshop.folder / "moments"
@@ -74,6 +77,11 @@ def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int) ->
     def came_through(ended: Ended) -> bool:
         return ended.status == 0 and stage.read_results(workshop.live) == expected
 
+    def came_beside(ended: Ended) -> bool:
+        own = {file: content for file, content in expected.items() if not file.startswith("artifacts/")}
+        within = "" if (workshop.live / name / "sweep.json").exists() else BESIDE
+        return ended.status == 0 and stage.read_results(workshop.live, within) == own
+
     workshop.remove(name)
     ended = run_in_fork(partial(begin, 0, None), workshop.output)
     assert ended.status == 0, ended.output
@@ -83,16 +91,31 @@ def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int) ->
     for fault in faults:
         for at in range(1, len(moments) + 1, step):
             workshop.remove(name)
-            ended, problem = run_in_fork(partial(begin, at, fault), workshop.output), ""
+            with_other = (
+                beside and stage.beside and (fault.kills or name != "sweep")
+            )  # which would tell of the other's failed job
+            works = [partial(begin, at, fault), *([stage.beside] if with_other else [])]
+            (ended, *others), problem = run_in_forks(works, workshop.output), ""
+            if others and fault.kills and came_through(ended):
+                continue  # the process beside it has done this part
             if fault.kills:
                 problem = "" if ended.status == -signal.SIGKILL else f"was not killed: {ended.output[-800:]}"
-            elif not is_one_sentence(ended) and not came_through(ended):
+            elif not (is_one_sentence(ended) or is_told_by_jobs(ended) or came_through(ended)):
                 problem = f"status {ended.status}: {ended.output[-1500:]}"
-            resumed = run_in_fork(stage.work, workshop.output)
+            for other in others:
+                if not came_beside(other):
+                    problem += f"beside it, status {other.status}: {other.output[-1500:]}"
+            resumed = run_in_fork(stage.again or stage.work, workshop.output)
             if not came_through(resumed):
                 problem += f"resumed, status {resumed.status}: {resumed.output[-1500:]}"
             yield Seen(name, fault.name, moments[at - 1], problem)
     workshop.restore(name)
+
+
+def is_told_by_jobs(ended: Ended) -> bool:
+    """Whether a sweep ended with a sentence for each job that failed."""
+    told = re.search(r"^(job \w+ failed|error): ", ended.output, re.MULTILINE)
+    return ended.status in (1, 2) and told is not None and "Traceback" not in ended.output
 
 
 def table(seen: list[Seen]) -> str:
@@ -107,6 +130,9 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=0, help="moments of each stage and fault; 0: all")
     parser.add_argument("--stages", nargs="*", default=STAGES)
     parser.add_argument("--faults", default="", help="only faults whose names have this word")
+    parser.add_argument(
+        "--beside", action="store_true", help="a second process does the same work; of stages that may share it"
+    )
     parser.add_argument("--folder", type=Path, help="where the stages write; used again if it is there")
     given = parser.parse_args()
     seen: list[Seen] = []
@@ -114,8 +140,11 @@ def main() -> int:
         workshop = Workshop((given.folder or Path(folder)).resolve())
         workshop.make(given.stages if set(given.stages) <= set(QUICK) else workshop.stages)
         gc.freeze()
+        faults = [fault for fault in FAULTS if given.faults in fault.name]
         for name in given.stages:
-            for one in look(workshop, name, [fault for fault in FAULTS if given.faults in fault.name], given.most):
+            if given.beside and workshop.stages[name].beside is None:
+                continue
+            for one in look(workshop, name, faults, given.most, given.beside):
                 seen.append(one)
                 if one.problem:
                     print(f"--- {one.stage}, {one.fault}, {one.moment}: {one.problem}", flush=True)

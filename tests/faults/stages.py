@@ -17,6 +17,7 @@ from conf.explore import KEPT_SETTINGS, kept_settings
 from tests.stand_ins import DEV, PASSAGES, TRAIN, write_collection, write_lines, write_models
 
 Work = Callable[[], object]
+BESIDE = "beside"
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,13 @@ class Stage:
     made_of: tuple[str, str] | None = None
     folder: str = ""
     """The stage's name, if it is not given."""
+    again: Work | None = None
+    """The command that goes on after a disk has failed, if it is not the same one."""
+    beside: Work | None = None
+    """The same command for a second process, with the same artifacts_dir; of a sweep in the same folder, else in `BESIDE`."""
 
-    def read_results(self, live: Path) -> dict[str, bytes]:
-        folder = live / (self.folder or self.name)
+    def read_results(self, live: Path, within: str = "") -> dict[str, bytes]:
+        folder = live / (self.folder or self.name) / within
         files = sorted({file for pattern in self.results for file in folder.glob(pattern) if file.is_file()})
         return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
@@ -97,10 +102,14 @@ def stages(live: Path) -> dict[str, Stage]:
     def stage(
         name: str, script: str, overrides: Sequence[str], results: Sequence[str], made_of: tuple[str, str] | None
     ) -> Stage:
-        own = [*data, *_QUICK, *overrides, f"output_dir={live / name}"]
-        if script == "evaluate":
-            own.append(f"artifacts_dir={live / name / 'artifacts'}")
-        return Stage(name, partial(_command, script, entry.compose(script, own)), results, made_of)
+        def command(output_dir: Path) -> Work:
+            own = [*data, *_QUICK, *overrides, f"output_dir={output_dir}"]
+            if script == "evaluate":
+                own.append(f"artifacts_dir={live / name / 'artifacts'}")
+            return partial(_command, script, entry.compose(script, own))
+
+        beside = command(live / name / BESIDE) if script == "evaluate" else None
+        return Stage(name, command(live / name), results, made_of, beside=beside)
 
     def training(name: str, *overrides: str, quick: Sequence[str] = _RETRIEVER, result: str = "encoder") -> Stage:
         return stage(name, "train", [*quick, *overrides], [f"{result}/model.safetensors", f"{result}/tokenizer.json"], None)
@@ -129,7 +138,8 @@ def stages(live: Path) -> dict[str, Stage]:
     texts = [*_GENERATED, f"augmentation.source={live / 'generate'}"]
     exported = ["stage=export", *texts, f"augmentation.export={live / 'export' / 'texts.jsonl'}"]
     mined = ["stage=mine", f"checkpoint={retriever}", *_SCORED, "evaluation.split=train", "mining.margin=null", *teacher]
-    swept = [f"checkpoint={retriever}", *_QUICK, *_SCORED, "-m", "search.depth=5,7"]
+    swept = [*data, f"checkpoint={retriever}", *_QUICK, *_SCORED, "-m", "search.depth=5,7", f"output_dir={live / 'sweep'}"]
+    sweep = partial(_sweep, swept)
     made = (
         training("train"),
         training("train_generator", quick=_GENERATOR, result="generator"),
@@ -159,7 +169,13 @@ def stages(live: Path) -> dict[str, Stage]:
         training("train_taught", *taught, *unmonitored),
         stage("mine", "evaluate", mined, ["mined.jsonl", "runs/*.trec"], ("environment.json", "encoder")),
         training("train_mined", f"data.mined={live / 'mine'}", *unmonitored),
-        Stage("sweep", partial(_sweep, [*data, *swept, f"output_dir={live / 'sweep'}"]), ["*/metrics.json", "*/runs/*.trec"]),
+        Stage(
+            "sweep",
+            sweep,
+            ["*/metrics.json", "*/runs/*.trec"],
+            again=partial(_sweep, [*swept, "retry=true"]),
+            beside=sweep,
+        ),
         Stage("read_sweep", partial(_sweep, ["stage=sweep", f"output_dir={live / 'sweep'}"]), ["sweep.html"], folder="sweep"),
         Stage("explore", partial(_explore, live / "score", live / "explore" / "scores.json"), ["scores.json"]),
     )

@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +31,16 @@ class Ended(NamedTuple):
 
 def run_in_fork(work: Callable[[], object], output: Path) -> Ended:
     """Does the work as the two commands would, in a process of its own."""
+    return run_in_forks([work], output)[0]
+
+
+def run_in_forks(works: Sequence[Callable[[], object]], output: Path) -> list[Ended]:
+    """Does them at the same time."""
+    running = [_start(work, Path(f"{output}{number or ''}")) for number, work in enumerate(works)]
+    return [_wait(*one) for one in running]
+
+
+def _start(work: Callable[[], object], output: Path) -> tuple[int, int]:
     sys.stdout.flush()
     source, sink = os.pipe()  # no file: what it says has a place when files have none
     process = os.fork()
@@ -38,6 +48,10 @@ def run_in_fork(work: Callable[[], object], output: Path) -> Ended:
         os._exit(_do(work, output, sink))
     os.close(sink)
     os.set_blocking(source, False)
+    return process, source
+
+
+def _wait(process: int, source: int) -> Ended:
     said, waited = b"", (0, 0)
     while waited[0] == 0:  # and not until the pipe's end, which a process of its own could keep open
         select.select([source], [], [], 0.05)
@@ -55,7 +69,7 @@ def _do(work: Callable[[], object], output: Path, sink: int) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     os.dup2(sink, 1)
     os.dup2(sink, 2)
-    sys.stdout = sys.stderr = os.fdopen(sink, "w", encoding="utf-8")  # pytest's are others
+    sys.stdout = sys.stderr = os.fdopen(sink, "w", encoding="utf-8", errors="backslashreplace")  # pytest's are others
     status = 0
     try:
         try:

@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from xdr.data.problems import Problems
 from xdr.errors import DataError
 from xdr.text.records import Judgement, Passage, Query, TrainingExample
 
-SPLITS = ("train", "dev", "test")
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 Run: TypeAlias = Mapping[str, Mapping[str, float]]
 """query id -> passage id -> score, best first"""

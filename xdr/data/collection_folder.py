@@ -73,7 +73,9 @@ class CollectionFolder(Benchmark):
         source = self._file("qrels.tsv")
         if not source.exists():
             return
-        by_split = {name: {query.query_id for query in self.queries(name, Problems(strict=False))} for name in SPLITS}
+        by_split: dict[str, set[str]] = {
+            name: {query.query_id for query in self.queries(name, Problems(strict=False))} for name in SPLITS
+        }
         known = set().union(*by_split.values())
         for judgement in read_qrels(source, problems):
             if judgement.query_id not in known:

@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from xdr.sharding.shards import Shards
-from xdr.training.run import silence_libraries
+from xdr.training.run import make_lightning, silence_libraries
 from xdr.training.signals import EndAtOnce
 
 LEDGER_POLL_SECONDS = 2.0
@@ -16,7 +16,7 @@ LEDGER_POLL_SECONDS = 2.0
 
 def make_trainer(settings: Mapping[str, Any], callbacks: Sequence[pl.Callback] = (), logger: Any = False) -> pl.Trainer:
     silence_libraries()
-    return pl.Trainer(
+    return make_lightning(
         **{key: value for key, value in settings.items() if key != "enable_progress_bar"},
         logger=logger,
         callbacks=[EndAtOnce(), *callbacks],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from xdr.data.benchmark import Split
 from xdr.data.problems import Problems
 from xdr.errors import UserError, shown
 from xdr.evaluation.metric_names import parse_metrics, require_headline
@@ -49,7 +50,7 @@ class GenerationOptions:
     regenerate: int
     backend: Any
     prompt: Any
-    split: str
+    split: Split
     direction: Direction
     language_at: LanguageAt
     tokens_per_batch: int
@@ -108,13 +109,15 @@ class SearchSettings:
         for name, least in (("depth", 0), ("shard_size", 1), ("tokens_per_batch", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"search.{name} must be at least {least}, got {getattr(self, name)}")
+        if isinstance(self.index, str | int | float | list):
+            raise UserError(f"search.index must be null or settings with a _target_, got {shown(self.index)}")
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
     """What is measured. The encoder's settings, from `pooling` on, are None where the checkpoint decides."""
 
-    split: str
+    split: Split
     metrics: list[str]
     headline: str
     num_samples: int

@@ -10,11 +10,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
-from xdr.errors import UserError, shown
+from xdr.errors import UserError, first_line, shown
 from xdr.training.checkpoints import CheckpointFolder, WholeCheckpoints
 from xdr.training.signals import EndAtOnce
 
@@ -58,7 +59,7 @@ def training_trainer(run: TrainingRun, **changes: Any) -> pl.Trainer:
     settings = {**run.trainer, **changes}
     with_bar = settings.get("enable_progress_bar", True)
     callbacks = [callback for callback in run.callbacks if with_bar or not isinstance(callback, ProgressBar)]
-    return pl.Trainer(
+    return make_lightning(
         **settings,
         default_root_dir=run.output_dir,
         use_distributed_sampler=False,
@@ -69,6 +70,14 @@ def training_trainer(run: TrainingRun, **changes: Any) -> pl.Trainer:
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         enable_model_summary=False,
     )
+
+
+def make_lightning(**arguments: Any) -> pl.Trainer:
+    """Lightning's Trainer. What it refuses of the settings under `trainer` is one sentence."""
+    try:
+        return pl.Trainer(**arguments)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"these settings of trainer cannot be used: {first_line(error)[:300]}") from error
 
 
 def checkpoint_to_resume(run: TrainingRun, console: Console) -> Path | None:
