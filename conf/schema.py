@@ -74,7 +74,7 @@ TRAINER: dict[str, Any] = {
     "num_nodes": int,
     "precision": int | str,
     "strategy": str,
-    "val_check_interval": float | str | None,
+    "val_check_interval": float | None,
 }
 """Lightning's types of what stands in conf/trainer."""
 

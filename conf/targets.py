@@ -1,6 +1,7 @@
 """What a `_target_` in the settings may name, and whether its settings fit its parameters."""
 
 import inspect
+import math
 import pkgutil
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,8 +97,8 @@ def check(
 
 def fit(name: str, value: Any, annotation: Any) -> Any:
     """The value as the annotation has it; refused where it does not fit. Types that YAML cannot write are not checked."""
-    if isinstance(value, int) and abs(value) >= 1 << 63:
-        raise UserError(f"{name} must have at most 64 bits, got {shown(value)}")
+    if (isinstance(value, int) and abs(value) >= 1 << 63) or (isinstance(value, float) and not math.isfinite(value)):
+        raise UserError(f"{name} must be finite and have at most 64 bits, got {shown(value)}")
     origin, choices = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         if value not in choices:

@@ -30,8 +30,8 @@ STAGES = (
     *("prepare", "teach", "generate", "generate_fast", "export", "score", "export_vectors", "mine"),
     *("train", "train_generator"),
 )
-OF_THIS_RUN = ("output_dir", "artifacts_dir", "artifacts_mirror", "hydra", "logger")
-"""Settings that say where the stage writes, and for whom."""
+OF_THIS_RUN = ("output_dir", "artifacts_dir", "artifacts_mirror", "hydra", "logger", "trainer.num_nodes")
+"""Settings that say where the stage writes, and for whom, or that let it wait for other machines."""
 MORE = (1, 2, 7, 1000, 0.3, 1e-9, 1e9, "en", ["en"], ["fi", "ja"], [0.5], [0.0, 1.0], [1, 2])
 
 

@@ -49,6 +49,8 @@ class BiEncoderModule(pl.LightningModule):
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if score_scale <= 0:
+            raise UserError(f"model.score_scale must be above 0, got {score_scale}")
         self.save_hyperparameters({"settings": dict(settings or {})})
         self.bi_encoder = bi_encoder
         self.objective = objective
