@@ -26,6 +26,7 @@ def main(settings: "DictConfig") -> float | None:
 
     from callbacks.wandb_logger import log_files
     from xdr.pipelines.train import TrainingInputs, model_files
+    from xdr.storage.locks import alone_in
     from xdr.training.run import Kept, TrainingRun
 
     output_dir, console = Path(settings.output_dir), Console(quiet=int(os.environ.get("LOCAL_RANK", 0)) > 0)
@@ -69,7 +70,7 @@ def main(settings: "DictConfig") -> float | None:
 
     if settings.plan:
         return fit(["validation"], None)
-    with entry.logging(settings, "train") as logger:
+    with alone_in(output_dir), entry.logging(settings, "train") as logger:
         value = fit(list(map(str, settings.callbacks)), logger)
         log_files(logger, "model", model_files(output_dir))
         return value

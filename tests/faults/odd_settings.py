@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from conf.schema import check_settings
 from tests.faults.harness import Workshop, is_one_sentence
+from tests.faults.stages import QUICK
 from tests.faults.warm_forks import Ended, run_in_fork
 from tests.test_bad_settings import ODD
 from xdr.errors import UserError
@@ -98,7 +99,7 @@ def main() -> int:
     tried: list[Tried] = []
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop((given.folder or Path(folder)).resolve())
-        workshop.make(workshop.stages)
+        workshop.make(given.stages if set(given.stages) <= set(QUICK) else workshop.stages)
         gc.freeze()
         for stage in given.stages:
             drawn = list(fitting(workshop.stages[stage].work.args[1], given.only))

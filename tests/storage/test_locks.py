@@ -6,7 +6,8 @@ import pytest
 from filelock import Timeout
 
 from xdr.errors import UserError
-from xdr.storage.locks import lock, locked
+from xdr.storage import locks
+from xdr.storage.locks import alone_in, lock, locked
 
 
 def test_a_lock_is_held_until_the_block_ends(tmp_path: Path) -> None:
@@ -38,3 +39,19 @@ def test_a_file_system_without_locks_is_named_and_a_full_one_is_not_taken_for_it
     refused(errno.ENOSPC)
     with pytest.raises(OSError, match="refused"):
         lock(tmp_path / "a")
+
+
+def test_one_run_has_a_folder_and_its_other_processes_need_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_ENDING", 0.0)
+    with alone_in(tmp_path / "run"):
+        with (
+            pytest.raises(UserError, match="run must be an output_dir that no other run"),
+            alone_in(tmp_path / "run"),
+        ):
+            pass
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with alone_in(tmp_path / "run"):
+            pass
+        monkeypatch.setenv("LOCAL_RANK", "0")
+    with alone_in(tmp_path / "run"):
+        pass

@@ -12,6 +12,7 @@ import torch
 from tests.runs import QUICK, run, run_with_kills, start, weights
 from xdr.encoders.encoder_folder import load_encoder_folder
 from xdr.encoders.texts import texts_of
+from xdr.storage.locks import alone_in
 from xdr.training.bi_encoder_module import BiEncoderModule
 
 EXACT = ["model.dropout=0.0", "model.optimizer.warmup_share=0.0"]
@@ -123,6 +124,14 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path: Path, arguments: list[
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output
     assert says in output
+
+
+def test_a_second_run_in_the_folder_of_one_that_runs_is_refused(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "run"):
+        process = start(tmp_path / "run")
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, output
+    assert "must be an output_dir that no other run writes to" in output
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Locks between processes. The operating system frees a lock when the process that holds it ends."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,10 @@ from xdr.errors import UserError, first_line
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 """These say nothing of locks."""
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+"""Above zero in all but the first process of a run, by torchrun, Lightning and SLURM."""
+_ENDING = 5.0
+"""Seconds that a run which was told to end may take for it."""
 
 
 def lock(file: Path, seconds: float = -1) -> FileLock:
@@ -35,6 +40,25 @@ def lock(file: Path, seconds: float = -1) -> FileLock:
 def locked(file: Path) -> Iterator[None]:
     """Waits for the lock, and holds it until the block ends."""
     held = lock(file)
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Refuses a second run in a folder that a run is writing to. Of the processes of one run, the first has the lock."""
+    if any(int(os.environ.get(name) or 0) > 0 for name in _RANKS):
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = lock(folder / ".run.lock", _ENDING)
+    except Timeout:
+        raise UserError(
+            f"{folder} must be an output_dir that no other run writes to, and one does. Wait for its end, or choose another"
+        ) from None
     try:
         yield
     finally:
