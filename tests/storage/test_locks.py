@@ -36,6 +36,8 @@ def test_a_file_system_without_locks_is_named_and_a_full_one_is_not_taken_for_it
     refused(errno.ENOLCK)
     with pytest.raises(UserError, match="a file system that has locks"):
         lock(tmp_path / "a")
+    with alone_in(tmp_path):
+        pass
     refused(errno.ENOSPC)
     with pytest.raises(OSError, match="refused"):
         lock(tmp_path / "a")

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -53,13 +53,13 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        held = lock(folder / ".run.lock", _ENDING)
-    except Timeout:
-        raise UserError(
-            f"{folder} must be an output_dir that no other run writes to, and one does. Wait for its end, or choose another"
-        ) from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.callback(lock(folder / ".run.lock", _ENDING).release)
+        except Timeout:
+            raise UserError(
+                f"{folder} must be an output_dir that no other run writes to, and one does. Wait for its end, or choose another"
+            ) from None
+        except UserError:
+            pass  # on a file system without locks nobody can tell
         yield
-    finally:
-        held.release()
