@@ -271,6 +271,7 @@ def test_a_deeper_ranking_than_there_are_passages_is_of_all(trained: Path, tmp_p
         (["evaluation.headline=rank_spread"], "headline must be a metric of which more is better"),
         (["augmentation=generated_queries"], "augmentation.source must be given"),
         (["augmentation=generated_queries", "augmentation.source=nowhere"], "Nothing of that name exists"),
+        (["augmentation=generated_queries", "augmentation.source=''"], "Nothing of that name exists"),
         (
             ["augmentation=generated_queries", "augmentation.source={generated}", "augmentation.alpha=1.5"],
             "alpha must be from 0 to 1, got 1.5",

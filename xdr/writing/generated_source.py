@@ -50,8 +50,8 @@ def open_generated(
     stored = in_mirror(source, artifacts_dir) or path
     if isinstance(stored, Path) and fetched(stored / "manifest.json"):
         return _fitting(GeneratedStore(stored), passages)
-    files = sorted(path.parent.glob(path.name))
-    if not files or path.is_dir():
+    files = [] if path.is_dir() else sorted(path.parent.glob(path.name))
+    if not files:
         raise DataError(
             "augmentation.source must be a folder of stage=generate, or a file or pattern of JSON lines",
             file=source,
