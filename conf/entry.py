@@ -42,7 +42,7 @@ def run(name: str, task: Callable[[DictConfig], Any]) -> None:
     try:
         if not _INFORMATION.intersection(sys.argv):
             planned = check(name, [*_own_files(sys.argv[1:]), *(word for word in sys.argv[1:] if _is_override(word))])
-            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises; it would print a part of the traceback
+            os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises errors; else it prints parts of them
         with explaining_the_disk():  # of Hydra's own files
             hydra.main(version_base="1.3", config_path=str(FOLDER), config_name=name)(partial(_job, task))()
     except UserError as error:

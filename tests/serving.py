@@ -1,4 +1,4 @@
-"""A server that answers in a thread of its own while a test runs."""
+"""A server that answers in another thread while a test runs."""
 
 import threading
 from collections.abc import Iterator

@@ -105,7 +105,7 @@ os.kill(int(sys.argv[2]) and os.getpid(), signal.SIGKILL)
 @pytest.mark.slow
 @pytest.mark.parametrize("alone", [True, False])
 def test_rows_that_were_under_way_at_a_kill_arrive_once(tmp_path: Path, server: WandbServer, alone: bool) -> None:
-    """W&B sends from a process of its own. If only the trainer is killed (`alone`), that process sends on for a while."""
+    """W&B sends from another process. If only the trainer is killed (`alone`), that process sends on for a while."""
     command = [sys.executable, "-c", LOG_AND_DIE, str(tmp_path), str(int(alone))]
     died = subprocess.run(command, cwd=ROOT, check=False, start_new_session=True)
     assert died.returncode == -signal.SIGKILL

@@ -1,5 +1,5 @@
-"""What an offline run of W&B left on disk. W&B has no reader of its own in Python. This one
-judges callbacks/wandb_parts.py, and shares nothing with it."""
+"""What an offline run of W&B left on disk. W&B has no reader in Python. This one judges
+callbacks/wandb_parts.py, and shares nothing with it."""
 
 import json
 import struct

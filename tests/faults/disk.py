@@ -73,7 +73,7 @@ def die_half_written(what: str, path: str) -> None:
 
 
 def forbid_long_files(what: str, path: str) -> None:
-    """From now on no file grows beyond 3,000 bytes (EFBIG), whoever writes it: Python, or a library in C or Rust."""
+    """From now on no file can grow beyond 3,000 bytes (EFBIG). This also stops libraries in C and Rust."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
 

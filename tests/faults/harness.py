@@ -15,7 +15,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,6 +125,17 @@ class Workshop:
         return [path for pattern in reader.patterns for path in self.live.glob(pattern)]
 
 
+@contextmanager
+def workshop_for(names: Collection[str], folder: Path | None) -> Iterator[Workshop]:
+    """A workshop in which these stages have run, and all others if these read what others write. In a temporary folder if
+    none is given."""
+    with tempfile.TemporaryDirectory() as temporary:
+        workshop = Workshop((folder or Path(temporary)).resolve())
+        workshop.make(names if set(names) <= set(QUICK) else workshop.stages)
+        gc.freeze()
+        yield workshop
+
+
 def is_one_sentence(ended: Ended) -> bool:
     """Whether the command refused to go on, as a user's mistakes are refused."""
     sentences = [line for line in ended.output.splitlines() if line.startswith("error: ")]
@@ -155,10 +167,7 @@ def main() -> int:
     if given.quick:
         readers = [reader for reader in readers if reader.stage in QUICK]
     tried: list[Tried] = []
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop((given.folder or Path(folder)).resolve())
-        workshop.make(QUICK if given.quick else workshop.stages)
-        gc.freeze()
+    with workshop_for([reader.stage for reader in readers], given.folder) as workshop:
         numbers = range(given.each) if given.number is None else [given.number]
         for reader in readers:
             for number in numbers:

@@ -10,11 +10,9 @@ them at once.
 """
 
 import argparse
-import gc
 import re
 import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import partial
@@ -22,8 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.disk import FAILING, FULL, READ_ONLY, Act, Moments, die, die_half_written, forbid_long_files
-from tests.faults.harness import Workshop, is_one_sentence
-from tests.faults.stages import BESIDE, QUICK
+from tests.faults.harness import Workshop, is_one_sentence, workshop_for
+from tests.faults.stages import BESIDE
 from tests.faults.warm_forks import Ended, run_in_fork, run_in_forks
 
 
@@ -66,7 +64,7 @@ class Seen(NamedTuple):
 def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int, beside: bool) -> Iterator[Seen]:
     """The moments at equal distances, `most` of them at most (0: all)."""
     stage, folder = workshop.stages[name], workshop.live / name
-    log = workshop.folder / "moments"
+    log, of_jobs = workshop.folder / "moments", name == "sweep"
 
     def begin(at: int, fault: Fault | None) -> None:
         moments = Moments(folder, at, fault.act if fault else die, lasting=bool(fault and fault.lasting))
@@ -79,8 +77,7 @@ def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int, be
 
     def came_beside(ended: Ended) -> bool:
         own = {file: content for file, content in expected.items() if not file.startswith("artifacts/")}
-        within = "" if (workshop.live / name / "sweep.json").exists() else BESIDE
-        return ended.status == 0 and stage.read_results(workshop.live, within) == own
+        return ended.status == 0 and stage.read_results(workshop.live, "" if of_jobs else BESIDE) == own
 
     workshop.remove(name)
     ended = run_in_fork(partial(begin, 0, None), workshop.output)
@@ -91,21 +88,21 @@ def look(workshop: Workshop, name: str, faults: Collection[Fault], most: int, be
     for fault in faults:
         for at in range(1, len(moments) + 1, step):
             workshop.remove(name)
-            with_other = (
-                beside and stage.beside and (fault.kills or name != "sweep")
-            )  # which would tell of the other's failed job
-            works = [partial(begin, at, fault), *([stage.beside] if with_other else [])]
+            works = [partial(begin, at, fault)]
+            if beside and stage.beside and (fault.kills or not of_jobs):  # a sweep tells of the other's failed job
+                works.append(stage.beside)
             (ended, *others), problem = run_in_forks(works, workshop.output), ""
             if others and fault.kills and came_through(ended):
                 continue  # the process beside it has done this part
             if fault.kills:
                 problem = "" if ended.status == -signal.SIGKILL else f"was not killed: {ended.output[-800:]}"
-            elif not (is_one_sentence(ended) or is_told_by_jobs(ended) or came_through(ended)):
+            elif not (is_told_by_jobs if of_jobs else is_one_sentence)(ended) and not came_through(ended):
                 problem = f"status {ended.status}: {ended.output[-1500:]}"
             for other in others:
                 if not came_beside(other):
                     problem += f"beside it, status {other.status}: {other.output[-1500:]}"
-            resumed = run_in_fork(stage.again or stage.work, workshop.output)
+            again = stage.work if fault.kills or stage.again is None else stage.again
+            resumed = run_in_fork(again, workshop.output)
             if not came_through(resumed):
                 problem += f"resumed, status {resumed.status}: {resumed.output[-1500:]}"
             yield Seen(name, fault.name, moments[at - 1], problem)
@@ -130,17 +127,12 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=0, help="moments of each stage and fault; 0: all")
     parser.add_argument("--stages", nargs="*", default=STAGES)
     parser.add_argument("--faults", default="", help="only faults whose names have this word")
-    parser.add_argument(
-        "--beside", action="store_true", help="a second process does the same work; of stages that may share it"
-    )
+    parser.add_argument("--beside", action="store_true", help="with a second process; of stages that two may share")
     parser.add_argument("--folder", type=Path, help="where the stages write; used again if it is there")
     given = parser.parse_args()
     seen: list[Seen] = []
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop((given.folder or Path(folder)).resolve())
-        workshop.make(given.stages if set(given.stages) <= set(QUICK) else workshop.stages)
-        gc.freeze()
-        faults = [fault for fault in FAULTS if given.faults in fault.name]
+    faults = [fault for fault in FAULTS if given.faults in fault.name]
+    with workshop_for(given.stages, given.folder) as workshop:
         for name in given.stages:
             if given.beside and workshop.stages[name].beside is None:
                 continue

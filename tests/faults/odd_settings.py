@@ -1,16 +1,14 @@
 """Runs stages with values of settings that are odd, and fit: each run ends in one sentence or does its work.
 
-python -m tests.faults.odd_settings --each 100        of each stage
-python -m tests.faults.odd_settings --only search. --stages score
+python -m tests.faults.odd_settings --each 100                       100 values of each stage
+python -m tests.faults.odd_settings --only search. --stages score    all values of one group
 """
 
 import argparse
 import copy
-import gc
 import random
 import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -21,8 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conf.schema import check_settings
-from tests.faults.harness import Workshop, is_one_sentence
-from tests.faults.stages import QUICK
+from tests.faults.harness import Workshop, is_one_sentence, workshop_for
 from tests.faults.warm_forks import Ended, run_in_fork
 from tests.test_bad_settings import ODD
 from xdr.errors import UserError
@@ -33,6 +30,7 @@ STAGES = (
 )
 OF_THIS_RUN = ("output_dir", "artifacts_dir", "artifacts_mirror", "hydra", "logger", "trainer.num_nodes")
 """Settings that say where the stage writes, and for whom, or that let it wait for other machines."""
+GOOD = ("refused", "accepted")
 MORE = (1, 2, 7, 1000, 0.3, 1e-9, 1e9, "en", ["en"], ["fi", "ja"], [0.5], [0.0, 1.0], [1, 2])
 
 
@@ -97,27 +95,24 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the stages write; used again if it is there")
     given = parser.parse_args()
     tried: list[Tried] = []
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop((given.folder or Path(folder)).resolve())
-        workshop.make(given.stages if set(given.stages) <= set(QUICK) else workshop.stages)
-        gc.freeze()
+    with workshop_for(given.stages, given.folder) as workshop:
         for stage in given.stages:
             drawn = list(fitting(workshop.stages[stage].work.args[1], given.only))
             if given.each:
                 drawn = random.Random(f"{given.seed} {stage}").sample(drawn, min(given.each, len(drawn)))
             for name, value in drawn:
                 tried.append(one := try_one(workshop, stage, name, value))
-                if one.outcome not in ("refused", "accepted"):
+                if one.outcome not in GOOD:
                     print(f"--- {stage}, {name}={str(value)[:80]!r}: {one.outcome}\n{one.said[-1500:]}", flush=True)
             workshop.restore(stage)
     print(table(tried))
-    return int(any(one.outcome not in ("refused", "accepted") for one in tried))
+    return int(any(one.outcome not in GOOD for one in tried))
 
 
 def table(tried: list[Tried]) -> str:
     counts: dict[str, Counter[str]] = {}
     for one in tried:
-        counts.setdefault(one.stage, Counter())[one.outcome if one.outcome in ("refused", "accepted") else "findings"] += 1
+        counts.setdefault(one.stage, Counter())[one.outcome if one.outcome in GOOD else "findings"] += 1
     rows = [f"| {stage} | {its['refused']} | {its['accepted']} | {its['findings']} |" for stage, its in counts.items()]
     return "\n".join(["| stage | refused | accepted | findings |", "|---|---|---|---|", *rows])
 

@@ -32,7 +32,7 @@ class Stage:
     folder: str = ""
     """The stage's name, if it is not given."""
     again: Work | None = None
-    """The command that goes on after a disk has failed, if it is not the same one."""
+    """The command to run after a disk has failed. None: the same one."""
     beside: Work | None = None
     """The same command for a second process, with the same artifacts_dir; of a sweep in the same folder, else in `BESIDE`."""
 

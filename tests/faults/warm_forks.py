@@ -42,7 +42,7 @@ def run_in_forks(works: Sequence[Callable[[], object]], output: Path) -> list[En
 
 def _start(work: Callable[[], object], output: Path) -> tuple[int, int]:
     sys.stdout.flush()
-    source, sink = os.pipe()  # no file: what it says has a place when files have none
+    source, sink = os.pipe()  # not a file, which a fault may forbid
     process = os.fork()
     if process == 0:
         os._exit(_do(work, output, sink))
@@ -53,7 +53,7 @@ def _start(work: Callable[[], object], output: Path) -> tuple[int, int]:
 
 def _wait(process: int, source: int) -> Ended:
     said, waited = b"", (0, 0)
-    while waited[0] == 0:  # and not until the pipe's end, which a process of its own could keep open
+    while waited[0] == 0:  # a child of the process may keep the pipe open, so its end is not awaited
         select.select([source], [], [], 0.05)
         waited = os.waitpid(process, os.WNOHANG)
         with suppress(BlockingIOError):

@@ -78,7 +78,7 @@ def _telling_what_the_disk_refused(folder: Path) -> Iterator[None]:
 
 
 def _refused_write(error: BaseException, folder: Path) -> int | None:
-    """The number of the system's error that made a write fail, from where `error` came of or what it says."""
+    """Returns the number of the system's error that made a write fail. It is in the chain of errors, or in their texts."""
     if _is_full(folder):
         return errno.ENOSPC
     seen: BaseException | None = error
