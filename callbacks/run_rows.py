@@ -12,7 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from xdr.errors import ArtefactError
 from xdr.storage.files import read_json, write_json
+from xdr.storage.fingerprint import Json
+
+_RUN = "wandb_run.json"
 
 Cell = str | float | int | bool | None
 
@@ -51,9 +55,19 @@ class Position(NamedTuple):
 
 def is_unfinished(folder: Path, job_type: str) -> bool:
     """Whether the folder has a run of this kind that may lack rows or its end in W&B."""
-    file = folder / "wandb_run.json"
-    saved = read_json(file) if file.is_file() else {}
-    return saved.get("job_type") == job_type and not saved["finished"]
+    saved = _read_run(folder / _RUN)
+    return saved.get("job_type") == job_type and not saved.get("finished")
+
+
+def _read_run(file: Path) -> Mapping[str, Json]:
+    """Empty if there is none."""
+    if not file.is_file():
+        return {}
+    remedy = "Remove it and run the command again, which may begin a new run in W&B"
+    saved = read_json(file, remedy)
+    if not isinstance(saved.get("id"), str):
+        raise ArtefactError(f"{file} is damaged: it names no run. {remedy}")
+    return saved
 
 
 class RunRows:
@@ -61,8 +75,8 @@ class RunRows:
 
     def __init__(self, folder: Path, job_type: str, position: Position | None) -> None:
         """Continues the folder's run, or else the checkpoint's. An evaluation that was finished is not continued."""
-        self._name, self._file, self._job_type = folder / "wandb_run.json", folder / "wandb_rows.jsonl", job_type
-        saved = read_json(self._name) if self._name.is_file() else {}
+        self._name, self._file, self._job_type = folder / _RUN, folder / "wandb_rows.jsonl", job_type
+        saved = _read_run(self._name)
         if saved.get("job_type") == job_type and (job_type == "train" or not saved.get("finished")):
             self.run_id = str(saved["id"])
         else:

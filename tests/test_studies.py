@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from conf import entry, sweep
 from conf.schema import BESIDE
 from tests.documented_commands import STUDIES, Command, documented_commands
+from tests.forks import ROOT
 from tests.test_experiments import binds
 from xdr.errors import UserError
 from xdr.storage.jobs import read_job, read_listing, write_listing
@@ -59,6 +61,15 @@ def test_a_small_study_composes_and_binds(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(small) == 2
     for command in small:
         assert_composes(command, monkeypatch, most=1)
+
+
+@pytest.mark.parametrize("study", sorted(path.stem for path in (ROOT / "conf" / "study").glob("*.yaml")))
+def test_a_study_varies_settings_that_exist(study: str) -> None:
+    settings = entry.compose("train" if study.endswith("_train") else "evaluate", [f"study={study}"])
+    varied = OmegaConf.load(ROOT / "conf" / "study" / f"{study}.yaml").hydra.sweeper.params
+    for name in set(varied) - {"experiment"}:
+        group, _, setting = name.rpartition(".")
+        assert setting in (OmegaConf.select(settings, group) if group else settings), name
 
 
 def assert_composes(command: Command, monkeypatch: pytest.MonkeyPatch, most: int | None = None) -> None:

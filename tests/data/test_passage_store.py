@@ -109,7 +109,7 @@ def test_a_changed_text_of_the_same_size_is_noticed_when_it_is_read(tmp_path: Pa
     store = PassageStore(tmp_path / "store")
     assert store[BATCH_ROWS - 1] == passages(BATCH_ROWS)[-1], "another batch is whole"
     assert store.rows(["id-5000"]) == [5000], "and so are the ids"
-    said = rf"passages\.arrow is damaged: passages {BATCH_ROWS + 1:,} to .* Remove .*store, and it is made again"
+    said = rf"passages\.arrow is damaged: passages {BATCH_ROWS + 1:,} to .* Remove .*store, and run the command"
     with pytest.raises(ArtefactError, match=said):
         store[BATCH_ROWS]
     with pytest.raises(ArtefactError, match=said):
@@ -138,7 +138,7 @@ def test_a_changed_language_is_noticed_where_only_languages_are_read(tmp_path: P
 def test_a_damaged_index_is_refused_when_an_id_is_looked_up(tmp_path: Path, file: str, place: int) -> None:
     convert_passages(passages(1000), tmp_path / "store", {})
     _damage(tmp_path / "store" / file, place, b"\xaa\xbb\xcc\xdd")
-    with pytest.raises(ArtefactError, match=rf"{file} is damaged: .* Remove .*store, and it is made again"):
+    with pytest.raises(ArtefactError, match=rf"{file} is damaged: .* Remove .*store, and run the command"):
         PassageStore(tmp_path / "store").rows(["id-1"])
 
 
@@ -153,7 +153,7 @@ def test_a_damaged_head_or_footer_is_an_error_of_ours_or_has_no_effect(tmp_path:
 def test_a_destroyed_footer_is_refused(tmp_path: Path) -> None:
     convert_passages(passages(1000), tmp_path / "store", {})
     _damage(tmp_path / "store" / "passages.arrow", -300, bytes(300))
-    with pytest.raises(ArtefactError, match=r"passages\.arrow is damaged: .* Remove .*store, and it is made again"):
+    with pytest.raises(ArtefactError, match=r"passages\.arrow is damaged: .* Remove .*store, and run the command"):
         PassageStore(tmp_path / "store")
 
 

@@ -3,18 +3,24 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import fsspec.config
 from omegaconf import DictConfig, OmegaConf
 
 import evaluate
 import train
 from conf import entry
 from conf.explore import KEPT_SETTINGS, kept_settings
+from tests.late_interaction.conftest import colbert
+from tests.loopback import Answer, serving
 from tests.stand_ins import DEV, PASSAGES, TRAIN, write_collection, write_lines, write_models
+from xdr.errors import UserError
+from xdr.late_interaction.token_encoder_folder import save_token_encoder
 
 Work = Callable[[], object]
 BESIDE = "beside"
@@ -80,7 +86,9 @@ def write_inputs(folder: Path) -> None:
     asked = {one.positives[0].passage_id: one.query.text for one in trained}
     rows = [{"docid": key, "generated_queries": {"fi": [asked[key]] if key in asked else []}} for key in sorted(ids)]
     write_lines(folder / "collection" / "generated.jsonl", rows)
-    write_models(folder / "models")
+    models = folder / "models"
+    write_models(models)
+    save_token_encoder(*colbert(models / "bert").build(models, seed=0), models / "colbert")
 
 
 _QUICK = ["trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
@@ -100,13 +108,18 @@ def stages(live: Path) -> dict[str, Stage]:
     models, retriever = live / "inputs" / "models", live / "train"
 
     def stage(
-        name: str, script: str, overrides: Sequence[str], results: Sequence[str], made_of: tuple[str, str] | None
+        name: str,
+        script: str,
+        overrides: Sequence[str],
+        results: Sequence[str],
+        made_of: tuple[str, str] | None,
+        do: Callable[[str, DictConfig], None] = _command,
     ) -> Stage:
         def command(output_dir: Path) -> Work:
             own = [*data, *_QUICK, *overrides, f"output_dir={output_dir}"]
             if script == "evaluate":
-                own.append(f"artifacts_dir={live / name / 'artifacts'}")
-            return partial(_command, script, entry.compose(script, own))
+                own.insert(0, f"artifacts_dir={live / name / 'artifacts'}")
+            return partial(do, script, entry.compose(script, own))
 
         beside = command(live / name / BESIDE) if script == "evaluate" else None
         return Stage(name, command(live / name), results, made_of, beside=beside)
@@ -114,9 +127,9 @@ def stages(live: Path) -> dict[str, Stage]:
     def training(name: str, *overrides: str, quick: Sequence[str] = _RETRIEVER, result: str = "encoder") -> Stage:
         return stage(name, "train", [*quick, *overrides], [f"{result}/model.safetensors", f"{result}/tokenizer.json"], None)
 
-    def scoring(name: str, *overrides: str, checkpoint: Path = retriever) -> Stage:
+    def scoring(name: str, *overrides: str, checkpoint: Path = retriever, maker: str = "encoder") -> Stage:
         return stage(
-            name, "evaluate", [f"checkpoint={checkpoint}", *_SCORED, *overrides], _RESULTS, ("environment.json", "encoder")
+            name, "evaluate", [f"checkpoint={checkpoint}", *_SCORED, *overrides], _RESULTS, ("environment.json", maker)
         )
 
     def generating(name: str, backend: str, result: str) -> Stage:
@@ -131,6 +144,15 @@ def stages(live: Path) -> dict[str, Stage]:
         ]
         return stage(name, "evaluate", own, [result], ("generated.json", "made_by"))
 
+    def asking(name: str) -> Stage:
+        prefix = "augmentation.generation"
+        wanted = {"languages": "[fi]", "number": 1, "shard_size": 15, "refuse": "[empty]", "probe": 0}
+        wanted |= {"backend.model": "m", "backend.concurrency": 1, "backend.retries": 0}
+        own = [f"{prefix}.{key}={value}" for key, value in wanted.items()]
+        own += ["augmentation/generation/backend=openai", "augmentation/generation/prompt=zero_shot"]
+        own += ["stage=generate", "augmentation=generated_queries", "checkpoint=null"]
+        return stage(name, "evaluate", own, ["artifacts/generated/*/shard-*/texts.arrow"], None, _ask)
+
     teacher = ["teacher=encoder", f"teacher.path={models / 'bert'}", "teacher.pooling=mean", "teacher.shard_size=10"]
     taught = [f"data.teacher_scores={live / 'teach'}", "objective=distillation", "data.batches.passages_per_query=4"]
     unmonitored = ["callbacks.validation=null", "callbacks.checkpoints.monitor=null"]
@@ -138,6 +160,8 @@ def stages(live: Path) -> dict[str, Stage]:
     texts = [*_GENERATED, f"augmentation.source={live / 'generate'}"]
     exported = ["stage=export", *texts, f"augmentation.export={live / 'export' / 'texts.jsonl'}"]
     mined = ["stage=mine", f"checkpoint={retriever}", *_SCORED, "evaluation.split=train", "mining.margin=null", *teacher]
+    reranked = [f"evaluation.rerank={models / 'colbert'}"]
+    afar = [f"artifacts_dir=local://{live / 'score_remote' / 'store'}"]
     swept = [*data, f"checkpoint={retriever}", *_QUICK, *_SCORED, "-m", "search.depth=5,7", f"output_dir={live / 'sweep'}"]
     sweep = partial(_sweep, swept)
     made = (
@@ -151,6 +175,10 @@ def stages(live: Path) -> dict[str, Stage]:
         scoring("score_imported", *_GENERATED, checkpoint=models / "encoder"),
         scoring("score_questions", *_GENERATED, "augmentation.source=questions:train"),
         scoring("score_checkpoint", checkpoint=retriever / "checkpoints" / "best.ckpt"),
+        scoring("score_reranked", *reranked, checkpoint=models / "encoder", maker="reranked by"),
+        scoring("score_remote", *afar, checkpoint=models / "encoder"),
+        asking("ask"),
+        training("train_logged", "logger=offline"),
         scoring("compare", f"compare_to=[{live / 'score'}]"),
         stage(
             "export_vectors",
@@ -183,11 +211,21 @@ def stages(live: Path) -> dict[str, Stage]:
 
 
 def _command(script: str, settings: DictConfig) -> None:
-    """Keeps the settings, as Hydra does."""
+    """Keeps the settings, as Hydra does. An address that begins with local:// is a store of objects, which need no folders."""
+    fsspec.config.conf["local"] = {"auto_mkdir": True}
     kept = Path(settings.output_dir) / KEPT_SETTINGS
     kept.parent.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(settings, kept)
     {"train": train.main, "evaluate": evaluate.main}[script](settings)
+
+
+def _ask(script: str, settings: DictConfig) -> None:
+    """Generates with a server that dies in the middle of the second shard, if nothing is there yet."""
+    is_first = not Path(settings.output_dir).exists()
+    with serving(lambda _, number: Answer(500) if is_first and number >= 20 else Answer()) as server:
+        settings.augmentation.generation.backend.base_url = server.url
+        with suppress(UserError) if is_first else nullcontext():
+            _command(script, settings)
 
 
 def _sweep(words: Sequence[str]) -> None:
@@ -209,7 +247,7 @@ def _explore(folder: Path, result: Path) -> None:
     result.write_text(json.dumps(found))
 
 
-QUICK = ("prepare", "score_imported", "teach")
+QUICK = ("prepare", "score_imported", "score_reranked", "score_remote", "ask", "teach")
 """Stages that read nothing of other stages."""
 
 READERS = (
@@ -268,6 +306,16 @@ READERS = (
     ),
     Reader("an encoder's folder", "score", ["train/encoder"], True),
     Reader("an encoder's folder", "score_imported", ["inputs/models/encoder"], True),
+    Reader("a late-interaction encoder's folder", "score_reranked", ["inputs/models/colbert"], True),
+    Reader("a store of objects", "score_remote", ["score_remote/store"], without=["score_remote/mirror"]),
+    Reader("the mirror of a store", "score_remote", ["score_remote/mirror"]),
+    Reader("answers of a server", "ask", ["ask/artifacts/generated/*/.answers"]),
+    Reader(
+        "rows for W&B",
+        "train_logged",
+        ["train_logged/wandb_r*"],
+        without=["train_logged/encoder", "train_logged/checkpoints/step-00000004.*"],
+    ),
     Reader("an encoder's folder", "teach", ["inputs/models/bert"], True),
     Reader("a generator's folder", "generate", ["train_generator/generator"], True),
 )

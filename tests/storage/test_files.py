@@ -58,7 +58,7 @@ def test_a_missing_file_and_a_folder_in_its_place_are_one_sentence_and_a_loop_of
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "loop.json").symlink_to("loop.json")
     for name in ("missing.json", "folder.json", "loop.json"):
-        with pytest.raises(ArtefactError, match=rf"{name} is damaged: .*Remove .* and run the command that makes it again"):
+        with pytest.raises(ArtefactError, match=rf"{name} is damaged: .*Remove .*, and run the command that makes it again"):
             read_json(tmp_path / name)
 
 

@@ -65,7 +65,7 @@ def test_a_shard_whose_entry_names_no_files_is_refused(tmp_path: Path) -> None:
     ledger = make(tmp_path)
     entry = tmp_path / "shard-00001" / "shard.json"
     entry.write_text(json.dumps({**json.loads(entry.read_text()), "files": {}}))
-    with pytest.raises(ArtefactError, match=r"shard-00001/vectors.bin is missing. Remove .*shard-00001 and run the command"):
+    with pytest.raises(ArtefactError, match=r"shard-00001/vectors.bin is missing. Remove .*shard-00001, and run the command"):
         ledger.file(1, "vectors.bin")
     (tmp_path / "shard-00001" / "vectors.bin").unlink()
     with pytest.raises(ArtefactError, match=r"shard-00001/vectors.bin is missing"):
@@ -164,5 +164,5 @@ def test_what_stands_in_the_place_of_a_shard_is_refused_and_not_made_again_for_e
 def test_an_entry_that_describes_a_file_badly_is_refused(tmp_path: Path, described: object) -> None:
     ledger, entry = make(tmp_path), tmp_path / "shard-00001" / "shard.json"
     entry.write_text(json.dumps({**json.loads(entry.read_text()), "files": {"vectors.bin": described}}))
-    with pytest.raises(ArtefactError, match=r"shard-00001/shard\.json is damaged\. Remove .*shard-00001 and run the command"):
+    with pytest.raises(ArtefactError, match=r"shard-00001/shard\.json is damaged\. Remove .*shard-00001, and run the command"):
         ledger.num_bytes()

@@ -204,7 +204,7 @@ def _saved(values: NDArray, version: tuple[int, int] | None = None) -> bytes:
 def test_another_array_with_a_fitting_checksum_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     store_of(tmp_path, np.ones((3, 2)))
     _replaced(tmp_path / "shard-00000" / "passages.npy", content)
-    with pytest.raises(ArtefactError, match=r"passages.npy .*Remove .*shard-00000 and run the command"):
+    with pytest.raises(ArtefactError, match=r"passages.npy .*Remove .*shard-00000, and run the command"):
         [block.passages() for block in EmbeddingStore.open(tmp_path).blocks(10)]
 
 
@@ -212,7 +212,7 @@ def test_another_array_with_a_fitting_checksum_is_refused_in_one_sentence(tmp_pa
 def test_ids_that_are_no_ids_are_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     store = store_of(tmp_path, np.ones((3, 2)))
     _replaced(tmp_path / "shard-00000" / "ids.arrow", content)
-    with pytest.raises(ArtefactError, match=r"ids.arrow .*Remove .*shard-00000 and run the command"):
+    with pytest.raises(ArtefactError, match=r"ids.arrow .*Remove .*shard-00000, and run the command"):
         store.ids(np.array([1]))
 
 

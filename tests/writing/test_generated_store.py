@@ -63,7 +63,7 @@ def test_a_shard_whose_entry_names_no_files_is_refused(written: Path) -> None:
     (shard / "shard.json").write_text(json.dumps({**entry, "files": {}}))
     (shard / "texts.arrow").unlink()
     for read in (list, GeneratedStore.numbers, GeneratedStore.counts):
-        with pytest.raises(ArtefactError, match=r"shard-0000\d/\w+.\w+ is missing. Remove .* and run the command"):
+        with pytest.raises(ArtefactError, match=r"shard-0000\d/\w+.\w+ is missing. Remove .*, and run the command"):
             read(GeneratedStore(written))
 
 

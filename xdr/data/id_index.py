@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xdr.errors import ArtefactError
 from xdr.storage.fingerprint import checksum_file
+from xdr.storage.remote import remedy
 
 _SORTED_AT_ONCE = 1 << 22
 """Hashes in memory: 4 million take about 100 MB while they are sorted."""
@@ -48,7 +49,7 @@ class IdIndex:
     def _opened(self, name: str) -> NDArray:
         path = self._folder / name
         if checksum_file(path) != self._checksums[name]:
-            raise ArtefactError(f"{path} is damaged: its SHA-256 differs. Remove {self._folder}, and it is made again")
+            raise ArtefactError(f"{path} is damaged: its SHA-256 differs. {remedy(self._folder)}")
         values: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
         return values
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from xdr.errors import ArtefactError, first_line
+from xdr.storage.remote import remedy
 
 BATCH_ROWS = 4096
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "title", "text", "language")])
@@ -76,7 +77,7 @@ class PassageBatches:
             raise self._damaged(first_line(error)) from error
 
     def _damaged(self, problem: str) -> ArtefactError:
-        return ArtefactError(f"{self._path} is damaged: {problem}. Remove {self._path.parent}, and it is made again")
+        return ArtefactError(f"{self._path} is damaged: {problem}. {remedy(self._path.parent)}")
 
 
 def checksums_of(columns: Sequence[Any]) -> str:

@@ -22,7 +22,7 @@ from xdr.errors import ArtefactError, DataError, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
 from xdr.storage.locks import locked
-from xdr.storage.remote import Remote
+from xdr.storage.remote import Remote, remedy
 from xdr.text.records import Passage
 
 STORE_FORMAT = 2
@@ -41,7 +41,7 @@ class PassageStore:
         whole = manifest.get("files") == sizes and sealed.get("seal") == fingerprint(manifest)
         if manifest.get("format") != STORE_FORMAT or not whole:
             problem = f"must be a whole store of format {STORE_FORMAT} with files of {manifest.get('files')} bytes, got {sizes}"
-            raise ArtefactError(f"{folder} {problem}. Remove it, and it is made again")
+            raise ArtefactError(f"{folder} {problem}. {remedy(folder)}")
         self.folder = folder
         self.manifest = manifest
         self.fingerprint = str(manifest["fingerprint"])

@@ -137,10 +137,14 @@ def write_json(path: Path, value: Json) -> None:
         partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Json]:
-    """Returns the object in a file that xdr wrote."""
-    remedy = f"Remove {path.parent} and run the command that makes it again"
-    with in_one_sentence(lambda error: ArtefactError(f"{path} is damaged: {first_line(error)}. {remedy}")):
+def read_json(path: Path, remedy: str | None = None) -> dict[str, Json]:
+    """Returns the object in a file that xdr wrote. Without a `remedy`, a damaged one asks for its folder to be made again."""
+    from xdr.storage.remote import remedy as of_folder  # it uses this module
+
+    def error_of(error: Exception) -> ArtefactError:
+        return ArtefactError(f"{path} is damaged: {first_line(error)}. {remedy or of_folder(path.parent)}")
+
+    with in_one_sentence(error_of):
         value = json.loads(path.read_bytes())
         if not isinstance(value, dict):
             raise ValueError("it must hold a JSON object")

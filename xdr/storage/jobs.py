@@ -27,6 +27,7 @@ from xdr.storage.locks import lock
 State: TypeAlias = Literal["waiting", "running", "interrupted", "done", "failed"]
 
 LISTING = "sweep.json"
+_REMEDY = "Remove it and run the sweep's command again: finished jobs do not run again"
 _ENTRY, _CLAIM = "job.json", ".claim"
 
 
@@ -123,7 +124,7 @@ def write_listing(
 
 def read_listing(sweep: Path) -> dict[str, Any]:
     """Returns what `write_listing` wrote. Sweeps of earlier versions have neither command nor reading."""
-    return {"command": "", "reading": {}, **dict(read_json(sweep / LISTING))}
+    return {"command": "", "reading": {}, **dict(read_json(sweep / LISTING, _REMEDY))}
 
 
 def is_sweep(folder: Path) -> bool:

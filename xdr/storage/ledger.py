@@ -22,7 +22,7 @@ from xdr.errors import ArtefactError, first_line, in_one_sentence, shown
 from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
 from xdr.storage.fingerprint import Json, checksum_file, fingerprint
 from xdr.storage.locks import lock, locked
-from xdr.storage.remote import Remote, fetched, publish
+from xdr.storage.remote import Remote, fetched, publish, remedy
 from xdr.storage.versions import versions
 
 LEDGER_FORMAT = 1
@@ -63,7 +63,7 @@ class ShardLedger:
         if manifest.get("format") != LEDGER_FORMAT or not isinstance(made_by, dict) or not isinstance(num_shards, int):
             raise ArtefactError(
                 f"{folder}/manifest.json must have format {LEDGER_FORMAT}, got {shown(manifest.get('format'))}. "
-                f"It is damaged, or another version of xdr wrote it. Remove {folder}, and it is made again"
+                f"It is damaged, or another version of xdr wrote it. {remedy(folder)}"
             )
         found = str(manifest.get("kind"))
         if kind not in (None, found):
@@ -187,12 +187,11 @@ class ShardLedger:
         entry = read_json(folder / _ENTRY)
         if entry.get("shard") != shard or entry.get("fingerprint") != self.fingerprint:
             raise ArtefactError(
-                f"{folder} was made from something else than {self.folder}/manifest.json says. "
-                "Remove it and run the command again"
+                f"{folder} was made from something else than {self.folder}/manifest.json says. {remedy(folder)}"
             )
         files = entry.get("files")
         if not isinstance(files, dict) or not all(map(_is_described, files.values())):
-            raise ArtefactError(f"{folder}/{_ENTRY} is damaged. Remove {folder} and run the command that makes it again")
+            raise ArtefactError(f"{folder}/{_ENTRY} is damaged. {remedy(folder)}")
         return files
 
     def _entries(self) -> list[Mapping[str, Json]]:
@@ -250,11 +249,7 @@ def _is_described(file: Json) -> bool:
 
 def refusing_damage(file: Path) -> AbstractContextManager[None]:
     """Around code that reads this file of a shard: a library's error becomes one sentence."""
-    return in_one_sentence(lambda error: ArtefactError(f"{file} is damaged: {first_line(error)}. {_remedy(file)}"))
-
-
-def _remedy(file: Path) -> str:
-    return f"Remove {file.parent} and run the command that makes it again"
+    return in_one_sentence(lambda error: ArtefactError(f"{file} is damaged: {first_line(error)}. {remedy(file.parent)}"))
 
 
 def _suffix(described: Json) -> str:
@@ -264,11 +259,11 @@ def _suffix(described: Json) -> str:
 
 
 def _refuse_unless_whole(file: Path, expected: Mapping[str, Json] | None, checksum: bool) -> None:
-    remedy = _remedy(file)
+    what_to_do = remedy(file.parent)
     if expected is None or not file.is_file():
-        raise ArtefactError(f"{file} is missing. {remedy}")
+        raise ArtefactError(f"{file} is missing. {what_to_do}")
     size = file.stat().st_size
     if size != expected.get("bytes"):
-        raise ArtefactError(f"{file} must have {expected.get('bytes')} bytes, got {size}. {remedy}")
+        raise ArtefactError(f"{file} must have {expected.get('bytes')} bytes, got {size}. {what_to_do}")
     if checksum and checksum_file(file) != expected.get("sha256"):
-        raise ArtefactError(f"{file} is damaged: its SHA-256 differs from the ledger's. {remedy}")
+        raise ArtefactError(f"{file} is damaged: its SHA-256 differs from the ledger's. {what_to_do}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xdr.errors import UserError, first_line, in_one_sentence
+from xdr.errors import ArtefactError, UserError, first_line, in_one_sentence
 from xdr.storage.files import read_json, remove_leftovers, replacing_file, write_json
 
 if TYPE_CHECKING:
@@ -82,6 +82,13 @@ def address_of(folder: Path) -> str:
     return str(folder.resolve()) if remote is None else remote.address(folder)
 
 
+def remedy(folder: Path) -> str:
+    """What to do about a damaged artifact: if only the mirror's copy were removed, the store's would be fetched again."""
+    remote = Remote.of(folder)
+    both = f"{folder} and {remote.address(folder)}" if remote else str(folder)
+    return f"Remove {both}, and run the command that makes it again"
+
+
 def in_mirror(address: str, mirror: Path) -> Path | None:
     """The folder of an artifact that is in the store of `mirror`, where both are so."""
     remote = Remote.of(mirror / "artifact")
@@ -133,7 +140,10 @@ class Remote:
     def get(self, path: Path, suffix: str = "", into: Path | None = None) -> None:
         remove_leftovers((into or path).parent)
         with replacing_file(into or path) as partial, self._speaking() as (files, root):
-            files.get_file(self._name(root, path) + suffix, str(partial))
+            try:
+                files.get_file(self._name(root, path) + suffix, str(partial))
+            except FileNotFoundError:
+                raise ArtefactError(f"{self.address(path)}{suffix} is missing. {remedy(path.parent)}") from None
 
     def put_all(self, names: Sequence[str], source: Path, folder: Path) -> None:
         """In order, so that the last one tells that all are there."""

@@ -56,7 +56,7 @@ def fusing_of(inputs: StageInputs, store: PassageStore) -> tuple[Fusing | None, 
         return fusing, None
     hyde_fusion, hyde_alphas = _formula(inputs, "hyde_", augmentation.hyde_fusion, augmentation.hyde_alphas)
     written = open_generated(augmentation.hyde, store, inputs.artifacts_dir)
-    hyde = Fusing(hyde_fusion, hyde_alphas, written, written.languages, 0, label=QUERIES)
+    hyde = Fusing(hyde_fusion, hyde_alphas, written, written.languages, augmentation.hyde_number, label=QUERIES)
     if hyde.side != "queries":
         raise UserError(
             f"augmentation.hyde must be passages generated for queries, got {augmentation.hyde}, queries generated for "

@@ -73,12 +73,14 @@ class AugmentationSettings:
     hyde: str | None
     hyde_fusion: str
     hyde_alpha: float | list[float] | None
+    hyde_number: int
     export: str | None
     generation: GenerationOptions
 
     def __post_init__(self) -> None:
-        if self.number < 0:
-            raise UserError(f"augmentation.number must be at least 0 (0: all texts), got {self.number}")
+        for name, number in (("number", self.number), ("hyde_number", self.hyde_number)):
+            if number < 0:
+                raise UserError(f"augmentation.{name} must be at least 0 (0: all texts), got {number}")
         if len(set(self.controls)) < len(self.controls):
             raise UserError(f"augmentation.controls must name each control once, got {shown(self.controls)}")
         if "mean_text_by_language" in self.controls and self.keep == "total":

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 from xdr.generators.generator import Generator, Reply, Request, Written
 from xdr.storage.fingerprint import fingerprint
@@ -38,8 +39,9 @@ class KeptAnswers:
         self.file.parent.mkdir(exist_ok=True)
         with self.file.open("ab") as file:
             for own, reply in self.generator.write([requests[place] for place in missing]):
+                answer = json.dumps([names[missing[own]], reply]).encode()
                 # A line break comes first, because a kill may have left half a line.
-                file.write(b"\n" + json.dumps([names[missing[own]], reply]).encode())
+                file.write(b"\n" + _checksum(answer) + b" " + answer)
                 file.flush()
                 yield missing[own], reply
 
@@ -50,13 +52,16 @@ class KeptAnswers:
 
 
 def _read(file: Path) -> Iterator[tuple[str, Reply]]:
-    """Whole lines; half a line is asked for again."""
+    """Whole lines; what a kill or a disk has damaged is asked for again."""
     for line in file.read_bytes().splitlines() if file.is_file() else ():
-        try:
-            name, (texts, *counts) = json.loads(line)
-        except ValueError:
-            continue
-        yield name, Reply([Written(*text) for text in texts], *counts)
+        checksum, _, answer = line.partition(b" ")
+        if checksum == _checksum(answer):
+            name, (texts, *counts) = json.loads(answer)
+            yield name, Reply([Written(*text) for text in texts], *counts)
+
+
+def _checksum(answer: bytes) -> bytes:
+    return b"%08x" % crc32(answer)
 
 
 def answers_file(folder: Path, shard: int) -> Path:
