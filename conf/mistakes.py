@@ -34,6 +34,12 @@ def explain(name: str, overrides: list[str], error: Exception) -> str:
     if isinstance(error, MissingConfigException):
         return _unknown_choice(error)
     groups = choices_among(overrides)
+    for number, choice in enumerate(groups, 1):
+        try:
+            compose_unchecked(name, groups[:number])
+        except COMPOSE_ERRORS:
+            group, _, value = choice.partition("=")
+            return f"{group} must be one of {', '.join(_files_of(group))}, got {value}"
     for override in overrides:
         if override in groups:
             continue
@@ -67,8 +73,12 @@ def choices_among(overrides: list[str]) -> list[str]:
 
 def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-    known = list(error.options or [])
+    known = list(error.options or _files_of(group))
     return f"there is no {group} '{choice}'; {did_you_mean(choice, known) or 'there are ' + ', '.join(known)}"
+
+
+def _files_of(group: str) -> list[str]:
+    return sorted(path.stem for path in (FOLDER / key_of(group).split("@")[0]).glob("*.yaml"))
 
 
 def _wrong_value(name: str, groups: list[str], override: str, problem: Exception) -> str:
@@ -81,7 +91,7 @@ def _wrong_value(name: str, groups: list[str], override: str, problem: Exception
 def _unknown_key(name: str, groups: list[str], key: str) -> str:
     composed, group = compose_unchecked(name, groups), key.split(".")[0]
     if (FOLDER / group).is_dir() and not composed.get(group):
-        for choice in sorted(path.stem for path in (FOLDER / group).glob("*.yaml")):
+        for choice in _files_of(group):
             known = list(_dotted(compose_unchecked(name, [*groups, f"{group}={choice}"])))
             if near := get_close_matches(key, known, n=1, cutoff=0.8):
                 return f"there is no setting '{key}' with {group}=none; there is {near[0]} with {group}={choice}"

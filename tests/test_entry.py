@@ -72,6 +72,8 @@ def collection(folder: Path) -> Path:
     [
         (["experiment=sampel"], "there is no experiment 'sampel'; did you mean 'sample'?"),
         (["data=colection"], "there is no data 'colection'; did you mean 'collection'?"),
+        (["data=[1]"], "data must be one of afriqa, "),
+        (["logger={a:1}"], "logger must be one of csv, offline, tensorboard, wandb, got {a:1}"),
         (["output_dir=ö"], """in quotation marks: "output_dir='ö'\""""),
         (["output_dri=x"], "there is no setting 'output_dri'; did you mean 'output_dir'?"),
         (["data=collection", "data.pth=x"], "there is no setting 'data.pth'; did you mean 'data.path'?"),

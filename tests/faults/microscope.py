@@ -48,6 +48,7 @@ STAGES = (
     "generate_fast",
     "score",
     "mine",
+    "score_remote",
     "train",
     "train_generator",
     "sweep",
