@@ -17,7 +17,7 @@ from docs.reference.contents import with_contents  # noqa: E402  likewise
 project = "xdr"
 version = release = xdr.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-include_patterns = ["*.md", "docs/*.md", "docs/reference/*.md"]
+include_patterns = ["*.md", "docs/**.md"]
 exclude_patterns = [folder.name for folder in ROOT.iterdir() if folder.is_dir() and folder.name != "docs"]
 root_doc = "docs/index"
 
