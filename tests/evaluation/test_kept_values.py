@@ -1,4 +1,4 @@
-"""per_query.parquet, as it is written and read."""
+"""per_query.parquet and significance.json, as they are written and read."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from xdr.comparison import significance
 from xdr.errors import ArtefactError
 from xdr.evaluation.per_query import PerQuery
-from xdr.reporting.evaluation_files import PER_QUERY, read_metrics, write_metrics
+from xdr.reporting.evaluation_files import PER_QUERY, read_comparisons, read_metrics, write_comparisons, write_metrics
 
 
 def test_every_flipped_byte_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
@@ -35,3 +36,17 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"system": ["baseline"]}), tmp_path / PER_QUERY)
     with pytest.raises(ArtefactError, match="its columns must be system, query_id, lang, metric, value"):
         read_metrics(tmp_path)
+
+
+def test_a_changed_comparison_is_refused(tmp_path: Path) -> None:
+    def of(*values: float) -> PerQuery:
+        return PerQuery(("q", "r", "s"), ("fi",) * 3, {"MRR@10": np.array(values)})
+
+    systems, testing = {"baseline": of(0, 0.5, 1), "fused": of(1, 0.5, 1)}, significance.Testing(10, 0.95, 0)
+    comparisons = testing.compare(systems, "baseline", "MRR@10", np.random.default_rng(0))
+    write_comparisons(comparisons, None, tmp_path)
+    assert read_comparisons(tmp_path) == [comparison.as_json() for comparison in comparisons]
+    file = tmp_path / "significance.json"
+    file.write_text(file.read_text().replace('"n": 3', '"n": 4'))
+    with pytest.raises(ArtefactError, match=r"significance\.json is damaged: its content .* seal\. Run its evaluation again"):
+        read_comparisons(tmp_path)

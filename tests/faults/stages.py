@@ -161,6 +161,8 @@ def stages(live: Path) -> dict[str, Stage]:
     exported = ["stage=export", *texts, f"augmentation.export={live / 'export' / 'texts.jsonl'}"]
     mined = ["stage=mine", f"checkpoint={retriever}", *_SCORED, "evaluation.split=train", "mining.margin=null", *teacher]
     reranked = [f"evaluation.rerank={models / 'colbert'}"]
+    chosen = ["evaluation.split=train", f"evaluation.choose_from={live / 'score_imported'}"]
+    published = ["stage=publish", f"checkpoint={models / 'encoder'}", f"publish.results={live / 'score_imported'}"]
     afar = [f"artifacts_dir=local://{live / 'score_remote' / 'store'}"]
     swept = [*data, f"checkpoint={retriever}", *_QUICK, *_SCORED, "-m", "search.depth=5,7", f"output_dir={live / 'sweep'}"]
     sweep = partial(_sweep, swept)
@@ -180,6 +182,11 @@ def stages(live: Path) -> dict[str, Stage]:
         asking("ask"),
         training("train_logged", "logger=offline"),
         scoring("compare", f"compare_to=[{live / 'score'}]"),
+        scoring("choose", *_GENERATED, *chosen, checkpoint=models / "encoder"),
+        stage(
+            "verify", "evaluate", ["stage=verify", f"artifacts_dir={live / 'score_imported' / 'artifacts'}"], [".hydra/*"], None
+        ),
+        stage("publish", "evaluate", published, ["published/model/README.md", "published/model/model.safetensors"], None),
         stage(
             "export_vectors",
             "evaluate",
@@ -285,6 +292,9 @@ READERS = (
     Reader("listing and jobs of a sweep", "read_sweep", ["sweep/sweep.json"]),
     Reader("files of an evaluation", "score", ["score/*.*"]),
     Reader("files of an evaluation", "compare", ["score/per_query.parquet", "score/environment.json"]),
+    Reader("files of an evaluation", "choose", ["score_imported/per_query.parquet", "score_imported/environment.json"]),
+    Reader("files of an evaluation", "publish", ["score_imported/*.*"]),
+    Reader("everything made", "verify", ["score_imported/artifacts"]),
     Reader("files of an evaluation", "explore", ["score/per_query.parquet", "score/environment.json", "score/.hydra"]),
     Reader(
         "checkpoints",

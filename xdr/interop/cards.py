@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from xdr.errors import UserError
-from xdr.evaluation.per_query import MACRO
+from xdr.evaluation.per_query import MACRO, means
+from xdr.reporting.evaluation_files import ENVIRONMENT, read_comparisons, read_metrics
 from xdr.storage.files import read_json
 from xdr.text.languages import find_language
 
@@ -58,19 +59,18 @@ passage, prompts included; sentence-transformers has one length for both (`model
 
 def results_section(folder: Path, encoder: str) -> str:
     """The means of each system and the tests of an evaluation, which must be of this encoder."""
-    made_of = read_json(folder / "environment.json")
+    made_of = read_json(folder / ENVIRONMENT)
     if made_of.get("encoder") != encoder:
         raise UserError(
             f"publish.results must be an evaluation of this encoder ({encoder}), got {folder}, which evaluated "
             f"{made_of.get('encoder')}"
         )
-    metrics: Any = read_json(folder / "metrics.json")
-    names = list(next(iter(metrics.values())))
-    rows = [[system, *(_points(values[name][MACRO]) for name in names)] for system, values in metrics.items()]
-    written: Any = read_json(folder / "significance.json")["comparisons"]
+    systems = read_metrics(folder, "publish.results")
+    names = list(next(iter(systems.values())).values)
+    rows = [[system, *(_points(means(values, name).macro) for name in names)] for system, values in systems.items()]
     tests = [
         [each["system"], each["metric"], f"{100 * each['mean_difference']:+.1f}", _p(each), str(each["n"])]
-        for each in written
+        for each in read_comparisons(folder)
         if each["language"] == MACRO and each["metric"] == names[0]
     ]
     section = f"\n## Results\n\nMeans over languages, in per cent.\n\n{_table(['system', *names], rows)}"
