@@ -126,6 +126,9 @@ def test_what_is_generated_is_exported_and_comes_back(trained: Path, tmp_path: P
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     store = GeneratedStore(Path(json.loads((tmp_path / "run" / "generated.json").read_text())["generated"]))
     assert [tuple(row["generated_queries"]["ko"]) for row in rows] == [text.texts["ko"] for text in store]
+    arguments.append("augmentation.export_split=dev")
+    said = run(tmp_path / "some", f"augmentation.source={tmp_path / 'run'}", *arguments, quick=(), script="evaluate.py")
+    assert f"Exported {len(rows)} of {len(rows)} passages" in said  # of the sample, all are relevant
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,11 @@ def test_what_is_exported_is_what_xqg_published_and_comes_back(written: Path, pa
         "generated_queries": {"fi": ["mikä 2.0?", "mikä 2.1?"], "ru": ["где?"]},
     }
     assert list(open_generated(str(tmp_path / "out.jsonl.gz"), passages, tmp_path / "artifacts")) == TEXTS
+    export_generated(GeneratedStore(written), passages, tmp_path / "some.jsonl", only={0, 2})
+    assert [json.loads(line) for line in (tmp_path / "some.jsonl").read_text(encoding="utf-8").splitlines()] == [
+        rows[0],
+        rows[2],
+    ]
 
 
 def test_published_files_in_any_order_are_brought_into_the_collections(

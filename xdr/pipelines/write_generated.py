@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from xdr.data.beir_folder import write_beir_folder
+from xdr.data.benchmark import Split
+from xdr.data.collection_summary import check_judgements
+from xdr.data.passage_store import PassageStore
 from xdr.errors import UserError
 from xdr.generators.settings import GenerationSettings, Sampling, Task
 from xdr.pipelines.prepare import collection_of
@@ -111,6 +114,19 @@ def export(inputs: StageInputs) -> None:
         raise UserError("stage=export needs augmentation.source=FOLDER and augmentation.export=NAME.jsonl or NAME.jsonl.gz")
     store = collection_of(inputs)
     generated = open_generated(augmentation.source, store, inputs.artifacts_dir)
+    only, number = None, f"{len(store):,}"
+    if augmentation.export_split is not None:
+        only = _relevant(inputs, store, augmentation.export_split)
+        number = f"{len(only):,} of {number}"
     with counting("passages", inputs.console, len(store)) as progress:
-        export_generated(generated, store, Path(augmentation.export), progress)
-    inputs.console.print(f"Exported {len(store):,} passages to {augmentation.export}", markup=False, soft_wrap=True)
+        export_generated(generated, store, Path(augmentation.export), progress, only)
+    inputs.console.print(f"Exported {number} passages to {augmentation.export}", markup=False, soft_wrap=True)
+
+
+def _relevant(inputs: StageInputs, store: PassageStore, split: Split) -> set[int]:
+    """Rows of the passages that are relevant to a query of the split."""
+    judgements = check_judgements(inputs.benchmark, split, store, inputs.problems())
+    found = store.rows([judgement.passage_id for judgement in judgements if judgement.relevance > 0])
+    if not found:
+        raise UserError(f"augmentation.export_split must be a split with relevant passages, got {split}")
+    return {row for row in found if row is not None}

@@ -75,6 +75,7 @@ class AugmentationSettings:
     hyde_alpha: float | list[float] | None
     hyde_number: int
     export: str | None
+    export_split: Split | None
     generation: GenerationOptions
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ of files. An import brings them into the collection's order, shard by shard, and
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -177,14 +177,20 @@ def _of_shard(part: Path, passages: PassageStore, start: int, stop: int) -> list
 
 
 def export_generated(
-    store: GeneratedStore, passages: PassageStore, file: Path, progress: Callable[[int], None] = lambda number: None
+    store: GeneratedStore,
+    passages: PassageStore,
+    file: Path,
+    progress: Callable[[int], None] = lambda number: None,
+    only: Container[int] | None = None,
 ) -> None:
-    """Writes one line for each passage, in the collection's order, gzipped if the name ends in .gz."""
+    """Writes one line for each passage, in the collection's order, gzipped if the name ends in .gz. `only` are the rows of
+    passages that are written; None: all."""
     with replacing_file(file) as partial, _opened(partial, gzipped=file.suffix == ".gz") as sink:
         for number, (texts, passage) in enumerate(zip(store, passages, strict=True), 1):
-            row = {"docid": passage.passage_id, "title": passage.title, "text": passage.text}
-            by_language = {code: list(texts.texts[code]) for code in sorted(texts.texts)}
-            sink.write((json.dumps({**row, "generated_queries": by_language}, ensure_ascii=False) + "\n").encode())
+            if only is None or number - 1 in only:
+                row = {"docid": passage.passage_id, "title": passage.title, "text": passage.text}
+                by_language = {code: list(texts.texts[code]) for code in sorted(texts.texts)}
+                sink.write((json.dumps({**row, "generated_queries": by_language}, ensure_ascii=False) + "\n").encode())
             if number % 1000 == 0 or number == len(passages):
                 progress(number)
 
