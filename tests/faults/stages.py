@@ -18,7 +18,7 @@ from conf import entry
 from conf.explore import KEPT_SETTINGS, kept_settings
 from tests.late_interaction.conftest import colbert
 from tests.loopback import Answer, serving
-from tests.stand_ins import DEV, PASSAGES, TRAIN, write_collection, write_lines, write_models
+from tests.stand_ins import DEV, PASSAGES, TRAIN, write_collection, write_lines, write_models, write_vectors
 from xdr.errors import UserError
 from xdr.late_interaction.token_encoder_folder import save_token_encoder
 
@@ -88,6 +88,7 @@ def write_inputs(folder: Path) -> None:
     write_lines(folder / "collection" / "generated.jsonl", rows)
     models = folder / "models"
     write_models(models)
+    write_vectors(models / "static")
     save_token_encoder(*colbert(models / "bert").build(models, seed=0), models / "colbert")
 
 
@@ -154,6 +155,7 @@ def stages(live: Path) -> dict[str, Stage]:
         return stage(name, "evaluate", own, ["artifacts/generated/*/shard-*/texts.arrow"], None, _ask)
 
     teacher = ["teacher=encoder", f"teacher.path={models / 'bert'}", "teacher.pooling=mean", "teacher.shard_size=10"]
+    late = ["stage=teach", "teacher=late_interaction", f"teacher.path={models / 'colbert'}", "teacher.shard_size=10"]
     taught = [f"data.teacher_scores={live / 'teach'}", "objective=distillation", "data.batches.passages_per_query=4"]
     unmonitored = ["callbacks.validation=null", "callbacks.checkpoints.monitor=null"]
     bank = ["correction=csls", "correction.bank.source=train", "correction.k=5"]
@@ -163,6 +165,7 @@ def stages(live: Path) -> dict[str, Stage]:
     reranked = [f"evaluation.rerank={models / 'colbert'}"]
     chosen = ["evaluation.split=train", f"evaluation.choose_from={live / 'score_imported'}"]
     published = ["stage=publish", f"checkpoint={models / 'encoder'}", f"publish.results={live / 'score_imported'}"]
+    static = ["model=static", f"model.path={models / 'static'}", "trainer.max_steps=2", "data.batches.size=8"]
     afar = [f"artifacts_dir=local://{live / 'score_remote' / 'store'}"]
     swept = [*data, f"checkpoint={retriever}", *_QUICK, *_SCORED, "-m", "search.depth=5,7", f"output_dir={live / 'sweep'}"]
     sweep = partial(_sweep, swept)
@@ -178,6 +181,7 @@ def stages(live: Path) -> dict[str, Stage]:
         scoring("score_questions", *_GENERATED, "augmentation.source=questions:train"),
         scoring("score_checkpoint", checkpoint=retriever / "checkpoints" / "best.ckpt"),
         scoring("score_reranked", *reranked, checkpoint=models / "encoder", maker="reranked by"),
+        stage("train_static", "train", static, [str(KEPT_SETTINGS)], None),
         scoring("score_remote", *afar, checkpoint=models / "encoder"),
         asking("ask"),
         training("train_logged", "logger=offline"),
@@ -186,7 +190,10 @@ def stages(live: Path) -> dict[str, Stage]:
         stage(
             "verify", "evaluate", ["stage=verify", f"artifacts_dir={live / 'score_imported' / 'artifacts'}"], [".hydra/*"], None
         ),
-        stage("publish", "evaluate", published, ["published/model/README.md", "published/model/model.safetensors"], None),
+        stage("publish", "evaluate", published, ["published/model/*.*"], None),
+        stage(
+            "publish_trained", "evaluate", ["stage=publish", f"checkpoint={retriever}"], ["published/model/*.safetensors"], None
+        ),
         stage(
             "export_vectors",
             "evaluate",
@@ -201,6 +208,7 @@ def stages(live: Path) -> dict[str, Stage]:
             ["artifacts/taught/*/shard-*/scores.jsonl"],
             ("taught.json", "fingerprint"),
         ),
+        stage("teach_late", "evaluate", late, ["artifacts/taught/*/shard-*/scores.jsonl"], ("taught.json", "fingerprint")),
         training("train_taught", *taught, *unmonitored),
         stage("mine", "evaluate", mined, ["mined.jsonl", "runs/*.trec"], ("environment.json", "encoder")),
         training("train_mined", f"data.mined={live / 'mine'}", *unmonitored),
@@ -294,6 +302,7 @@ READERS = (
     Reader("files of an evaluation", "compare", ["score/per_query.parquet", "score/environment.json"]),
     Reader("files of an evaluation", "choose", ["score_imported/per_query.parquet", "score_imported/environment.json"]),
     Reader("files of an evaluation", "publish", ["score_imported/*.*"]),
+    Reader("settings of a training", "publish_trained", ["train/hparams.yaml"]),
     Reader("everything made", "verify", ["score_imported/artifacts"]),
     Reader("files of an evaluation", "explore", ["score/per_query.parquet", "score/environment.json", "score/.hydra"]),
     Reader(
@@ -317,6 +326,10 @@ READERS = (
     Reader("an encoder's folder", "score", ["train/encoder"], True),
     Reader("an encoder's folder", "score_imported", ["inputs/models/encoder"], True),
     Reader("a late-interaction encoder's folder", "score_reranked", ["inputs/models/colbert"], True),
+    Reader("a late-interaction encoder's folder", "teach_late", ["inputs/models/colbert"], True),
+    Reader(
+        "static vectors", "train_static", ["inputs/models/static"], without=["train_static/encoder", "train_static/checkpoints"]
+    ),
     Reader("a store of objects", "score_remote", ["score_remote/store"], without=["score_remote/mirror"]),
     Reader("the mirror of a store", "score_remote", ["score_remote/mirror"]),
     Reader("answers of a server", "ask", ["ask/artifacts/generated/*/.answers"]),

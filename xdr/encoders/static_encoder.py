@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from xdr.encoders.texts import Texts
-from xdr.errors import UserError
+from xdr.errors import UserError, loading
 
 
 class StaticEncoder(nn.Module):
@@ -38,10 +38,11 @@ class StaticEncoder(nn.Module):
 def read_static_vectors(folder: Path) -> tuple[Tensor, Tokenizer]:
     """Returns a table with one row for each token id, and the tokenizer. Reads model2vec's layout, or `vectors.npy` and
     `pieces.txt` beside a unigram `tokenizer.json[.gz]`; the tokenizer is then restricted to the tokens in `pieces.txt`."""
-    if (folder / "vectors.npy").is_file():
-        return _from_token_list(folder)
-    if (folder / "model.safetensors").is_file():
-        return _from_model2vec(folder)
+    with loading(f"the static vectors in {folder}"):
+        if (folder / "vectors.npy").is_file():
+            return _from_token_list(folder)
+        if (folder / "model.safetensors").is_file():
+            return _from_model2vec(folder)
     raise UserError(
         f"path must be a folder with vectors.npy and pieces.txt, or with model2vec's model.safetensors, got {folder}"
     )

@@ -13,7 +13,7 @@ from xdr.encoders.encoder_folder import save_encoder
 from xdr.encoders.fingerprints import fingerprint_encoder
 from xdr.encoders.input_format import EncoderOptions
 from xdr.encoders.open_encoder import open_encoder
-from xdr.errors import UserError
+from xdr.errors import ArtefactError, UserError, first_line, in_one_sentence
 from xdr.interop.cards import model_card, questions_card, results_section
 from xdr.interop.publishing import PublishSettings, push, write_folder
 from xdr.pipelines.prepare import collection_of
@@ -67,10 +67,14 @@ def _fill(folder: Path, encoder: Any, tokenizer: Any) -> None:
 def _training_settings(checkpoint: Path) -> dict[str, Any]:
     """Of the run whose output folder, or a file in it, is the checkpoint."""
     for folder in (checkpoint, *checkpoint.parents[:2]):
-        if (folder / "hparams.yaml").is_file():
-            read: dict[str, Any] = yaml.safe_load((folder / "hparams.yaml").read_text(encoding="utf-8"))["settings"]
-            return read
+        if (file := folder / "hparams.yaml").is_file():
+            with in_one_sentence(partial(_damaged_settings, file)):
+                return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["settings"])
     return {}
+
+
+def _damaged_settings(file: Path, error: Exception) -> ArtefactError:
+    return ArtefactError(f"{file} is damaged: {first_line(error)}. Remove it, and the card has no settings of the training")
 
 
 def _write_questions(inputs: StageInputs, settings: PublishSettings) -> Path:
