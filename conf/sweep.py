@@ -83,11 +83,15 @@ def as_kept(settings: DictConfig, overrides: list[str]) -> DictConfig:
     """The settings of stage=sweep: those that the sweep was started with, and those on the command line, which win."""
     if not is_sweep(Path(settings.output_dir)):
         return settings
-    kept = OmegaConf.merge(settings, read_listing(Path(settings.output_dir))["reading"])
+    reading = read_listing(Path(settings.output_dir))["reading"]
+    for override in overrides:
+        *groups, last = key_of(override).split(".")
+        node = reading
+        for group in groups:
+            node = node.get(group) or {}
+        node.pop(last, None)
+    kept = OmegaConf.merge(settings, reading)
     assert isinstance(kept, DictConfig)
-    for key in (key_of(override) for override in overrides):
-        if key.split(".")[0] in READING:
-            OmegaConf.update(kept, key, OmegaConf.select(settings, key), merge=False)
     return kept
 
 

@@ -126,6 +126,9 @@ def test_a_sweep_is_read_as_it_was_started_and_the_command_line_wins(monkeypatch
     overrides = ["stage=sweep", "output_dir=outputs/study/sample/test", "sweep.baseline=other"]
     settings: Any = sweep.as_kept(entry.compose("evaluate", overrides), overrides)
     assert settings.sweep.figure.x == "noise.share" and settings.sweep.question.startswith("Does")
+    assert settings.sweep.names["noise-mean"] == "mean of three mistyped versions"
+    overrides.append("sweep.names={baseline: an encoder}")
+    assert sweep.as_kept(entry.compose("evaluate", overrides), overrides).sweep.names == {"baseline": "an encoder"}
     assert (settings.evaluation.num_samples, settings.sweep.baseline, settings.sweep.answer) == (
         77,
         "other",

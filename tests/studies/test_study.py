@@ -71,6 +71,23 @@ def test_the_answer_is_about_the_points_that_it_names(noise: list[Job]) -> None:
         report_of(noise, answer="share=0.4").best()
 
 
+def test_a_study_has_words_for_its_settings(noise: list[Job]) -> None:
+    names = {
+        "baseline": "no questions",
+        "noise-mean": "mistyped",
+        "share": "their share",
+        "experiment=plain": "trained on clean ones",
+    }
+    figure = FigureSettings("share", lines=["experiment"], panels="system")
+    report = report_of(noise, baseline="experiment=plain", answer="share=1", figure=figure, names=names)
+    answer = sweep_answer(report)
+    assert answer.startswith("Among share=1, R@2kt is highest for no questions, mistyped, experiment=noisy: 62.5, against 37.5")
+    assert "of trained on clean ones" in answer
+    page = render_sweep(report)
+    assert "R@2kt against their share" in page and "<figcaption>no questions, mistyped</figcaption>" in page
+    assert ">trained on clean ones</li>" in page and ">experiment=noisy</li>" in page
+
+
 def test_without_a_significant_difference_the_answer_says_what_would_have_been_found(noise: list[Job]) -> None:
     report = report_of(noise, baseline="experiment=plain", answer="baseline@noise-mean share=0.3")
     assert ": not significant" in sweep_answer(report)
@@ -139,7 +156,7 @@ def test_alpha_is_chosen_on_other_queries_and_the_others_are_not_compared(tmp_pa
     assert "alpha=0.2, which was best on the queries of" in sweep_answer(report) and ": 55.0" in sweep_answer(report)
     assert "Chosen on the queries of" in render_sweep(report) and "optimistic" not in render_sweep(report)
     with pytest.raises(UserError, match="sweep.choose_from must be given with sweep.chosen"):
-        SweepSettings(None, None, "baseline", [], None, ["alpha"], None, None, FigureSettings())
+        SweepSettings(None, None, "baseline", [], None, ["alpha"], None, None, None, FigureSettings())
 
 
 def test_passages_and_queries_fused_at_once_have_the_settings_of_both(tmp_path: Path) -> None:

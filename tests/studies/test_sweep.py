@@ -57,7 +57,7 @@ def augmented(folder: Path, alpha: Any, number: int, languages: Sequence[str], f
 
 def read_as(**changes: Any) -> SweepSettings:
     """The settings of conf/evaluate.yaml with changes."""
-    return replace(SweepSettings(None, None, "baseline", [], None, [], None, None, FigureSettings()), **changes)
+    return replace(SweepSettings(None, None, "baseline", [], None, [], None, None, None, FigureSettings()), **changes)
 
 
 def report_of(jobs: Sequence[Job], testing: significance.Testing | None = None, **changes: Any) -> SweepReport:

@@ -17,6 +17,7 @@ def sweep_answer(report: SweepReport) -> str:
     best = report.best()
     if best is None:
         return f"{len(report.trainings)} settings were trained." if report.trainings else "No job is done yet."
+    in_words = report.settings.in_words
     value = f"{_claim(report, best)}: {value_text(report.metric, report.value(best.name))}"
     comparison = report.comparison(best.name)
     if comparison is None:
@@ -25,20 +26,22 @@ def sweep_answer(report: SweepReport) -> str:
     verdict = "significant" if is_significant(comparison) else "not significant"
     verdict = comparison.note if p is None else f"{verdict} after correction over the whole sweep ({p_phrase(p)})"
     reference = report.reference[best.name]
-    other = f"{value_text(report.metric, report.value(reference))} of {_but(reference, best.name)}"
+    other = f"{value_text(report.metric, report.value(reference))} of {in_words(_but(reference, best.name))}"
     difference = f"{difference_text(report.metric, comparison.mean_difference)} {unit_text(report.metric)}"
     interval = f"{100 * comparison.confidence:g} % interval {interval_text(comparison)}"
     return f"{value}, against {other}. The difference is {difference} ({interval}): {verdict}."
 
 
 def _claim(report: SweepReport, best: Point) -> str:
-    words = report.settings.answer
+    words, in_words = report.settings.answer, report.settings.in_words
     if words and len(report.eligible) == 1:
-        return f"{report.metric} of {best.name}"
+        return f"{report.metric} of {in_words(best.name)}"
     if report.elsewhere:
-        return f"{report.metric} of {best.name}, which was best on the queries of {report.settings.choose_from}"
+        return f"{report.metric} of {in_words(best.name)}, which was best on the queries of {report.settings.choose_from}"
     highest = f"{report.metric} is {'lowest' if counts_ranks(report.metric) else 'highest'}"
-    return f"Among {words}, {highest} for {_but(best.name, words)}" if words else f"{highest} for {best.name}"
+    if words:
+        return f"Among {in_words(words)}, {highest} for {in_words(_but(best.name, words))}"
+    return f"{highest} for {in_words(best.name)}"
 
 
 def _but(name: str, words: str) -> str:

@@ -1,5 +1,6 @@
 """Settings of stage=sweep: the question of a study, and how its sweep is read. Without torch."""
 
+import re
 from dataclasses import dataclass
 
 from xdr.errors import UserError
@@ -21,7 +22,8 @@ class FigureSettings:
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """How a sweep is read. `baseline` and `answer` are words of points' names, such as `baseline share=0.5`."""
+    """How a sweep is read. `baseline` and `answer` are words of points' names, such as `baseline share=0.5`. `names` says what
+    such words, and the parts of a system's name, are called on the page."""
 
     question: str | None
     metric: str | None
@@ -31,6 +33,7 @@ class SweepSettings:
     chosen: list[str]
     choose_from: str | None
     note: str | None
+    names: dict[str, str] | None
     figure: FigureSettings
 
     def __post_init__(self) -> None:
@@ -38,3 +41,10 @@ class SweepSettings:
             raise UserError(
                 "sweep.choose_from must be given with sweep.chosen, got null. Give a folder of the same sweep on other queries"
             )
+
+    def in_words(self, name: str) -> str:
+        """A point's name as the study calls it: `sum@noise-worst share=0.5` has the words `sum`, `noise-worst`, `share=0.5`."""
+        if not self.names:
+            return name
+        words = (word for part in name.split() for word in ([part] if "=" in part else re.split("[@+]", part)))
+        return ", ".join(self.names.get(word, word) for word in words)
