@@ -8,6 +8,7 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -34,11 +35,9 @@ def explain(name: str, overrides: list[str], error: Exception) -> str:
     if isinstance(error, MissingConfigException):
         return _unknown_choice(error)
     groups = choices_among(overrides)
-    for number, choice in enumerate(groups, 1):
-        try:
-            compose_unchecked(name, groups[:number])
-        except COMPOSE_ERRORS:
-            group, _, value = choice.partition("=")
+    for choice in groups:
+        group, _, value = choice.partition("=")
+        if not group.startswith(("~", "hydra.")) and not _is_name(choice):
             return f"{group} must be one of {', '.join(_files_of(group))}, got {value}"
     for override in overrides:
         if override in groups:
@@ -75,6 +74,15 @@ def _unknown_choice(error: MissingConfigException) -> str:
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
     known = list(error.options or _files_of(group))
     return f"there is no {group} '{choice}'; {did_you_mean(choice, known) or 'there are ' + ', '.join(known)}"
+
+
+def _is_name(choice: str) -> bool:
+    """Whether the override names a file of its group, or several."""
+    override = OverridesParser.create().parse_override(choice)
+    value = override.value()
+    return override.is_sweep_override() or all(
+        isinstance(name, str) for name in (value if isinstance(value, list) else [value])
+    )
 
 
 def _files_of(group: str) -> list[str]:

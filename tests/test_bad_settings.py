@@ -2,8 +2,6 @@
 
 import copy
 import math
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from conf import entry
 from conf.schema import BESIDE, check_settings
-from tests.forks import ROOT, WORK_HERE, start_script
 from xdr.errors import UserError
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -141,20 +138,3 @@ def test_every_odd_value_of_every_setting(folder: Path) -> None:
     counted: Counter[str] = sum((outcomes(choice, folder) for choice in choices()), Counter())
     print(dict(counted))
     assert counted["refused"] > 10_000 and counted["fits"] > 3_000
-
-
-@pytest.mark.skipif(not WORK_HERE, reason="needs forks, which are used on Linux without an NVIDIA card")
-def test_a_stage_does_its_work_or_refuses_a_few_values_that_fit(tmp_path: Path) -> None:
-    command = [str(ROOT / "tests" / "faults" / "odd_settings.py"), "--each", "6", "--stages", "prepare", "teach"]
-    process = start_script(command, tmp_path, {"OMP_NUM_THREADS": "1"})
-    output, _ = process.communicate(timeout=250)
-    assert process.returncode == 0, output
-    assert "| teach |" in output, output
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(20_000)
-def test_every_stage_does_its_work_or_refuses_values_that_fit() -> None:
-    command = [sys.executable, "-m", "tests.faults.odd_settings", "--each", "100"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout

@@ -20,6 +20,7 @@ from callbacks.wandb_logger import WandbLogger
 from conf import entry
 from tests.runs import QUICK, ROOT, run, run_with_kills
 from tests.wandb_files import read_run
+from xdr.errors import ArtefactError
 from xdr.storage.fingerprint import Json
 from xdr.storage.jobs import read_jobs
 
@@ -147,6 +148,13 @@ def test_an_evaluation_that_is_over_is_another_run_when_it_is_done_again(tmp_pat
     again = RunRows(tmp_path, "evaluate", None)
     assert again.run_id != first.run_id
     assert again.rows == []
+
+
+def test_a_damaged_name_of_the_run_is_refused_with_a_remedy_that_keeps_the_rest(tmp_path: Path) -> None:
+    for damaged in ("{", '{"job_type": "train"}'):
+        (tmp_path / "wandb_run.json").write_text(damaged)
+        with pytest.raises(ArtefactError, match=r"wandb_run\.json is damaged: .*Remove it and run the command again"):
+            RunRows(tmp_path, "train", None)
 
 
 def test_a_row_that_a_kill_broke_off_is_written_anew(tmp_path: Path) -> None:

@@ -99,6 +99,11 @@ def test_folders_that_xdr_cannot_compute_are_refused(
 ) -> None:
     with pytest.raises(UserError, match="path must be a folder with vectors.npy and pieces.txt"):
         read_static_vectors(tmp_path)
+    whole = (static_folder / "vectors.npy").read_bytes()
+    (static_folder / "vectors.npy").write_bytes(whole[:-9])
+    with pytest.raises(UserError, match=f"the static vectors in {static_folder} cannot be loaded: "):
+        read_static_vectors(static_folder)
+    (static_folder / "vectors.npy").write_bytes(whole)
     (static_folder / "pieces.txt").write_text("a\nb\n")
     with pytest.raises(UserError, match="pieces.txt must have 8 different tokens, as vectors.npy has rows, got 2"):
         read_static_vectors(static_folder)

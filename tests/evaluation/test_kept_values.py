@@ -48,5 +48,7 @@ def test_a_changed_comparison_is_refused(tmp_path: Path) -> None:
     assert read_comparisons(tmp_path) == [comparison.as_json() for comparison in comparisons]
     file = tmp_path / "significance.json"
     file.write_text(file.read_text().replace('"n": 3', '"n": 4'))
-    with pytest.raises(ArtefactError, match=r"significance\.json is damaged: its content .* seal\. Run its evaluation again"):
+    with pytest.raises(
+        ArtefactError, match=r"significance\.json is damaged: its content is not what its seal says\. Run its evaluation again"
+    ):
         read_comparisons(tmp_path)

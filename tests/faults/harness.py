@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.mutations import READABLE_ANYWAY, mutate
-from tests.faults.stages import QUICK, READERS, Reader, stages, write_inputs
+from tests.faults.readers import READERS, Reader
+from tests.faults.stages import QUICK, stages, write_inputs
 from tests.faults.warm_forks import Ended, import_what_it_used, run_in_fork
 
 GOOD = ("refused", "rebuilt", "identical", "another model")

@@ -10,8 +10,9 @@ import pytest
 from tests.pipelines.test_evaluate import evaluate
 from tests.runs import run, start
 from xdr.encoders.encoder import load_encoder
-from xdr.errors import UserError
+from xdr.errors import ArtefactError, UserError
 from xdr.interop.publishing import PublishSettings, push
+from xdr.pipelines.publish import training_settings
 
 
 def publish(folder: Path, *arguments: str) -> str:
@@ -110,3 +111,10 @@ def test_settings_that_cannot_be_pushed_are_refused(changed: dict[str, Any], say
     settings = {"name": None, "licence": None, "results": None, "push": False, "private": True}
     with pytest.raises(UserError, match=says):
         PublishSettings(**{**settings, **changed})
+
+
+@pytest.mark.parametrize("content", ["settings: [", "", "settings: 3"])
+def test_damaged_settings_of_the_training_are_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "hparams.yaml").write_text(content)
+    with pytest.raises(ArtefactError, match=r"hparams\.yaml is damaged: .*Remove it, and the card has no settings"):
+        training_settings(tmp_path)

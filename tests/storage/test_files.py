@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from xdr.errors import ArtefactError, UserError
-from xdr.storage.files import creating_folder, read_json, remove_leftovers, replacing_file, write_json
+from xdr.storage.files import (
+    creating_folder,
+    read_json,
+    read_sealed,
+    remove_leftovers,
+    replacing_file,
+    write_json,
+    write_sealed,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -52,6 +60,20 @@ def test_json_survives_a_round_trip_and_a_damaged_file_is_named(tmp_path: Path) 
     (tmp_path / "a.json").write_text('{"x": ')
     with pytest.raises(ArtefactError, match=r"a\.json is damaged"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_sealed_file_that_was_changed_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    write_sealed(file, {"x": [1, 0.1, "ф"], "y": {2: None, 10: (1,)}})
+    whole = file.read_text()
+    assert read_sealed(file) == {"x": [1, 0.1, "ф"], "y": {"2": None, "10": [1]}}
+    file.write_text(whole.replace("0.1", "0.2"))
+    with pytest.raises(ArtefactError, match=r"a\.json is damaged: its content is not what its seal says\. Ask again$"):
+        read_sealed(file, "Ask again", is_optional=True)
+    write_json(file, {"x": 1})
+    assert read_sealed(file, is_optional=True) == {"x": 1}
+    with pytest.raises(ArtefactError, match=r"a\.json is damaged: it has no seal, as in an earlier version\. Remove"):
+        read_sealed(file)
 
 
 def test_a_missing_file_and_a_folder_in_its_place_are_one_sentence_and_a_loop_of_links_too(tmp_path: Path) -> None:

@@ -68,6 +68,14 @@ def test_jobs_are_those_listed_then_earlier_ones(tmp_path: Path) -> None:
     write_listing(tmp_path, {"cc": ["name=cc"], "bb": ["name=bb"]})
     assert [(job.name, job.state) for job in read_jobs(tmp_path)] == [("cc", "waiting"), ("bb", "failed"), ("aa", "failed")]
     assert read_jobs(tmp_path)[0].overrides == ("name=cc",)
+    (tmp_path / "bb" / "job.json").write_bytes((tmp_path / "aa" / "job.json").read_bytes())
+    with pytest.raises(
+        ArtefactError, match=r"bb/job\.json is that of the job aa\. Remove .*bb and run the sweep's command again"
+    ):
+        read_jobs(tmp_path)
+    (tmp_path / "sweep.json").write_text((tmp_path / "sweep.json").read_text().replace("name=cc", "name=ce"))
+    with pytest.raises(ArtefactError, match=r"sweep\.json is damaged: .* Remove it and run .*: finished jobs do not run again"):
+        read_jobs(tmp_path)
 
 
 def test_a_value_that_is_not_a_finite_number_is_none(tmp_path: Path) -> None:

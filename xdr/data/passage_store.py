@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from xdr.data.id_index import IdIndex, hash_ids, write_id_index
 from xdr.data.passage_batches import BATCH_ROWS, SCHEMA, PassageBatches, checksums_of, update_with_values
 from xdr.errors import ArtefactError, DataError, shown
-from xdr.storage.files import creating_folder, read_json, remove_leftovers, write_json
-from xdr.storage.fingerprint import Json, checksum_file, fingerprint
+from xdr.storage.files import creating_folder, read_sealed, remove_leftovers, write_sealed
+from xdr.storage.fingerprint import Json, checksum_file
 from xdr.storage.locks import locked
 from xdr.storage.remote import Remote, remedy
 from xdr.text.records import Passage
@@ -35,11 +35,9 @@ class PassageStore:
     compared with checksums, once in each process."""
 
     def __init__(self, folder: Path) -> None:
-        sealed = read_json(folder / "store.json")
-        manifest = {key: value for key, value in sealed.items() if key != "seal"}
+        manifest = read_sealed(folder / "store.json")
         sizes = {name: (folder / name).stat().st_size if (folder / name).exists() else None for name in _FILES}
-        whole = manifest.get("files") == sizes and sealed.get("seal") == fingerprint(manifest)
-        if manifest.get("format") != STORE_FORMAT or not whole:
+        if manifest.get("format") != STORE_FORMAT or manifest.get("files") != sizes:
             problem = f"must be a whole store of format {STORE_FORMAT} with files of {manifest.get('files')} bytes, got {sizes}"
             raise ArtefactError(f"{folder} {problem}. {remedy(folder)}")
         self.folder = folder
@@ -129,7 +127,7 @@ def convert_passages(
                     files: dict[str, Json] = {name: (partial / name).stat().st_size for name in _FILES}
                     made: dict[str, Json] = {"made_from": dict(made_from), "notes": list(notes()), "files": files}
                     manifest: dict[str, Json] = {"format": STORE_FORMAT, **written, **made}
-                    write_json(partial / "store.json", {**manifest, "seal": fingerprint(manifest)})
+                    write_sealed(partial / "store.json", manifest)
                     if remote:
                         remote.put_all((*_FILES, "store.json"), partial, folder)
     store = PassageStore(folder)

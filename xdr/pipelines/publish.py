@@ -51,7 +51,7 @@ def _write_model(inputs: StageInputs, checkpoint: str, settings: PublishSettings
         results = results_section(Path(settings.results).expanduser(), fingerprint_encoder(queries, passages, tokenizer))
     form = tokenizer.input_format
     lengths = form.query_length, form.passage_length
-    card = model_card(settings.named("model"), settings.licence, _training_settings(Path(checkpoint)), lengths, results)
+    card = model_card(settings.named("model"), settings.licence, training_settings(Path(checkpoint)), lengths, results)
     folder = _emptied(inputs.output_dir / "published" / "model")
     write_folder(folder, card, lambda partial: _fill(partial, queries, tokenizer))
     return folder
@@ -64,7 +64,7 @@ def _fill(folder: Path, encoder: Any, tokenizer: Any) -> None:
     (folder / "encoder").rmdir()
 
 
-def _training_settings(checkpoint: Path) -> dict[str, Any]:
+def training_settings(checkpoint: Path) -> dict[str, Any]:
     """Of the run whose output folder, or a file in it, is the checkpoint."""
     for folder in (checkpoint, *checkpoint.parents[:2]):
         if (file := folder / "hparams.yaml").is_file():

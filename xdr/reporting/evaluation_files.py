@@ -4,7 +4,6 @@ import importlib.metadata
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ from xdr.comparison.significance import Comparison
 from xdr.errors import ArtefactError, UserError, first_line, in_one_sentence
 from xdr.evaluation.coverage import Coverage
 from xdr.evaluation.per_query import PerQuery, means
-from xdr.storage.files import read_json, replacing_file, write_json
-from xdr.storage.fingerprint import Json, fingerprint
+from xdr.storage.files import read_json, read_sealed, replacing_file, write_json, write_sealed
+from xdr.storage.fingerprint import Json
 
 PER_QUERY, ENVIRONMENT, ROBUSTNESS = "per_query.parquet", "environment.json", "robustness.json"
 _COMPARISONS = "significance.json"
+_REMEDY = "Run its evaluation again"
 _COLUMNS = ("system", "query_id", "lang", "metric", "value")
 _PACKAGES = ("torch", "lightning", "transformers", "faiss-cpu", "faiss-gpu", "nltk", "numpy", "scipy", "pyarrow")
 
@@ -55,7 +55,7 @@ def read_metrics(folder: Path, setting: str = "compare_to") -> dict[str, PerQuer
         raise UserError(f"{setting} must be an evaluation's output folder, got {folder}. It has no {PER_QUERY}")
     languages: dict[str, dict[str, str]] = {}
     values: dict[str, dict[str, dict[str, float | None]]] = {}
-    with _refusing_damage(file):
+    with in_one_sentence(lambda error: ArtefactError(f"{file} is damaged: {first_line(error)}. {_REMEDY}")):
         table = pq.read_table(file, page_checksum_verification=True)
         if table.schema.names != list(_COLUMNS) or not len(table):
             raise ValueError(f"its columns must be {', '.join(_COLUMNS)}")
@@ -63,10 +63,6 @@ def read_metrics(folder: Path, setting: str = "compare_to") -> dict[str, PerQuer
             languages.setdefault(row["system"], {})[row["query_id"]] = row["lang"]
             values.setdefault(row["system"], {}).setdefault(row["metric"], {})[row["query_id"]] = row["value"]
     return {system: _per_query(languages[system], values[system]) for system in languages}
-
-
-def _refusing_damage(file: Path) -> AbstractContextManager[None]:
-    return in_one_sentence(lambda error: ArtefactError(f"{file} is damaged: {first_line(error)}. Run its evaluation again"))
 
 
 def _per_query(languages: Mapping[str, str], values: Mapping[str, Mapping[str, float | None]]) -> PerQuery:
@@ -83,17 +79,13 @@ def write_comparisons(comparisons: Sequence[Comparison], coverage: Coverage | No
     written: dict[str, Json] = {"comparisons": [comparison.as_json() for comparison in comparisons]}
     if coverage is not None:
         written["coverage"] = coverage.as_json()
-    write_json(folder / _COMPARISONS, {**written, "seal": fingerprint(written)})
+    write_sealed(folder / _COMPARISONS, written)
 
 
 def read_comparisons(folder: Path) -> list[dict[str, Any]]:
     """Those of an earlier evaluation, as they were written."""
-    file = folder / _COMPARISONS
-    with _refusing_damage(file):
-        written: dict[str, Any] = read_json(file)
-        if written.pop("seal") != fingerprint(written):
-            raise ValueError("its content has another fingerprint than its seal")
-        return list(written["comparisons"])
+    comparisons: Any = read_sealed(folder / _COMPARISONS, _REMEDY)["comparisons"]
+    return list(comparisons)
 
 
 def write_robustness(robustness: Robustness, folder: Path) -> None:

@@ -7,12 +7,14 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from xdr.errors import ArtefactError, UserError, first_line, in_one_sentence
-from xdr.storage.fingerprint import Json
+from xdr.storage.fingerprint import Json, fingerprint
+
+_SEAL = "seal"
 
 _HOST = socket.gethostname()
 _LEFT_ON_FULL_DISK = 1 << 20
@@ -139,16 +141,37 @@ def write_json(path: Path, value: Json) -> None:
 
 def read_json(path: Path, remedy: str | None = None) -> dict[str, Json]:
     """Returns the object in a file that xdr wrote. Without a `remedy`, a damaged one asks for its folder to be made again."""
+    with _refusing_damage(path, remedy):
+        value = json.loads(path.read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError("it must hold a JSON object")
+    return value
+
+
+def write_sealed(path: Path, value: Mapping[str, Json]) -> None:
+    """Writes an object with the fingerprint of its content."""
+    as_read = json.loads(json.dumps(value))  # with keys that are strings
+    write_json(path, {**as_read, _SEAL: fingerprint(as_read)})
+
+
+def read_sealed(path: Path, remedy: str | None = None, *, is_optional: bool = False) -> dict[str, Json]:
+    """Returns what `write_sealed` wrote; any change of it is damage. `is_optional` accepts files that earlier versions wrote
+    without a seal."""
+    value = read_json(path, remedy)
+    seal = value.pop(_SEAL, None)
+    if seal != fingerprint(value) and not (is_optional and seal is None):
+        with _refusing_damage(path, remedy):
+            raise ValueError("its content is not what its seal says" if seal else "it has no seal, as in an earlier version")
+    return value
+
+
+def _refusing_damage(path: Path, remedy: str | None) -> AbstractContextManager[None]:
     from xdr.storage.remote import remedy as of_folder  # it uses this module
 
     def error_of(error: Exception) -> ArtefactError:
         return ArtefactError(f"{path} is damaged: {first_line(error)}. {remedy or of_folder(path.parent)}")
 
-    with in_one_sentence(error_of):
-        value = json.loads(path.read_bytes())
-        if not isinstance(value, dict):
-            raise ValueError("it must hold a JSON object")
-    return value
+    return in_one_sentence(error_of)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 from filelock import Timeout
 
 from xdr.errors import ArtefactError, UserError
-from xdr.storage.files import read_json, write_json
+from xdr.storage.files import read_sealed, write_sealed
 from xdr.storage.fingerprint import Json, fingerprint
 from xdr.storage.locks import lock
 
@@ -80,7 +80,7 @@ class Job:
 
     def _written(self, **changes: Any) -> "Job":
         job = replace(self, **changes)
-        write_json(self.folder / _ENTRY, {key: value for key, value in asdict(job).items() if key != "folder"})
+        write_sealed(self.folder / _ENTRY, {**asdict(job), "folder": self.folder.name})
         return job
 
 
@@ -119,12 +119,12 @@ def write_listing(
     with which stage=sweep reads the sweep."""
     sweep.mkdir(parents=True, exist_ok=True)
     listed: dict[str, Json] = {name: list(overrides) for name, overrides in jobs.items()}
-    write_json(sweep / LISTING, {"jobs": listed, "command": command, "reading": dict(reading or {})})
+    write_sealed(sweep / LISTING, {"jobs": listed, "command": command, "reading": dict(reading or {})})
 
 
 def read_listing(sweep: Path) -> dict[str, Any]:
     """Returns what `write_listing` wrote. Sweeps of earlier versions have neither command nor reading."""
-    return {"command": "", "reading": {}, **dict(read_json(sweep / LISTING, _REMEDY))}
+    return {"command": "", "reading": {}, **read_sealed(sweep / LISTING, _REMEDY, is_optional=True)}
 
 
 def is_sweep(folder: Path) -> bool:
@@ -172,9 +172,11 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 
 def _read_entry(folder: Path) -> Job:
-    if not (folder / _ENTRY).is_file():
+    if not os.path.lexists(folder / _ENTRY):
         return Job(folder)
-    entry: dict[str, Any] = dict(read_json(folder / _ENTRY))
+    entry: dict[str, Any] = read_sealed(folder / _ENTRY, is_optional=True)
+    if (name := entry.pop("folder", folder.name)) != folder.name:
+        raise ArtefactError(f"{folder / _ENTRY} is that of the job {name}. Remove {folder} and run the sweep's command again")
     if set(entry) != set(Job.__dataclass_fields__) - {"folder"}:
         raise ArtefactError(
             f"{folder / _ENTRY} was written by another version of xdr. Remove {folder} and run the sweep's command again"
